@@ -1,0 +1,34 @@
+# Recipes for people; they call the same scripts that CI calls. `just --list` shows them.
+
+default:
+    @just --list
+
+# Formatting, lints, documentation, and the tests on the embedded store.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets --all-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+    cargo test
+
+# Everything CI runs, installing what it needs.
+test:
+    tests/run
+
+# The whole chain on bundled data, offline.
+demo:
+    cargo run --release -- demo
+
+# The long sweeps: kills and large files.
+soak:
+    tests/soak
+
+# Stage times, rows per second, memory and disk on generated data.
+bench:
+    cargo bench --bench pipeline
+
+# Licences and advisories of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check
+
+fmt:
+    cargo fmt

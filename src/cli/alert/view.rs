@@ -1,0 +1,277 @@
+//! Alerts as rows, as one document, and as text.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::render::rows::{self, Cell, Format, Rows, instant, printable};
+use crate::rollup::rules::RuleSet;
+use crate::stages::alert::Summary;
+use crate::store::alerts::{AlertChange, AlertRecord};
+use crate::store::outbox::DeliveryRecord;
+
+/// Digits of an id that tables show; enough to name an alert by.
+const SHORT_ID: usize = 10;
+
+/// Every column of an alert.
+pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
+    let mut rows = Rows::new(
+        "amzctl.alert-list/1",
+        &[
+            "alert_id",
+            "severity",
+            "rule",
+            "marketplace",
+            "asin",
+            "day",
+            "object",
+            "message",
+            "state",
+            "historical",
+            "superseded",
+            "evidence",
+            "run_id",
+            "recorded_at",
+        ],
+    );
+    for alert in alerts {
+        rows.push(vec![
+            alert.alert_id.as_str().into(),
+            alert.severity.as_str().into(),
+            alert.rule.as_str().into(),
+            known(&alert.marketplace),
+            known(&alert.asin),
+            alert.day.into(),
+            known(&alert.object),
+            alert.message.as_str().into(),
+            alert.state.as_str().into(),
+            alert.historical.into(),
+            known(&alert.superseded),
+            alert.evidence.clone().into(),
+            alert.run_id.as_str().into(),
+            alert.recorded_at.into(),
+        ]);
+    }
+    rows
+}
+
+/// What fits a terminal.
+pub(super) fn short_rows(alerts: &[AlertRecord]) -> Rows {
+    let mut rows =
+        Rows::new("amzctl.alert-list/1", &["id", "day", "severity", "product", "state", "message"])
+            .wrapping();
+    for alert in alerts {
+        let told = if alert.historical { "old, " } else { "" };
+        rows.push(vec![
+            short_id(&alert.alert_id).into(),
+            alert.day.into(),
+            alert.severity.as_str().into(),
+            product(&alert.marketplace, &alert.asin).into(),
+            format!("{told}{}", alert.state.as_str()).into(),
+            alert.message.as_str().into(),
+        ]);
+    }
+    rows
+}
+
+/// One row per rule and severity.
+pub(super) fn rule_rows(set: &RuleSet) -> Rows {
+    let mut rows = Rows::new(
+        "amzctl.alert-rules/1",
+        &["rule_set", "rule", "severity", "above", "min_known_days", "condition"],
+    );
+    for spec in &set.rules {
+        for step in &spec.steps {
+            rows.push(vec![
+                set.name.into(),
+                spec.rule.as_str().into(),
+                step.severity.as_str().into(),
+                step.above.into(),
+                spec.min_known_days.into(),
+                set.condition(spec, step).into(),
+            ]);
+        }
+    }
+    rows
+}
+
+/// What fits a terminal.
+pub(super) fn short_rule_rows(set: &RuleSet) -> Rows {
+    let mut rows = Rows::new("amzctl.alert-rules/1", &["rule", "severity", "condition"]).wrapping();
+    for spec in &set.rules {
+        for step in &spec.steps {
+            let condition = set.condition(spec, step);
+            rows.push(vec![spec.rule.as_str().into(), step.severity.as_str().into(), condition.into()]);
+        }
+    }
+    rows
+}
+
+/// Prints what a dry run would have fired.
+pub(super) fn print_fired(summary: &Summary, json: bool, context: &Context) -> anyhow::Result<()> {
+    let mut rows = Rows::new(
+        "amzctl.alert-findings/1",
+        &["day", "severity", "product", "rule", "historical", "escalated", "message"],
+    )
+    .wrapping();
+    for fired in &summary.fired {
+        let finding = &fired.finding;
+        rows.push(vec![
+            finding.day.into(),
+            finding.severity.as_str().into(),
+            finding.product.into(),
+            finding.rule.as_str().into(),
+            (!fired.is_told).into(),
+            fired.escalated.into(),
+            finding.message.as_str().into(),
+        ]);
+    }
+    let format = if json { Format::Ndjson } else { Format::Table };
+    if !rows.is_empty() {
+        context.ui.data(&rows::render(&rows, format, None, context.ui.table_width)?);
+    }
+    Ok(())
+}
+
+/// One alert with everything known of it.
+pub(super) fn alert_document(
+    alert: &AlertRecord,
+    changes: &[AlertChange],
+    deliveries: &[DeliveryRecord],
+) -> Value {
+    let word = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+    json!({
+        "schema": "amzctl.alert/1",
+        "alert_id": alert.alert_id,
+        "rule": alert.rule.as_str(),
+        "severity": alert.severity.as_str(),
+        "marketplace": word(&alert.marketplace),
+        "asin": word(&alert.asin),
+        "day": alert.day,
+        "object": word(&alert.object),
+        "message": alert.message,
+        "evidence": alert.evidence,
+        "state": alert.state.as_str(),
+        "historical": alert.historical,
+        "superseded": word(&alert.superseded),
+        "run_id": alert.run_id,
+        "recorded_at": instant(alert.recorded_at),
+        "changes": changes.iter().map(change_document).collect::<Vec<_>>(),
+        "deliveries": deliveries.iter().map(delivery_document).collect::<Vec<_>>(),
+    })
+}
+
+fn change_document(change: &AlertChange) -> Value {
+    json!({
+        "from_state": change.from_state,
+        "to_state": change.to_state,
+        "actor": change.actor,
+        "note": change.note,
+        "changed_at": instant(change.changed_at),
+    })
+}
+
+fn delivery_document(delivery: &DeliveryRecord) -> Value {
+    json!({
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "channel": delivery.channel,
+        "recipient": delivery.recipient,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "next_attempt_at": (delivery.state == "pending").then(|| instant(delivery.next_attempt_at)),
+        "last_error": delivery.last_error,
+        "delivered_at": delivery.delivered_at.map(instant),
+    })
+}
+
+/// The same for a person at a terminal.
+pub(super) fn alert_text(
+    alert: &AlertRecord,
+    changes: &[AlertChange],
+    deliveries: &[DeliveryRecord],
+) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(out, "{name:<12}{}", printable(value));
+        }
+    };
+    line("alert", &alert.alert_id);
+    line("", &format!("{} {}", alert.severity.as_str().to_uppercase(), alert.message));
+    line("product", &product(&alert.marketplace, &alert.asin));
+    line("rule", alert.rule.as_str());
+    line("day", &alert.day.to_string());
+    line("object", &alert.object);
+    line("state", alert.state.as_str());
+    line("historical", if alert.historical { "yes: of a day too old to be told" } else { "" });
+    line("superseded", &alert.superseded);
+    line("found", &format!("{} by run {}", instant(alert.recorded_at), alert.run_id));
+    for (name, shown) in evidence_lines(&alert.evidence) {
+        line("evidence", &format!("{name} = {shown}"));
+    }
+    for change in changes {
+        let note = if change.note.is_empty() { String::new() } else { format!(": {}", change.note) };
+        let said = format!(
+            "{} {} → {} by {}{note}",
+            instant(change.changed_at),
+            change.from_state,
+            change.to_state,
+            change.actor
+        );
+        line("change", &said);
+    }
+    for delivery in deliveries {
+        let when = delivery.delivered_at.map_or_else(String::new, |at| format!(" {}", instant(at)));
+        let error = if delivery.last_error.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", delivery.last_error)
+        };
+        let said = format!(
+            "{} to {} {}: {}{when}{error}",
+            delivery.event_type, delivery.channel, delivery.recipient, delivery.state
+        );
+        line("delivery", &said);
+    }
+    out
+}
+
+/// What a rule looked at, as (name, text).
+pub(in crate::cli) fn evidence_lines(evidence: &Value) -> Vec<(&str, String)> {
+    // Amounts are there twice: as minor units, and readable under the name without them.
+    let is_shown_as_money =
+        |name: &str| name.strip_suffix("_minor").is_some_and(|name| evidence.get(name).is_some());
+    let fields = evidence.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, _)| !is_shown_as_money(name))
+        .map(|(name, value)| (name.as_str(), evidence_text(value)))
+        .collect()
+}
+
+fn evidence_text(value: &Value) -> String {
+    match (value, value.get("amount"), value.get("currency")) {
+        (Value::Array(values), ..) => values.iter().map(evidence_text).collect::<Vec<_>>().join(", "),
+        (_, Some(Value::String(amount)), Some(Value::String(currency))) => format!("{amount} {currency}"),
+        (Value::String(text), ..) => text.clone(),
+        (Value::Null, ..) => "unknown".to_owned(),
+        (Value::Number(number), ..) if number.is_f64() => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:.2}"))
+        }
+        (other, ..) => other.to_string(),
+    }
+}
+
+/// Null for the empty text of what an alert is not about.
+fn known(text: &str) -> Cell {
+    if text.is_empty() { Cell::Null } else { text.into() }
+}
+
+fn product(marketplace: &str, asin: &str) -> String {
+    if asin.is_empty() { String::new() } else { format!("{marketplace}:{asin}") }
+}
+
+fn short_id(alert_id: &str) -> &str {
+    alert_id.get(..SHORT_ID).unwrap_or(alert_id)
+}

@@ -1,0 +1,130 @@
+//! `build-mart`: changed days to the lake, and deltas, rollups and aggregates of them.
+
+use serde_json::json;
+
+use super::context::Context;
+use super::dates::RangeArgs;
+use super::output::counted;
+use super::ui::Line;
+use crate::error::Outcome;
+use crate::lake::Lake;
+use crate::model::Day;
+use crate::stages::build_mart::{self, Options, Summary};
+use crate::stages::compare;
+use crate::store::Store;
+
+/// Compute deltas, rollups and aggregates of the days that changed
+///
+/// Changed days move from the database into the lake (Parquet files); everything is computed on the lake and
+/// published at once. A second run finds nothing to do. Months that are over are kept in one file each.
+/// With --from/--to these days are built again, besides those that changed.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct BuildMartArgs {
+    /// Days to build again, besides those that changed
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    /// Build every day again, and files of the lake whose content was changed
+    #[arg(long)]
+    pub full: bool,
+
+    /// Make one file of every month, the current one too
+    #[arg(long)]
+    pub compact: bool,
+
+    /// Delete files that are no longer current at once, not after an hour
+    #[arg(long)]
+    pub vacuum_now: bool,
+
+    /// Say what would be built, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let store = context.open_store().await?;
+    let lake = Lake::new(&context.config.lake_root);
+    let options = Options {
+        range: args.range.resolve(context, Day::from_no(0))?,
+        full: args.full,
+        compact: args.compact,
+        vacuum_now: args.vacuum_now,
+        dry_run: args.dry_run,
+        ..options(context)
+    };
+    if args.dry_run {
+        let summary =
+            build_mart::run(&store, &lake, context.clock, &context.cancel(), &|_| {}, &options).await?;
+        context.ui.say(&lines(&summary));
+        return Ok(summary.outcome());
+    }
+    let _lock = context.lock("pipeline")?;
+    let run = context.begin_run(&store, "build-mart").await?;
+    let (summary, comparisons) = build(&store, &lake, context, &options).await?;
+    let outcome = summary.outcome();
+    run.finish(outcome, &json!({ "build_mart": summary, "comparisons": comparisons })).await?;
+    context.ui.say(&lines(&summary));
+    context.ui.note("next: `amzctl compare`, `amzctl report` or `amzctl alert run`");
+    Ok(outcome)
+}
+
+/// Builds the mart, and on it the comparison of every cohort.
+pub(super) async fn build(
+    store: &Store,
+    lake: &Lake,
+    context: &Context,
+    options: &Options,
+) -> anyhow::Result<(Summary, compare::Summary)> {
+    let progress = context.ui.progress_rows(0);
+    let cancel = context.cancel();
+    let told = |rows| progress.inc(rows);
+    let summary = build_mart::run(store, lake, context.clock, &cancel, &told, options).await?;
+    progress.finish();
+    Ok((summary, compare::publish(store).await?))
+}
+
+/// What changed, with the configured zone and serving window.
+pub(super) fn options(context: &Context) -> Options {
+    Options {
+        range: None,
+        full: false,
+        compact: false,
+        vacuum_now: false,
+        dry_run: false,
+        publish_days: context.config.settings.mart.publish_days,
+        zone: context.config.zone,
+    }
+}
+
+/// What a run did, a line each.
+pub(super) fn lines(summary: &Summary) -> Vec<Line> {
+    let mut lines: Vec<String> = summary.lake_rebuilt.iter().cloned().collect();
+    if summary.files_repaired > 0 {
+        let files = counted(summary.files_repaired, "damaged or missing file");
+        lines.push(format!("{files} of the lake written again"));
+    }
+    let changed = counted(summary.sync.changed_days, "changed day");
+    let days = match (summary.first_day, summary.last_day) {
+        (Some(first), Some(last)) => {
+            format!("{} ({first} to {last})", counted(summary.days_built, "marketplace-day"))
+        }
+        _ => "no days".to_owned(),
+    };
+    let files = counted(summary.mart_files_written, "file");
+    if summary.is_nothing() {
+        lines.push("nothing new".to_owned());
+    } else if summary.dry_run {
+        let rows = counted(summary.delta_rows, "product-day");
+        lines.push(format!("would move {changed} to the lake and build {days}, {rows}, into {files}"));
+    } else {
+        if summary.sync.changed_days + summary.sync.files_written > 0 {
+            let written = counted(summary.sync.files_written, "file");
+            let rows = counted(summary.sync.rows_written, "row");
+            lines.push(format!("{changed} to the lake ({written}, {rows})"));
+        }
+        let deltas = counted(summary.delta_rows, "delta row");
+        let rollups = counted(summary.rollup_rows, "rollup row");
+        lines.push(format!("built {days}: {deltas}, {rollups}, {files}"));
+    }
+    lines.into_iter().map(|line| Line::Note(format!("build-mart: {line}"))).collect()
+}

@@ -1,0 +1,235 @@
+//! What every subcommand is given: configuration, clock, output, and the ways to open the store.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::GlobalArgs;
+use super::ui::Ui;
+use crate::cancel::CancelToken;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Failure, Outcome};
+use crate::ids::new_run_id;
+use crate::lock::{Holder, LockError, RunLock, host_name};
+use crate::logging::RunIdSlot;
+use crate::model::{Day, Marketplace};
+use crate::store::ops::RunStart;
+use crate::store::{Migrate, Store};
+
+/// How long the end of the program waits for the database's own tidying up.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What every subcommand is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub config: Config,
+    pub clock: Clock,
+    pub ui: Ui,
+    pub global: GlobalArgs,
+    cancel: CancelToken,
+    /// Somebody looks at the token, so that a first signal is a request and not the end.
+    listening: Arc<AtomicBool>,
+    run_id: RunIdSlot,
+    open_run: Arc<Mutex<Option<OpenRun>>>,
+    open_stores: Arc<Mutex<Vec<Store>>>,
+}
+
+/// A run whose end has not been written yet.
+#[derive(Clone, Debug)]
+struct OpenRun {
+    store: Store,
+    start: RunStart,
+}
+
+impl Context {
+    pub fn new(config: Config, clock: Clock, ui: Ui, global: GlobalArgs, run_id: RunIdSlot) -> Context {
+        Context {
+            config,
+            clock,
+            ui,
+            global,
+            cancel: CancelToken::default(),
+            listening: Arc::default(),
+            run_id,
+            open_run: Arc::default(),
+            open_stores: Arc::default(),
+        }
+    }
+
+    /// The same session on another configuration.
+    pub fn with_config(&self, config: Config) -> Context {
+        Context { config, ..self.clone() }
+    }
+
+    /// Today in the reporting zone.
+    pub fn today(&self) -> Day {
+        self.config.zone.day_of(self.clock.now())
+    }
+
+    /// Opens the database of the configuration.
+    ///
+    /// Errors: not initialised (exit 10) without configuration or database; usage (exit 2) when the configured
+    /// zone is not the one that the database was initialised with.
+    pub async fn open_store(&self) -> anyhow::Result<Store> {
+        if !self.config.is_found {
+            return Err(Failure::new(
+                Outcome::NotInitialised,
+                "no configuration found: no amzctl.toml here or above",
+            )
+            .hint("create one with `amzctl init`, or name one with --config FILE")
+            .into());
+        }
+        let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
+        let busy_timeout = Duration::from_secs(self.config.settings.store.busy_timeout_s.into());
+        let store = Store::open_waiting(&self.config.database, migrate, busy_timeout)
+            .await
+            .with_context(|| format!("failed to open {}", self.config.database.display()))?;
+        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        self.check_zone(&store).await?;
+        Ok(store)
+    }
+
+    /// Closes what was opened, so that the database is one file again that can be copied as it is.
+    pub(super) async fn close_stores(&self) {
+        let stores = std::mem::take(&mut *self.open_stores.lock().unwrap_or_else(PoisonError::into_inner));
+        for store in stores {
+            // Whoever still reads is about to be ended with the process; nothing is lost without this.
+            let _ = tokio::time::timeout(CLOSE_WAIT, store.close()).await;
+        }
+    }
+
+    async fn check_zone(&self, store: &Store) -> anyhow::Result<()> {
+        let Some(identity) = store.identity().await? else {
+            return Err(Failure::new(
+                Outcome::NotInitialised,
+                format!("{} was not initialised to its end", self.config.database.display()),
+            )
+            .hint("finish it with `amzctl init`")
+            .into());
+        };
+        let configured = self.config.zone.0.name();
+        if identity.zone != configured {
+            return Err(Failure::usage(format!(
+                "the database keeps its days in time zone {}, the configuration says {configured}",
+                identity.zone
+            ))
+            .hint(format!(
+                "the zone is fixed when a database is made: set `zone = \"{}\"` under [time]",
+                identity.zone
+            ))
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Takes the lock of a pipeline of this database: `pipeline` for everything that writes facts, `deliver` for
+    /// `alert deliver`. Waits as long as --lock-wait says.
+    ///
+    /// Errors: locked (exit 11); with --skip-if-locked an error whose outcome is done.
+    pub fn lock(&self, pipeline: &str) -> anyhow::Result<RunLock> {
+        let holder = Holder::current(self.clock.now(), &self.global.command_line);
+        let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
+        RunLock::acquire(&self.config.database, pipeline, &holder, wait, &self.cancel()).map_err(|error| {
+            match error {
+                LockError::Held { .. } if self.global.skip_if_locked => {
+                    Failure::new(Outcome::Done, format!("skipped: {error}")).into()
+                }
+                LockError::Held { .. } => Failure::new(Outcome::Locked, error.to_string())
+                    .hint("wait for it with --lock-wait 10m, or leave quietly with --skip-if-locked")
+                    .into(),
+                LockError::Cancelled(_) => {
+                    Failure::new(self.cancel.outcome().unwrap_or(Outcome::Interrupted), error.to_string())
+                        .into()
+                }
+                LockError::Io { .. } => anyhow::Error::from(error),
+            }
+        })
+    }
+
+    /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails
+    /// before that, by the shell with the failure as its summary.
+    pub async fn begin_run(&self, store: &Store, command: &str) -> anyhow::Result<RunGuard> {
+        let run_id = new_run_id();
+        let start = RunStart {
+            run_id: run_id.clone(),
+            command: command.to_owned(),
+            started_at: self.clock.now(),
+            host: host_name(),
+            pid: std::process::id(),
+        };
+        store.begin_run(&start).await.context("failed to write the beginning of the run")?;
+        self.run_id.set(&run_id);
+        tracing::info!(operation = command, "run begins");
+        *self.lock_open_run() = Some(OpenRun { store: store.clone(), start });
+        Ok(RunGuard { run_id, context: self.clone() })
+    }
+
+    /// Ends the run that is still open with a failure; nothing when there is none.
+    pub(super) async fn fail_open_run(&self, outcome: Outcome, message: &str) -> anyhow::Result<()> {
+        self.end_run(outcome, &json!({ "error": message })).await
+    }
+
+    async fn end_run(&self, outcome: Outcome, summary: &Value) -> anyhow::Result<()> {
+        let Some(run) = self.lock_open_run().take() else { return Ok(()) };
+        let finished_at = self.clock.now();
+        run.store
+            .finish_run(&run.start.run_id, finished_at, outcome.exit_code(), summary)
+            .await
+            .context("failed to write the end of the run")?;
+        let duration_ms = (finished_at - run.start.started_at).num_milliseconds();
+        let (operation, exit_code) = (run.start.command, outcome.exit_code());
+        tracing::info!(operation, duration_ms, exit_code, outcome = outcome.code(), "run ends");
+        Ok(())
+    }
+
+    fn lock_open_run(&self) -> std::sync::MutexGuard<'_, Option<OpenRun>> {
+        self.open_run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of the run that was begun last.
+    pub fn run_id(&self) -> Option<String> {
+        self.run_id.get()
+    }
+
+    /// The marketplace of a flag, else of the configuration.
+    pub fn marketplace_or_default(&self, flag: Option<Marketplace>) -> Option<Marketplace> {
+        flag.or(self.config.marketplace)
+    }
+
+    /// The token that SIGINT and SIGTERM set: whoever takes it looks at it between two units of work.
+    pub fn cancel(&self) -> CancelToken {
+        self.listening.store(true, Ordering::SeqCst);
+        self.cancel.clone()
+    }
+
+    /// Called on a signal; answers whether somebody will act on it.
+    pub(super) fn request_stop(&self, reason: Outcome) -> bool {
+        let first = !self.cancel.is_cancelled();
+        self.cancel.cancel(reason);
+        first && self.listening.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn stop_requested(&self) -> Option<Outcome> {
+        self.cancel.outcome()
+    }
+}
+
+/// A run in the ledger that has begun.
+#[derive(Debug)]
+pub struct RunGuard {
+    pub run_id: String,
+    context: Context,
+}
+
+impl RunGuard {
+    /// Writes the end of the run; `summary` is one object per stage. A stop that was asked for shows in the exit
+    /// code.
+    pub async fn finish(self, outcome: Outcome, summary: &Value) -> anyhow::Result<()> {
+        let outcome = self.context.cancel.outcome().map_or(outcome, |stopped| outcome.and(stopped));
+        self.context.end_run(outcome, summary).await
+    }
+}

@@ -1,0 +1,406 @@
+//! `explain`: where a figure or an alert comes from, down to the raw payload and its cost.
+
+use serde_json::{Value, json};
+
+use super::alert::evidence_lines;
+use super::context::Context;
+use super::dates::DayArg;
+use super::output::{write_bytes, write_text};
+use super::products::known_key;
+use super::show::known_product;
+use crate::error::{Failure, Outcome};
+use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef, Timestamp};
+use crate::render::format::{amount, integer, plain_line, rank, spoken, stars};
+use crate::render::rows::instant;
+use crate::store::alerts::{AlertRecord, WORKSPACE};
+use crate::store::{Evidence, Store};
+
+/// Explain an alert or a product's figures on a day
+///
+/// Shows the observations the day was chosen from, the receipt, cost and place of each, and the raw body's hash.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// An alert's id (or its first digits), or a product: B0…, UK:B0…, URL
+    #[arg(value_name = "ALERT|PRODUCT")]
+    pub target: String,
+
+    /// The day of the figure [default: the product's newest day]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub day: Option<DayArg>,
+
+    /// Only this figure: price_minor, bsr, rating_centi, availability, …
+    #[arg(long, value_name = "FIELD", value_parser = parse_field)]
+    pub field: Option<&'static Field>,
+
+    /// Marketplace of a plain ASIN
+    #[arg(long, value_name = "CODE")]
+    pub marketplace: Option<Marketplace>,
+
+    /// Print the raw bodies themselves, byte for byte; of several each on lines of its own
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<std::path::PathBuf>,
+}
+
+/// The blocks in which a day's row is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Block {
+    Offer,
+    Rank,
+    Rating,
+    Sold,
+}
+
+/// A figure of the daily row: its name, its block and how it reads.
+#[derive(Debug)]
+pub(super) struct Field {
+    name: &'static str,
+    block: Block,
+    show: fn(&Observation) -> Option<String>,
+}
+
+impl Field {
+    /// The figure as one line of a terminal; null where it is not known.
+    fn line(&self, observation: &Observation) -> Option<String> {
+        (self.show)(observation).map(|shown| plain_line(&shown))
+    }
+}
+
+fn money(observation: &Observation, minor: Option<i64>) -> Option<String> {
+    let currency = observation.marketplace.currency();
+    minor.map(|minor| format!("{} {currency}", amount(minor, currency)))
+}
+
+static FIELDS: &[Field] = &[
+    Field { name: "price_minor", block: Block::Offer, show: |o| money(o, o.offer.price_minor) },
+    Field { name: "list_price_minor", block: Block::Offer, show: |o| money(o, o.offer.list_price_minor) },
+    Field {
+        name: "buy_box_price_minor",
+        block: Block::Offer,
+        show: |o| money(o, o.offer.buy_box_price_minor),
+    },
+    Field { name: "shipping_minor", block: Block::Offer, show: |o| money(o, o.offer.shipping_minor) },
+    Field {
+        name: "landed_price_minor",
+        block: Block::Offer,
+        show: |o| money(o, o.offer.landed_price_minor()),
+    },
+    Field { name: "price_basis", block: Block::Offer, show: |o| o.offer.price_basis.map(|b| b.to_string()) },
+    Field {
+        name: "availability",
+        block: Block::Offer,
+        show: |o| Some(spoken(o.offer.availability.as_str())),
+    },
+    Field { name: "stock_quantity", block: Block::Offer, show: |o| o.offer.stock_quantity.map(integer) },
+    Field { name: "seller_id", block: Block::Offer, show: |o| o.offer.seller_id.clone() },
+    Field { name: "seller_name", block: Block::Offer, show: |o| o.offer.seller_name.clone() },
+    Field { name: "fulfilment", block: Block::Offer, show: |o| o.offer.fulfilment.map(|f| f.to_string()) },
+    Field {
+        name: "bsr",
+        block: Block::Rank,
+        show: |o| o.rank.main().map(|r| format!("{} in {}", rank(r.rank), r.category)),
+    },
+    Field {
+        name: "bsr_leaf",
+        block: Block::Rank,
+        show: |o| o.rank.leaf().map(|r| format!("{} in {}", rank(r.rank), r.category)),
+    },
+    Field { name: "rating_centi", block: Block::Rating, show: |o| o.rating.rating_centi.map(stars) },
+    Field { name: "ratings_count", block: Block::Rating, show: |o| o.rating.ratings_count.map(integer) },
+    Field { name: "monthly_sold_min", block: Block::Sold, show: |o| o.monthly_sold_min.map(integer) },
+];
+
+fn parse_field(text: &str) -> Result<&'static Field, String> {
+    FIELDS.iter().find(|field| field.name == text).ok_or_else(|| {
+        let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+        format!("`{text}` is not a figure of the daily row (known: {})", names.join(", "))
+    })
+}
+
+/// A product's day with everything it was chosen from.
+struct DayExplained {
+    key: ProductKey,
+    day: Day,
+    row: Option<DailyRow>,
+    evidence: Vec<Evidence>,
+}
+
+pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let store = context.open_store().await?;
+    let (alert, days) = match alert_of(&args.target, &store).await? {
+        Some(alert) => {
+            let days = days_of_alert(&store, &alert).await?;
+            (Some(alert), days)
+        }
+        None => (None, vec![day_of_product(&args, &store, context).await?]),
+    };
+    if args.raw {
+        let bytes = raw_bodies(&store, &days).await?;
+        write_bytes(&bytes, args.output.as_deref(), context)?;
+        return Ok(Outcome::Done);
+    }
+    let text = if args.json {
+        format!("{:#}\n", document(alert.as_ref(), &days, args.field))
+    } else {
+        let mut text = alert.as_ref().map(alert_text).unwrap_or_default();
+        text.extend(days.iter().map(|day| day_text(day, args.field)));
+        text
+    };
+    write_text(&text, args.output.as_deref(), context)?;
+    Ok(Outcome::Done)
+}
+
+/// Null when the text is not an alert id.
+async fn alert_of(target: &str, store: &Store) -> anyhow::Result<Option<AlertRecord>> {
+    let looks_like_id = target.len() >= 6 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !looks_like_id {
+        return Ok(None);
+    }
+    match store.find_alerts(WORKSPACE, &target.to_ascii_lowercase()).await?.as_slice() {
+        [] if target.parse::<ProductRef>().is_ok() => Ok(None),
+        [] => Err(Failure::usage(format!("no alert begins with `{target}`"))
+            .hint("`amzctl alert list` shows ids")
+            .into()),
+        [alert] => Ok(Some(alert.clone())),
+        several => Err(Failure::usage(format!("{} alerts begin with `{target}`", several.len()))
+            .hint("give more digits of the id")
+            .into()),
+    }
+}
+
+/// The judged day and the days its values are compared with, newest first.
+async fn days_of_alert(store: &Store, alert: &AlertRecord) -> anyhow::Result<Vec<DayExplained>> {
+    let mut days = vec![alert.day];
+    let named = alert.evidence.as_object().into_iter().flatten();
+    days.extend(
+        named
+            .filter(|(name, _)| name.ends_with("_day"))
+            .filter_map(|(_, value)| value.as_str().and_then(|text| text.parse::<Day>().ok())),
+    );
+    days.sort();
+    days.dedup();
+    let Some(key) = product_of(alert) else { return Ok(Vec::new()) };
+    let mut explained = Vec::new();
+    for day in days.into_iter().rev() {
+        explained.push(load_day(store, key, day).await?);
+    }
+    Ok(explained)
+}
+
+/// Null where the alert is about a source.
+fn product_of(alert: &AlertRecord) -> Option<ProductKey> {
+    Some(ProductKey { marketplace: alert.marketplace.parse().ok()?, asin: alert.asin.parse().ok()? })
+}
+
+async fn day_of_product(
+    args: &ExplainArgs,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<DayExplained> {
+    let named: ProductRef = args.target.parse().map_err(|error| {
+        Failure::usage(format!("{error}")).hint("name an alert id from `amzctl alert list`, or a product")
+    })?;
+    let key = known_key(named, args.marketplace, store, context).await?;
+    let product = known_product(store, key).await?;
+    let day = args.day.map_or(product.last_day, |day| day.resolve(context.today()));
+    let explained = load_day(store, key, day).await?;
+    if explained.evidence.is_empty() {
+        return Err(Failure::usage(format!("{key} was not seen on {day}"))
+            .hint(format!("`amzctl show {key}` lists the days that were seen"))
+            .into());
+    }
+    Ok(explained)
+}
+
+async fn load_day(store: &Store, key: ProductKey, day: Day) -> anyhow::Result<DayExplained> {
+    let row = store.load_daily(&[key], DayRange { first: day, last: day }).await?.pop();
+    Ok(DayExplained { key, day, row, evidence: store.load_evidence(key, day).await? })
+}
+
+async fn raw_bodies(store: &Store, days: &[DayExplained]) -> anyhow::Result<Vec<u8>> {
+    let mut bodies = Vec::new();
+    for evidence in days.iter().flat_map(|day| &day.evidence) {
+        bodies.extend(store.load_body(&evidence.body_sha256).await?);
+    }
+    Ok(bodies.join(&b'\n'))
+}
+
+fn alert_text(alert: &AlertRecord) -> String {
+    let mut text = format!(
+        "alert {}\n{} ({}), {}, {}\n{}\n\nthe rule looked at\n",
+        alert.alert_id,
+        alert.rule,
+        alert.severity,
+        alert.state.as_str(),
+        alert.day,
+        plain_line(&alert.message)
+    );
+    for (name, shown) in evidence_lines(&alert.evidence) {
+        text.push_str(&format!("  {name:<28} {}\n", plain_line(&shown)));
+    }
+    text.push('\n');
+    text
+}
+
+/// The row as an observation, so that both read alike.
+fn as_observation(row: &DailyRow) -> Observation {
+    Observation {
+        marketplace: row.marketplace,
+        asin: row.asin,
+        found: true,
+        offer: row.offer.clone(),
+        rank: row.rank.clone(),
+        rating: row.rating.clone(),
+        monthly_sold_min: row.monthly_sold_min,
+        listing: crate::model::Listing::default(),
+    }
+}
+
+/// True when the row's block is this observation's.
+fn gave(block: Block, row: &DailyRow, observation: &Observation) -> bool {
+    match block {
+        Block::Offer => row.offer.is_known() && row.offer == observation.offer,
+        Block::Rank => !row.rank.ranks.is_empty() && row.rank.ranks == observation.rank.ranks,
+        Block::Rating => row.rating.is_known() && row.rating == observation.rating,
+        Block::Sold => row.monthly_sold_min.is_some() && row.monthly_sold_min == observation.monthly_sold_min,
+    }
+}
+
+fn day_text(explained: &DayExplained, field: Option<&'static Field>) -> String {
+    let fields: Vec<&Field> =
+        FIELDS.iter().filter(|known| field.is_none_or(|field| field.name == known.name)).collect();
+    let mut text = format!("{} on {}\n", explained.key, explained.day);
+    match &explained.row {
+        None => text.push_str("  no figures: this day was not seen, or every answer said `not found`\n"),
+        Some(row) => {
+            let values = as_observation(row);
+            for field in &fields {
+                let shown = field.line(&values).unwrap_or_else(|| "unknown".to_owned());
+                text.push_str(&format!("  {:<22} {shown}\n", field.name));
+            }
+            text.push_str(&format!(
+                "\nchosen block by block from {} of the day: most trusted source first, then the latest\n",
+                crate::render::format::count_of(row.observations, "observation")
+            ));
+        }
+    }
+    for evidence in &explained.evidence {
+        text.push_str(&evidence_text(explained, evidence, &fields));
+    }
+    text.push('\n');
+    text
+}
+
+fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field]) -> String {
+    let given = |block: Block| {
+        explained.row.as_ref().is_some_and(|row| gave(block, row, &evidence.observation))
+            && fields.iter().any(|field| field.block == block)
+    };
+    let blocks: Vec<&str> =
+        [(Block::Offer, "offer"), (Block::Rank, "rank"), (Block::Rating, "rating"), (Block::Sold, "sold")]
+            .iter()
+            .filter(|(block, _)| given(*block))
+            .map(|(_, name)| *name)
+            .collect();
+    let gave = match (evidence.observation.found, blocks.is_empty()) {
+        (false, _) => "said that the product does not exist".to_owned(),
+        (true, true) => "gave nothing of what is shown".to_owned(),
+        (true, false) => format!("gave {}", blocks.join(", ")),
+    };
+    let place = match (&evidence.file_path, evidence.file_line, evidence.file_offset, &evidence.job_id) {
+        (Some(path), Some(line), Some(offset), _) => {
+            format!("{}, line {line}, byte {offset}", plain_line(path))
+        }
+        (Some(path), ..) => plain_line(path),
+        (None, _, _, Some(job)) => format!("job {job}"),
+        _ => "unknown".to_owned(),
+    };
+    let mut text = format!(
+        "\n  {} at {}: {gave}\n    received  {}, {}, recorded {}, run {}\n    from      {place}\n    raw       sha256 {}, {} bytes\n    cost      {}\n",
+        evidence.source,
+        instant(evidence.observed_at),
+        evidence.shape,
+        crate::render::format::count_of(evidence.copies, "time"),
+        instant(evidence.recorded_at),
+        evidence.run_id,
+        evidence.body_sha256,
+        integer(evidence.body_bytes),
+        cost_text(evidence),
+    );
+    for field in fields {
+        if let Some(shown) = field.line(&evidence.observation) {
+            text.push_str(&format!("    {:<22} {shown}\n", field.name));
+        }
+    }
+    text
+}
+
+/// Millionths as a plain amount: `0.001500 USD (3 units)`; files cost nothing.
+fn cost_text(evidence: &Evidence) -> String {
+    if evidence.cost_micros == 0 && evidence.cost_units == 0 {
+        return "none".to_owned();
+    }
+    let micros = evidence.cost_micros;
+    format!(
+        "{}.{:06} {} ({} units)",
+        micros / 1_000_000,
+        micros % 1_000_000,
+        evidence.cost_currency,
+        evidence.cost_units
+    )
+}
+
+fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Value {
+    let time = |at: Timestamp| json!(instant(at));
+    let days: Vec<Value> = days
+        .iter()
+        .map(|explained| {
+            let evidence: Vec<Value> = explained
+                .evidence
+                .iter()
+                .map(|evidence| {
+                    let mut value = json!(evidence);
+                    for (name, at) in [
+                        ("observed_at", evidence.observed_at),
+                        ("fetched_at", evidence.fetched_at),
+                        ("recorded_at", evidence.recorded_at),
+                    ] {
+                        value[name] = time(at);
+                    }
+                    value
+                })
+                .collect();
+            json!({
+                "marketplace": explained.key.marketplace,
+                "asin": explained.key.asin,
+                "day": explained.day,
+                "field": field.map(|field| field.name),
+                "row": explained.row,
+                "evidence": evidence,
+            })
+        })
+        .collect();
+    let alert = alert.map(|alert| {
+        json!({
+            "alert_id": alert.alert_id,
+            "rule": alert.rule.as_str(),
+            "severity": alert.severity.as_str(),
+            "state": alert.state.as_str(),
+            "marketplace": alert.marketplace,
+            "asin": alert.asin,
+            "day": alert.day,
+            "object": alert.object,
+            "message": alert.message,
+            "evidence": alert.evidence,
+            "historical": alert.historical,
+        })
+    });
+    json!({ "schema": "amzctl.explain/1", "alert": alert, "days": days })
+}

@@ -1,0 +1,338 @@
+//! `ingest`: files and standard input into the raw layer, record by record.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::context::Context;
+use super::dates::DayArg;
+use super::output::counted;
+use super::ui::Line;
+use crate::error::{Failure, Outcome};
+use crate::ingest::{DEFAULT_OUTPUT_CAP, DiscoverError, Found, KNOWN_ENDINGS, Spool, discover};
+use crate::model::{Marketplace, Timestamp};
+use crate::render::rows::printable;
+use crate::stages::ingest::{self, BatchSize, FileReport, FileStatus, Options, Summary};
+
+/// Land records of files byte-exact in the raw layer
+///
+/// Reads JSON (an array, or one object), NDJSON, CSV and TSV, plain or compressed with gzip or zstd; what a file is
+/// shows in its bytes, not in its name. A record that cannot be read is named and kept in quarantine, the rest goes
+/// on. The same file with the same time lands nothing; an interrupted ingest goes on where it was.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct IngestArgs {
+    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt, also .gz and .zst), patterns, or - for
+    /// standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// When the content was true: an instant, or a day (noon of it in the reporting zone); without it a date in the
+    /// path, or the records' own time
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    pub captured_at: Option<Captured>,
+
+    /// Marketplace of records that name none [default: the configured one]
+    #[arg(long, value_name = "CODE")]
+    pub marketplace: Option<Marketplace>,
+
+    /// Name of the source instead of the recognised one, such as apify or keepa
+    #[arg(long, value_name = "NAME", value_parser = parse_source)]
+    pub source: Option<String>,
+
+    /// What the records are, instead of what is recognised
+    #[arg(long, value_name = "KIND", value_parser = ["product", "reviews"])]
+    pub kind: Option<String>,
+
+    /// Read everything and say what would land, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Refuse what a compressed file expands to beyond this: 500MiB, 20GiB [default: 8GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_decompressed: Option<u64>,
+
+    /// Records committed together [default: 500, or 8 MiB of them]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub batch_records: Option<u32>,
+}
+
+/// A `--captured-at` as typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Captured {
+    At(Timestamp),
+    NoonOf(DayArg),
+}
+
+pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let inputs = inputs(&args.paths)?;
+    let store = context.open_store().await?;
+    if args.dry_run {
+        let summary = read(&store, context, &options(&args, inputs, String::new(), context)).await?;
+        return end(summary, context);
+    }
+    let _lock = context.lock("pipeline")?;
+    let run = context.begin_run(&store, "ingest").await?;
+    let summary = read(&store, context, &options(&args, inputs, run.run_id.clone(), context)).await?;
+    run.finish(summary.outcome(), &json!({ "ingest": summary })).await?;
+    end(summary, context)
+}
+
+pub(super) async fn read(
+    store: &crate::store::Store,
+    context: &Context,
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let size = |input: &Found| match input {
+        Found::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        Found::Stdin => 0,
+    };
+    let progress = context.ui.progress_bytes(options.inputs.iter().map(size).sum());
+    let told = |bytes| progress.inc(bytes);
+    let summary = ingest::run(store, context.clock, &context.cancel(), &told, options).await;
+    progress.finish();
+    summary
+}
+
+pub(super) fn options(args: &IngestArgs, inputs: Vec<Found>, run_id: String, context: &Context) -> Options {
+    let zone = context.config.zone;
+    let defaults = Options::new(run_id, inputs, zone);
+    Options {
+        captured_at: args.captured_at.map(|captured| match captured {
+            Captured::At(at) => at,
+            Captured::NoonOf(day) => zone.noon(day.resolve(context.today())),
+        }),
+        marketplace: context.marketplace_or_default(args.marketplace),
+        source: args.source.clone(),
+        kind: args.kind.clone(),
+        output_cap: args.max_decompressed.unwrap_or(DEFAULT_OUTPUT_CAP),
+        batch: match args.batch_records {
+            Some(records) => BatchSize { records: records as usize, ..defaults.batch },
+            None => defaults.batch,
+        },
+        tolerate_failed_pct: context.config.settings.run.tolerate_failed_pct,
+        dry_run: args.dry_run,
+        ..defaults
+    }
+}
+
+/// The files that paths name.
+///
+/// Errors: usage, for a path that names none.
+pub(super) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
+    discover(paths).map_err(usage)
+}
+
+/// The files of a folder that may well be empty.
+pub(super) fn inputs_of_inbox(inbox: &Path) -> anyhow::Result<Vec<Found>> {
+    match discover(&[inbox.to_owned()]) {
+        Err(DiscoverError::EmptyFolder(_)) => Ok(Vec::new()),
+        found => found.map_err(usage),
+    }
+}
+
+/// Names what could not be read; said even with --quiet.
+pub(super) fn say_problems(summary: &Summary, context: &Context) {
+    for report in &summary.files {
+        complaints(report).iter().for_each(|line| context.ui.complain(line));
+    }
+}
+
+/// Says what happened, and ends as it went.
+fn end(summary: Summary, context: &Context) -> anyhow::Result<Outcome> {
+    let outcome = summary.outcome();
+    // One file that gives nothing is the failure itself, said once.
+    let said_by_failure = summary.inputs == 1 && matches!(outcome, Outcome::Failed | Outcome::Usage);
+    if !said_by_failure {
+        for report in &summary.files {
+            progress_line(report).iter().for_each(|line| context.ui.note(line));
+        }
+        say_problems(&summary, context);
+        context.ui.say(&lines(&summary));
+    }
+    if summary.cancelled {
+        let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
+        return Err(Failure::new(reason, "stopped between two batches; run it again to go on").into());
+    }
+    for path in Spool::beside(&context.config.database).leftovers() {
+        let path = path.display();
+        context
+            .ui
+            .complain(&format!("kept from an interrupted run: {path}; go on with `amzctl ingest {path}`"));
+    }
+    if matches!(outcome, Outcome::Failed | Outcome::Usage) {
+        return Err(refusal(outcome, &summary).into());
+    }
+    if !summary.dry_run {
+        context.ui.note(next_command(&summary));
+    }
+    Ok(outcome)
+}
+
+/// The failure of an ingest that could read nothing.
+fn refusal(outcome: Outcome, summary: &Summary) -> Failure {
+    let [report] = summary.files.as_slice() else {
+        return Failure::new(outcome, format!("none of {} files could be read", summary.inputs));
+    };
+    let message = report.message.as_deref().unwrap_or_default();
+    let failure = Failure::new(outcome, format!("{}: {message}", name_of(report)));
+    match &report.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn next_command(summary: &Summary) -> &'static str {
+    match (summary.landed > 0, summary.new_problems > 0) {
+        (true, true) => "next: `amzctl quarantine list`, then `amzctl normalize`",
+        (true, false) => "next: `amzctl normalize`",
+        (false, true) => "next: `amzctl quarantine list`",
+        (false, false) => "next: nothing to do",
+    }
+}
+
+/// What a run did, a line each.
+pub(super) fn lines(summary: &Summary) -> Vec<Line> {
+    let would = if summary.dry_run { "would land" } else { "landed" };
+    let mut line = format!("ingest: {}", counted(summary.inputs, "file"));
+    for (number, what) in [(summary.already_read, "already read"), (summary.refused, "refused")] {
+        if number > 0 {
+            line += &format!(" ({number} {what})");
+        }
+    }
+    line += &format!(", {}, {} {would}", counted(summary.records, "record"), summary.landed);
+    for (number, what) in [
+        (summary.already_there, "already there"),
+        (summary.repeats, "repeats"),
+        (summary.rejected, "rejected"),
+    ] {
+        if number > 0 {
+            line += &format!(", {number} {what}");
+        }
+    }
+    vec![Line::Note(line)]
+}
+
+/// Where the reading of a file began, when not at its beginning.
+fn progress_line(report: &FileReport) -> Option<String> {
+    let path = name_of(report);
+    match report.status {
+        FileStatus::AlreadyRead => Some(format!("{path}: already read with this time, nothing landed")),
+        _ if report.resumed_at > 0 => Some(format!("{path}: went on at record {}", report.resumed_at + 1)),
+        _ => None,
+    }
+}
+
+/// What went wrong with one file.
+fn complaints(report: &FileReport) -> Vec<String> {
+    let path = name_of(report);
+    let mut lines = Vec::new();
+    let message = report.message.as_deref().unwrap_or_default();
+    match report.status {
+        FileStatus::Refused => lines.push(format!("{path}: refused: {message}")),
+        FileStatus::Changed => lines.push(format!("{path}: changed while it was read; run it again")),
+        FileStatus::Interrupted => lines.push(format!("{path}: stopped at record {}", report.reached())),
+        FileStatus::Read | FileStatus::Broken | FileStatus::AlreadyRead | FileStatus::Unfinished => {}
+    }
+    for problem in &report.problems {
+        let (line, offset, reason) = (problem.line, problem.offset, problem.reason);
+        let detail = printable(&problem.detail);
+        lines.push(format!("{path}: line {line}, byte {offset}: {reason}: {detail}"));
+    }
+    let unnamed = report.rejected - report.problems.len() as u64;
+    if unnamed > 0 {
+        lines.push(format!("{path}: {unnamed} more like these are in quarantine"));
+    }
+    if report.problems.iter().any(|problem| problem.reason == "output_too_large") {
+        lines.push(format!("{path}: raise the cap with --max-decompressed if the file can be trusted"));
+    }
+    lines.extend(report.hint.iter().map(|hint| format!("{path}: hint: {hint}")));
+    lines
+}
+
+fn name_of(report: &FileReport) -> String {
+    if report.path == "-" { "standard input".to_owned() } else { printable(&report.path) }
+}
+
+fn usage(error: DiscoverError) -> anyhow::Error {
+    let hint = match &error {
+        DiscoverError::Missing(_) | DiscoverError::NoMatch(_) => {
+            "name files, folders, patterns such as 'exports/*.json', or - for standard input".to_owned()
+        }
+        DiscoverError::EmptyFolder(_) => {
+            format!("a folder is searched for .{}; name other files themselves", KNOWN_ENDINGS.join(" ."))
+        }
+        DiscoverError::Pattern { .. } => "write [*] for a star that is part of the name".to_owned(),
+        DiscoverError::Io { .. } => return Failure::failed(chain(&error)).into(),
+    };
+    Failure::usage(error.to_string()).hint(hint).into()
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text += &format!(": {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+pub(super) fn parse_time(text: &str) -> Result<Captured, String> {
+    if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text.trim()) {
+        return Ok(Captured::At(at.to_utc()));
+    }
+    text.parse().map(Captured::NoonOf).map_err(|_| {
+        format!("`{text}` is neither an instant such as 2025-09-11T18:00:00Z nor a day such as 2025-09-11")
+    })
+}
+
+fn parse_source(text: &str) -> Result<String, String> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.len() <= 40 && text.chars().all(is_word) {
+        Ok(text.to_owned())
+    } else {
+        Err("a source is named with lower-case letters, digits and dashes".to_owned())
+    }
+}
+
+/// `8GiB`, `500MB`, `1048576`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] = &[
+        ("gib", 1 << 30),
+        ("mib", 1 << 20),
+        ("kib", 1 << 10),
+        ("gb", 1_000_000_000),
+        ("mb", 1_000_000),
+        ("kb", 1_000),
+        ("b", 1),
+    ];
+    let lower = text.trim().to_ascii_lowercase();
+    let split = UNITS.iter().find_map(|(name, factor)| Some((lower.strip_suffix(name)?, *factor)));
+    let (number, factor) = split.unwrap_or((&lower, 1));
+    let size = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    size.filter(|size| *size > 0).ok_or_else(|| format!("`{text}` is not a size such as 500MiB or 8GiB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_read_as_people_write_them() {
+        for (text, size) in
+            [("8GiB", Ok(8 << 30)), ("500 MB", Ok(500_000_000)), ("1024", Ok(1024)), ("7b", Ok(7))]
+        {
+            assert_eq!(parse_size(text), size);
+        }
+        for text in ["", "GiB", "-1", "0", "1.5GiB", "99999999999GiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        let at = "2025-09-11T16:00:00Z".parse().unwrap();
+        assert_eq!(parse_time("2025-09-11T18:00:00+02:00"), Ok(Captured::At(at)));
+        let day = "2025-09-11".parse().unwrap();
+        assert_eq!(parse_time("2025-09-11"), Ok(Captured::NoonOf(DayArg::Day(day))));
+        assert_eq!(parse_time("yesterday"), Ok(Captured::NoonOf(DayArg::DaysAgo(1))));
+        assert!(parse_time("11.09.2025").is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! `run`: every stage in order, as cron wants it: one lock, one summary, one exit code.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::dates::parse_duration;
+use super::ingest::{Captured, IngestArgs, parse_time};
+use super::ui::Line;
+use super::{alert, build_mart, ingest, normalize};
+use crate::error::{Failure, Outcome};
+use crate::ingest::Found;
+use crate::lake::Lake;
+use crate::model::Marketplace;
+use crate::stages;
+use crate::store::Store;
+
+/// Run every stage in order: ingest, normalize, build-mart, alert
+///
+/// Reads the given files, or the inbox folder of the configuration; what was read before is skipped. One lock, one
+/// line in `amzctl runs`, one exit code: the worst of its stages. A second run changes nothing.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// Files, folders or patterns to read [default: the inbox folder, when there is one]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// When the files' content was true; without it a date in the path, or the records' own time
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    pub captured_at: Option<Captured>,
+
+    /// Marketplace of records that name none [default: the configured one]
+    #[arg(long, value_name = "CODE")]
+    pub marketplace: Option<Marketplace>,
+
+    /// Judge alerts, but leave their delivery to `alert deliver`
+    #[arg(long)]
+    pub no_deliver: bool,
+
+    /// Say what each stage would do with what is there now; write and deliver nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Stop cleanly after this long, with exit code 6; the next run goes on: 50m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub deadline: Option<Duration>,
+}
+
+pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let store = context.open_store().await?;
+    if args.dry_run {
+        return preview(&args, &store, context).await;
+    }
+    // A path that names nothing ends before a run begins.
+    let inputs = inputs(&args, context)?;
+    let lock = context.lock("pipeline")?;
+    let run = context.begin_run(&store, "run").await?;
+    let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
+    let mut chain = Chain {
+        store: &store,
+        context,
+        run_id: run.run_id.clone(),
+        outcome: Outcome::Done,
+        record: Map::new(),
+    };
+    chain.stages(&args, inputs).await?;
+    drop(lock);
+    if !args.no_deliver && !context.cancel().is_cancelled() {
+        chain.deliver().await?;
+    }
+    if let Some(deadline) = deadline {
+        deadline.abort();
+    }
+    let Chain { outcome, record, .. } = chain;
+    run.finish(outcome, &Value::Object(record)).await?;
+    match context.cancel().outcome() {
+        Some(reason @ Outcome::BudgetReached) => {
+            Err(Failure::new(reason, "the deadline was reached; the next run goes on from here").into())
+        }
+        Some(reason) => {
+            Err(Failure::new(reason, "stopped between two batches; run it again to go on").into())
+        }
+        None => {
+            context.ui.note(match outcome {
+                Outcome::Done => "next: `amzctl status`, `amzctl compare`, `amzctl report`",
+                _ => "next: `amzctl quarantine list` shows what was refused, `amzctl status` the rest",
+            });
+            Ok(outcome)
+        }
+    }
+}
+
+/// Each stage's dry run. A stage sees what the one before it has done, not what it would do.
+async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Result<Outcome> {
+    let lake = Lake::new(&context.config.lake_root);
+    let cancel = context.cancel();
+    let mut outcome = Outcome::Done;
+    let inputs = inputs(args, context)?;
+    if !inputs.is_empty() {
+        let options = ingest::options(&ingest_args(args), inputs, String::new(), context);
+        let summary = ingest::read(store, context, &options).await?;
+        ingest::say_problems(&summary, context);
+        context.ui.say(&ingest::lines(&summary));
+        outcome = outcome.and(summary.outcome());
+    }
+    let options = normalize::options(context, "");
+    let parsed = stages::normalize::preview(store, context.clock, &cancel, &options).await?;
+    context.ui.note(&normalize::preview_line(&parsed));
+    let options = stages::build_mart::Options { dry_run: true, ..build_mart::options(context) };
+    let built = stages::build_mart::run(store, &lake, context.clock, &cancel, &|_| {}, &options).await?;
+    context.ui.say(&build_mart::lines(&built));
+    let options = stages::alert::Options { dry_run: true, ..alert::options(context, "", false)? };
+    let judged = stages::alert::run(store, &lake, context.clock, &cancel, &options).await?;
+    context.ui.say(&alert::lines(&judged));
+    context.ui.note("dry run, nothing written; each stage is shown for what is there now");
+    match cancel.outcome() {
+        Some(reason) => Err(Failure::new(reason, "stopped; nothing was written").into()),
+        None => Ok(outcome.and(built.outcome()).and(judged.outcome())),
+    }
+}
+
+/// The files that were named, else those of the inbox; none when there is no inbox.
+fn inputs(args: &RunArgs, context: &Context) -> anyhow::Result<Vec<Found>> {
+    let inbox = &context.config.inbox;
+    match (args.paths.is_empty(), inbox.is_dir()) {
+        (false, _) => ingest::inputs(&args.paths),
+        (true, true) => ingest::inputs_of_inbox(inbox),
+        (true, false) => Ok(Vec::new()),
+    }
+}
+
+fn ingest_args(args: &RunArgs) -> IngestArgs {
+    IngestArgs {
+        captured_at: args.captured_at,
+        marketplace: args.marketplace,
+        dry_run: args.dry_run,
+        ..IngestArgs::default()
+    }
+}
+
+/// Asks for a stop when the time is over.
+fn watch_deadline(context: &Context, deadline: Duration) -> tokio::task::JoinHandle<()> {
+    let cancel = context.cancel();
+    tokio::spawn(async move {
+        tokio::time::sleep(deadline).await;
+        cancel.cancel(Outcome::BudgetReached);
+    })
+}
+
+/// The stages of one run, with what came of them so far.
+struct Chain<'a> {
+    store: &'a Store,
+    context: &'a Context,
+    run_id: String,
+    outcome: Outcome,
+    record: Map<String, Value>,
+}
+
+impl Chain<'_> {
+    /// Ingest to alert; a request to stop ends it after the stage that saw it.
+    async fn stages(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+        self.ingest(args, inputs).await.context("ingest failed")?;
+        if !self.is_stopped() {
+            self.normalize().await.context("normalize failed")?;
+        }
+        if !self.is_stopped() {
+            self.build_mart().await.context("build-mart failed")?;
+        }
+        if !self.is_stopped() {
+            self.judge().await.context("alert run failed")?;
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.context.cancel().is_cancelled()
+    }
+
+    fn end(&mut self, stage: &str, outcome: Outcome, summary: Value, lines: &[Line]) {
+        self.outcome = self.outcome.and(outcome);
+        self.record.insert(stage.to_owned(), summary);
+        self.context.ui.say(lines);
+    }
+
+    async fn ingest(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+        if inputs.is_empty() {
+            let inbox = &self.context.config.inbox;
+            let line = format!("ingest: no path given, and no files in {}", inbox.display());
+            self.end("ingest", Outcome::Done, Value::Null, &[Line::Note(line)]);
+            return Ok(());
+        }
+        let options = ingest::options(&ingest_args(args), inputs, self.run_id.clone(), self.context);
+        let summary = ingest::read(self.store, self.context, &options).await?;
+        ingest::say_problems(&summary, self.context);
+        self.end("ingest", summary.outcome(), json!(summary), &ingest::lines(&summary));
+        Ok(())
+    }
+
+    async fn normalize(&mut self) -> anyhow::Result<()> {
+        let options = normalize::options(self.context, &self.run_id);
+        let progress = self.context.ui.progress_rows(stages::normalize::count(self.store, &options).await?);
+        let told = |read| progress.inc(read);
+        let cancel = self.context.cancel();
+        let summary =
+            stages::normalize::run(self.store, self.context.clock, &cancel, &told, &options).await?;
+        progress.finish();
+        self.end("normalize", summary.outcome(), json!(summary), &normalize::lines(&summary));
+        Ok(())
+    }
+
+    async fn build_mart(&mut self) -> anyhow::Result<()> {
+        let lake = Lake::new(&self.context.config.lake_root);
+        let options = build_mart::options(self.context);
+        let (summary, comparisons) = build_mart::build(self.store, &lake, self.context, &options).await?;
+        self.end(
+            "build_mart",
+            summary.outcome(),
+            json!({ "mart": summary, "comparisons": comparisons }),
+            &build_mart::lines(&summary),
+        );
+        Ok(())
+    }
+
+    async fn judge(&mut self) -> anyhow::Result<()> {
+        let lake = Lake::new(&self.context.config.lake_root);
+        let options = alert::options(self.context, &self.run_id, false)?;
+        let cancel = self.context.cancel();
+        let summary = stages::alert::run(self.store, &lake, self.context.clock, &cancel, &options).await?;
+        self.end("alert", summary.outcome(), json!(summary), &alert::lines(&summary));
+        Ok(())
+    }
+
+    async fn deliver(&mut self) -> anyhow::Result<()> {
+        if let Some(summary) = alert::deliver_now(self.store, self.context, false).await? {
+            self.end("deliver", summary.outcome(), json!(summary), &alert::deliver_lines(&summary));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! `status`: what there is, how fresh it is, what waits for somebody, and how the last runs ended.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::OutputArgs;
+use super::context::Context;
+use super::runs::Holders;
+use crate::error::Outcome;
+use crate::model::{Day, Timestamp};
+use crate::render::rows::{Cell, Format, Rows, instant};
+use crate::store::checks::{Counts, Open};
+use crate::store::{Store, Unread};
+
+/// Runs that are looked through for the last one of every command.
+const RECENT_RUNS: u32 = 200;
+
+/// Show what there is, how fresh it is, and what waits for you
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    database: Database,
+    freshness: Freshness,
+    counts: Counts,
+    /// Receipts that `normalize` has not read.
+    to_normalize: u64,
+    open: Open,
+    /// The last run of every command, newest first.
+    last_runs: Vec<LastRun>,
+}
+
+#[derive(Serialize)]
+struct Database {
+    path: String,
+    size_bytes: u64,
+    schema_version: i64,
+    zone: String,
+    database_uuid: String,
+}
+
+#[derive(Serialize)]
+struct Freshness {
+    newest_day: Option<Day>,
+    newest_observed_at: Option<Timestamp>,
+    age_hours: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct LastRun {
+    command: String,
+    state: &'static str,
+    run_id: String,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    exit_code: Option<u8>,
+}
+
+pub(super) async fn run(args: StatusArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let store = context.open_store().await?;
+    let document = gather(&store, context).await.context("failed to read the state of the database")?;
+    if args.output.format() == Format::Json && args.output.fields.is_none() {
+        args.output.write(&(serde_json::to_string_pretty(&document)? + "\n"), context)?;
+    } else {
+        args.output.emit(&rows(&document)?, context)?;
+    }
+    next_step(&document, context);
+    Ok(Outcome::Done)
+}
+
+async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
+    let identity = store.identity().await?;
+    let newest_observed_at = store.newest_observed_at().await?;
+    let now = context.clock.now();
+    let path = &context.config.database;
+    Ok(Document {
+        schema: "amzctl.status/1",
+        database: Database {
+            path: path.display().to_string(),
+            size_bytes: size_on_disk(path),
+            schema_version: Store::SCHEMA_VERSION,
+            zone: context.config.zone.0.name().to_owned(),
+            database_uuid: identity.map(|identity| identity.database_uuid).unwrap_or_default(),
+        },
+        freshness: Freshness {
+            newest_day: store.newest_day(None).await?,
+            newest_observed_at,
+            age_hours: newest_observed_at.map(|at| (now - at).num_hours()),
+        },
+        counts: store.load_counts().await?,
+        to_normalize: store.count_unread(Unread::New).await?,
+        open: store.load_open().await?,
+        last_runs: last_runs(store, context).await?,
+    })
+}
+
+/// The database with what its write-ahead log still holds.
+fn size_on_disk(database: &Path) -> u64 {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    [database, Path::new(&log)]
+        .iter()
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|file| file.len())
+        .sum()
+}
+
+async fn last_runs(store: &Store, context: &Context) -> anyhow::Result<Vec<LastRun>> {
+    let holders = Holders::now(&context.config);
+    let mut seen = BTreeSet::new();
+    let runs = store.load_runs(RECENT_RUNS).await?;
+    let newest = runs.into_iter().filter(|run| seen.insert(run.start.command.clone()));
+    Ok(newest
+        .map(|run| LastRun {
+            state: holders.state(&run),
+            command: run.start.command,
+            run_id: run.start.run_id,
+            started_at: run.start.started_at,
+            finished_at: run.finished_at,
+            exit_code: run.exit_code,
+        })
+        .collect())
+}
+
+/// The document as items with values: what every format but JSON shows.
+fn rows(document: &Document) -> anyhow::Result<Rows> {
+    let mut rows = Rows::new("amzctl.status/1", &["item", "value", "detail"]);
+    let Database { path, zone, .. } = &document.database;
+    rows.push(vec!["database".into(), path.as_str().into(), format!("days in {zone}").into()]);
+    let size = i64::try_from(document.database.size_bytes)?;
+    rows.push(vec!["size_bytes".into(), size.into(), Cell::Null]);
+    let age = document.freshness.age_hours.map(|hours| format!("newest observation {hours} h old"));
+    rows.push(vec!["newest_day".into(), document.freshness.newest_day.into(), age.into()]);
+    for (name, count) in counted(document) {
+        rows.push(vec![name.into(), count.into(), Cell::Null]);
+    }
+    rows.push(vec!["to_normalize".into(), document.to_normalize.into(), Cell::Null]);
+    for run in &document.last_runs {
+        let ended = run.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
+        let detail = format!("{}{ended}", instant(run.started_at));
+        rows.push(vec![format!("last {}", run.command).into(), run.state.into(), detail.into()]);
+    }
+    Ok(rows)
+}
+
+fn counted(document: &Document) -> [(&'static str, i64); 14] {
+    let Document { counts, open, .. } = document;
+    [
+        ("watched", counts.watched),
+        ("paused", counts.paused),
+        ("cohorts", counts.cohorts),
+        ("products", counts.products),
+        ("receipts", counts.receipts),
+        ("observations", counts.observations),
+        ("daily_rows", counts.daily_rows),
+        ("reviews", counts.reviews),
+        ("open_quarantine", open.quarantine),
+        ("open_incidents", open.incidents),
+        ("open_alerts", open.alerts),
+        ("open_alerts_critical", open.alerts_critical),
+        ("deliveries_pending", open.deliveries_pending),
+        ("deliveries_dead", open.deliveries_dead),
+    ]
+}
+
+fn next_step(document: &Document, context: &Context) {
+    let Document { counts, open, to_normalize, .. } = document;
+    let next = if counts.receipts == 0 {
+        "`amzctl ingest FILE` lands the first data"
+    } else if *to_normalize > 0 {
+        "`amzctl normalize` reads what has landed"
+    } else if open.alerts > 0 {
+        "`amzctl alert list` shows the open alerts"
+    } else if open.quarantine > 0 {
+        "`amzctl quarantine list` shows what was refused"
+    } else {
+        return;
+    };
+    context.ui.note(&format!("next: {next}"));
+}

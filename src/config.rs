@@ -1,0 +1,202 @@
+//! Configuration: defaults < user file < project file < `.env` < environment < flags; validated once.
+//!
+//! A key that no struct here has is refused with a suggestion. Relative paths are relative to the file's folder.
+
+mod load;
+mod origin;
+
+pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
+pub use origin::{KeyOrigin, known_keys};
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Marketplace, ReportingZone};
+
+/// What `amzctl.toml` may hold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub store: StoreSettings,
+    pub lake: LakeSettings,
+    pub time: TimeSettings,
+    pub defaults: DefaultSettings,
+    pub ingest: IngestSettings,
+    pub normalize: NormalizeSettings,
+    pub mart: MartSettings,
+    pub alerts: AlertSettings,
+    pub own: OwnSettings,
+    pub check: CheckSettings,
+    pub run: RunSettings,
+}
+
+/// Where the facts are kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// Path of the SQLite database.
+    pub path: PathBuf,
+    /// Seconds to wait for another process that is writing, before giving up with exit code 7.
+    pub busy_timeout_s: u32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        StoreSettings { path: "amzctl.db".into(), busy_timeout_s: 10 }
+    }
+}
+
+/// Where the Parquet files are kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LakeSettings {
+    /// Folder of the lake.
+    pub root: PathBuf,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        LakeSettings { root: "lake".into() }
+    }
+}
+
+/// What a day is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeSettings {
+    /// IANA time zone that decides to which day an observation belongs. Fixed when the database is initialised.
+    pub zone: String,
+}
+
+impl Default for TimeSettings {
+    fn default() -> Self {
+        TimeSettings { zone: "UTC".into() }
+    }
+}
+
+/// What stands in where a command is not told.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DefaultSettings {
+    /// Marketplace code of plain ASINs and of records that name none; without it such records are quarantined.
+    pub marketplace: Option<String>,
+}
+
+/// Where a run finds new files.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestSettings {
+    /// Folder that `amzctl run` reads when it is given no path.
+    pub inbox: PathBuf,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        IngestSettings { inbox: "inbox".into() }
+    }
+}
+
+/// How a day's row is chosen.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NormalizeSettings {
+    /// Sources, most trusted first; one that is not named comes after all that are.
+    pub source_precedence: Vec<String>,
+}
+
+impl Default for NormalizeSettings {
+    fn default() -> Self {
+        let order = ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html", "file"];
+        NormalizeSettings { source_precedence: order.map(str::to_owned).to_vec() }
+    }
+}
+
+/// What `build-mart` leaves in the database.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MartSettings {
+    /// Days of deltas and aggregates served from the database; the whole history is in the lake.
+    pub publish_days: u32,
+}
+
+impl Default for MartSettings {
+    fn default() -> Self {
+        MartSettings { publish_days: 35 }
+    }
+}
+
+/// Which rules judge the mart, and where findings go.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertSettings {
+    /// Shipped rule set.
+    pub rules: String,
+    /// Print events to standard output.
+    pub stdout: bool,
+    /// Append events to this NDJSON file.
+    pub file: Option<PathBuf>,
+    /// Slots without an observation after which a product is stale.
+    pub stale_slots: u32,
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        AlertSettings {
+            rules: "plain".into(),
+            stdout: true,
+            file: Some("alerts.ndjson".into()),
+            stale_slots: 2,
+        }
+    }
+}
+
+/// Who we are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnSettings {
+    /// Seller ids that are ours: `buy_box_lost` fires only for them.
+    pub seller_ids: Vec<String>,
+}
+
+/// Limits of `amzctl check`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckSettings {
+    /// Hours since the newest observation of a watched product before it is not fresh.
+    pub max_age_hours: u32,
+    /// Lowest share (0 to 1) of watched products with a row on the newest day.
+    pub min_completeness: f64,
+}
+
+impl Default for CheckSettings {
+    fn default() -> Self {
+        CheckSettings { max_age_hours: 48, min_completeness: 0.5 }
+    }
+}
+
+/// How a run judges itself.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSettings {
+    /// Percent of a run's items that may fail before it ends with exit code 3.
+    pub tolerate_failed_pct: f64,
+}
+
+/// The validated configuration, paths resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub settings: Settings,
+    /// The project file it came from; null when none was found.
+    pub file: Option<PathBuf>,
+    /// Somebody said where the database is: a project file was found, or a user file or variable names it.
+    pub is_found: bool,
+    pub database: PathBuf,
+    pub lake_root: PathBuf,
+    /// Where `run` finds new files.
+    pub inbox: PathBuf,
+    pub alert_file: Option<PathBuf>,
+    pub zone: ReportingZone,
+    pub marketplace: Option<Marketplace>,
+}

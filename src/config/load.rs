@@ -1,0 +1,440 @@
+//! Finding, layering and checking the configuration. Reads files and the variables it is given; writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Value as FigmentValue};
+use figment::{Figment, Metadata, Profile, Provider, providers::Serialized};
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
+use super::{Config, Settings};
+use crate::error::Outcome;
+use crate::model::{Marketplace, ReportingZone};
+
+/// The name that is looked for upwards from the working directory.
+pub const FILE_NAME: &str = "amzctl.toml";
+const PREFIX: &str = "AMZCTL_";
+const DEFAULT_ORIGIN: &str = "default";
+
+/// Where to look.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// A file that must exist, instead of the one found upwards.
+    pub file: Option<PathBuf>,
+    /// The working directory.
+    pub folder: PathBuf,
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl LoadOptions {
+    /// This process's working directory and environment.
+    pub fn from_process(file: Option<PathBuf>) -> std::io::Result<LoadOptions> {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(LoadOptions { file, folder: std::env::current_dir()?, variables })
+    }
+}
+
+/// A configuration and where each of its values came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub origins: Vec<KeyOrigin>,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// `amzctl.toml:3`, `environment variable AMZCTL_X`
+    pub place: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// What is wrong with the configuration: at least one problem.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    fn one(place: impl Into<String>, message: impl Into<String>, hint: Option<String>) -> ConfigError {
+        ConfigError { problems: vec![Problem { place: place.into(), message: message.into(), hint }] }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        Outcome::Usage
+    }
+
+    pub fn hints(&self) -> Vec<String> {
+        let first = self.problems.first().and_then(|problem| problem.hint.clone());
+        let more =
+            (self.problems.len() > 1).then(|| "`amzctl config validate` lists every problem".to_owned());
+        first.into_iter().chain(more).collect()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [] => f.write_str("the configuration is not valid"),
+            [only] => only.fmt(f),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Loads the configuration: flags are above it, everything below them is layered here.
+///
+/// Errors: a named file that does not exist, a file that is not TOML, unknown keys, values that are not valid.
+pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
+    let project = match &options.file {
+        Some(file) => Some(named_file(&options.folder.join(file), options)?),
+        None => find_upwards(&options.folder),
+    };
+    let user = user_file(&options.variables).filter(|path| path.is_file());
+    let mut layers = Layers::new(&options.folder, project.as_deref());
+    for file in user.iter().chain(&project) {
+        layers.add_file(file, options)?;
+    }
+    if let Some(folder) = project.as_deref().and_then(Path::parent) {
+        layers.add_dot_env(&folder.join(".env"))?;
+    }
+    layers.add_variables(&options.variables, &options.folder, "environment variable");
+    layers.finish(project)
+}
+
+fn named_file(path: &Path, options: &LoadOptions) -> Result<PathBuf, ConfigError> {
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    Err(ConfigError::one(
+        shown(path, &options.folder),
+        "no such configuration file",
+        Some("--config must name an existing file; `amzctl init` writes one".to_owned()),
+    ))
+}
+
+fn find_upwards(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+/// `$XDG_CONFIG_HOME/amzctl/config.toml`, by default below `~/.config`.
+fn user_file(variables: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let set = |name: &str| variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join("amzctl").join("config.toml"))
+}
+
+/// One source of values: a file, or a single variable.
+struct Layer {
+    /// What errors and `--origin` call it.
+    name: String,
+    values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// The layers so far, and what is needed to speak about their values.
+struct Layers {
+    figment: Figment,
+    /// Layer name → the folder its relative paths are relative to.
+    folders: BTreeMap<String, PathBuf>,
+    /// (layer name, key) → line, for files.
+    lines: BTreeMap<(String, String), usize>,
+    problems: Vec<Problem>,
+}
+
+impl Layers {
+    fn new(folder: &Path, project: Option<&Path>) -> Layers {
+        let base = project.and_then(Path::parent).unwrap_or(folder);
+        Layers {
+            figment: Figment::from(Serialized::defaults(Settings::default())),
+            folders: BTreeMap::from([(DEFAULT_ORIGIN.to_owned(), base.to_owned())]),
+            lines: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, layer: Layer, folder: &Path) {
+        self.folders.insert(layer.name.clone(), folder.to_owned());
+        self.figment = std::mem::take(&mut self.figment).merge(layer);
+    }
+
+    fn add_file(&mut self, path: &Path, options: &LoadOptions) -> Result<(), ConfigError> {
+        let name = shown(path, &options.folder);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::one(&name, format!("cannot be read: {error}"), None))?;
+        let table = DeTable::parse(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(&text, span.start));
+            ConfigError::one(format!("{name}:{line}"), error.message().trim().to_owned(), None)
+        })?;
+        let mut unknown = Vec::new();
+        self.walk(&name, &text, "", table.get_ref(), &mut unknown);
+        unknown.sort_by_key(|(line, _)| *line);
+        self.problems.extend(unknown.into_iter().map(|(_, problem)| problem));
+        let values: toml::Table = toml::from_str(&text).unwrap_or_default();
+        let values = match FigmentValue::serialize(values) {
+            Ok(FigmentValue::Dict(_, values)) => values,
+            _ => Dict::new(),
+        };
+        self.add(Layer { name, values }, path.parent().unwrap_or(&options.folder));
+        Ok(())
+    }
+
+    /// Remembers the line of every key, and collects those that no setting has.
+    fn walk(
+        &mut self,
+        name: &str,
+        text: &str,
+        prefix: &str,
+        table: &DeTable,
+        unknown: &mut Vec<(usize, Problem)>,
+    ) {
+        let known = settings_json(&Settings::default());
+        for (key, value) in table {
+            let dotted = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
+            let line = line_of(text, key.span().start);
+            self.lines.insert((name.to_owned(), dotted.clone()), line);
+            let pointer = format!("/{}", dotted.replace('.', "/"));
+            match (known.pointer(&pointer), value.get_ref()) {
+                (None, _) => unknown.push((line, unknown_key(format!("{name}:{line}"), &dotted))),
+                (Some(Value::Object(_)), DeValue::Table(inner)) => {
+                    self.walk(name, text, &dotted, inner, unknown)
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add_dot_env(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(ConfigError::one(
+                    path.display().to_string(),
+                    format!("cannot be read: {error}"),
+                    None,
+                ));
+            }
+        };
+        let variables = parse_dot_env(&text).map_err(|line| {
+            let hint = Some("a line is NAME=value, or a comment that begins with #".to_owned());
+            ConfigError::one(format!(".env:{line}"), "not an assignment", hint)
+        })?;
+        let folder = path.parent().unwrap_or(path).to_owned();
+        self.add_variables(&variables, &folder, ".env variable");
+        Ok(())
+    }
+
+    /// Every `AMZCTL_SECTION__KEY`; other variables are not settings, unless they are clearly meant to be.
+    fn add_variables(&mut self, variables: &BTreeMap<String, String>, folder: &Path, kind: &str) {
+        for (variable, text) in variables {
+            let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
+            let place = format!("{kind} {variable}");
+            let key = rest.to_lowercase().replace("__", ".");
+            let default = known_keys().into_iter().find(|(known, _)| *known == key);
+            match default {
+                Some((key, default)) => {
+                    let values = nested(&key, variable_value(text, &default));
+                    self.add(Layer { name: place, values }, folder);
+                }
+                None if rest.contains("__") => self.problems.push(unknown_variable(place, &key)),
+                None if known_keys().iter().any(|(known, _)| known.replace('.', "_") == key) => {
+                    self.problems.push(unknown_variable(place, &key));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn finish(mut self, project: Option<PathBuf>) -> Result<Loaded, ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(ConfigError { problems: self.problems });
+        }
+        let settings: Settings = self.figment.extract().map_err(|error| self.wrong_value(&error))?;
+        let zone = self.checked("time.zone", settings.time.zone.parse::<chrono_tz::Tz>(), |_| {
+            format!("`{}` is not an IANA time zone such as UTC or Europe/Berlin", settings.time.zone)
+        });
+        let marketplace = match &settings.defaults.marketplace {
+            Some(code) => {
+                self.checked("defaults.marketplace", code.parse::<Marketplace>(), |error| error.to_string())
+            }
+            None => None,
+        };
+        for (key, is_valid, expected) in ranges(&settings) {
+            if !is_valid {
+                self.complain(key, format!("`{key}` {expected}"));
+            }
+        }
+        let (Some(zone), true) = (zone, self.problems.is_empty()) else {
+            return Err(ConfigError { problems: self.problems });
+        };
+        let config = Config {
+            file: project.clone(),
+            is_found: project.is_some() || self.origin("store.path") != DEFAULT_ORIGIN,
+            database: self.resolved("store.path", &settings.store.path),
+            lake_root: self.resolved("lake.root", &settings.lake.root),
+            inbox: self.resolved("ingest.inbox", &settings.ingest.inbox),
+            alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),
+            zone: ReportingZone(zone),
+            marketplace,
+            settings,
+        };
+        let origins = leaves(&settings_json(&config.settings))
+            .into_iter()
+            .map(|(key, value)| KeyOrigin { origin: self.place(&key), key, value })
+            .collect();
+        Ok(Loaded { config, origins })
+    }
+
+    fn checked<T, E>(&mut self, key: &str, value: Result<T, E>, message: impl Fn(&E) -> String) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.complain(key, message(&error));
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, key: &str, message: String) {
+        self.problems.push(Problem { place: self.place(key), message, hint: None });
+    }
+
+    fn wrong_value(&self, error: &figment::Error) -> ConfigError {
+        let key = error.path.join(".");
+        let place = if key.is_empty() { "configuration".to_owned() } else { self.place(&key) };
+        ConfigError::one(place, format!("`{key}`: {}", error.kind), None)
+    }
+
+    /// The name of the layer that gave the value.
+    fn origin(&self, key: &str) -> String {
+        match self.figment.find_metadata(key) {
+            Some(metadata) if self.folders.contains_key(metadata.name.as_ref()) => metadata.name.to_string(),
+            _ => DEFAULT_ORIGIN.to_owned(),
+        }
+    }
+
+    /// The layer, with the line where it is a file.
+    fn place(&self, key: &str) -> String {
+        let origin = self.origin(key);
+        match self.lines.get(&(origin.clone(), key.to_owned())) {
+            Some(line) => format!("{origin}:{line}"),
+            None => origin,
+        }
+    }
+
+    /// The path, relative to the folder of whoever gave it.
+    fn resolved(&self, key: &str, path: &Path) -> PathBuf {
+        self.folders.get(&self.origin(key)).map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+}
+
+/// (key, is valid, what is expected of it)
+fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 9] {
+    let Settings { mart, alerts, check, run, normalize, store, lake, .. } = settings;
+    let precedence = &normalize.source_precedence;
+    let is_unique = (1..precedence.len()).all(|index| !precedence[..index].contains(&precedence[index]));
+    [
+        ("store.path", !store.path.as_os_str().is_empty(), "must not be empty"),
+        ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
+        ("lake.root", !lake.root.as_os_str().is_empty(), "must not be empty"),
+        ("normalize.source_precedence", is_unique, "names a source twice"),
+        ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
+        ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
+        ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),
+        ("check.min_completeness", (0.0..=1.0).contains(&check.min_completeness), "must be 0 to 1"),
+        ("run.tolerate_failed_pct", (0.0..=100.0).contains(&run.tolerate_failed_pct), "must be 0 to 100"),
+    ]
+}
+
+fn unknown_key(place: String, key: &str) -> Problem {
+    let hint = nearest(key).map(|near| format!("did you mean `{near}`?"));
+    Problem { place, message: format!("unknown key `{key}`"), hint }
+}
+
+fn unknown_variable(place: String, key: &str) -> Problem {
+    let variable = |key: &str| format!("{PREFIX}{}", key.replace('.', "__").to_uppercase());
+    let meant = known_keys().into_iter().find(|(known, _)| known.replace('.', "_") == key.replace('.', "_"));
+    let near = meant.map(|(known, _)| known).or_else(|| nearest(key));
+    let hint = near.map(|near| format!("did you mean `{}`?", variable(&near)));
+    Problem { place, message: "names no setting".to_owned(), hint }
+}
+
+/// A variable's text as the type of the setting it stands for; text that does not fit is left to the type check.
+fn variable_value(text: &str, default: &Value) -> FigmentValue {
+    match default {
+        Value::Number(_) => text
+            .parse::<i64>()
+            .map(FigmentValue::from)
+            .or_else(|_| text.parse::<f64>().map(FigmentValue::from))
+            .unwrap_or_else(|_| FigmentValue::from(text)),
+        Value::Bool(_) => text.parse::<bool>().map_or_else(|_| FigmentValue::from(text), FigmentValue::from),
+        Value::Array(_) => {
+            let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
+            let items =
+                inner.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty());
+            FigmentValue::from(items.map(str::to_owned).collect::<Vec<_>>())
+        }
+        _ => FigmentValue::from(text),
+    }
+}
+
+fn nested(key: &str, value: FigmentValue) -> Dict {
+    figment::util::nest(key, value).into_dict().unwrap_or_default()
+}
+
+/// The assignments of a `.env` file; an error is the number of the line that is none.
+fn parse_dot_env(text: &str) -> Result<BTreeMap<String, String>, usize> {
+    let mut variables = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let assignment = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = assignment.split_once('=').ok_or(index + 1)?;
+        let value = value.trim();
+        let quoted = ['"', '\''].iter().find_map(|&mark| value.strip_prefix(mark)?.strip_suffix(mark));
+        variables.insert(name.trim().to_owned(), quoted.unwrap_or(value).to_owned());
+    }
+    Ok(variables)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// The path as a person would write it from the working directory.
+fn shown(path: &Path, folder: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,61 @@
+//! Named crash points. With the feature `failpoints`, `AMZCTL_FAILPOINT=name:k` kills the process with SIGKILL at
+//! the k-th time `name` is passed; without the feature the macro is nothing.
+
+/// Dies here when the environment asks for it: `failpoint!("ingest.before_commit")`.
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::pass($name);
+    };
+}
+
+/// Every name in the code, for the kill sweep.
+pub const ALL: &[&str] = &[
+    "alert.after_commit",
+    "alert.before_commit",
+    "compare.after_publish",
+    "compare.before_publish",
+    "deliver.after_claim",
+    "deliver.after_mark",
+    "deliver.after_send",
+    "ingest.after_commit",
+    "ingest.after_file",
+    "ingest.before_commit",
+    "ingest.before_file",
+    "ingest.inside_commit",
+    "lake.after_publish",
+    "lake.after_rename",
+    "lake.after_write",
+    "lake.before_publish",
+    "lake.before_rename",
+    "mart.after_publish",
+    "mart.after_write",
+    "mart.before_publish",
+    "normalize.after_commit",
+    "normalize.before_commit",
+    "normalize.before_incidents",
+    "report.after_record",
+    "report.before_record",
+    "report.before_write",
+];
+
+#[cfg(feature = "failpoints")]
+pub fn pass(name: &str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+
+    debug_assert!(ALL.contains(&name), "failpoint `{name}` is missing from failpoint::ALL");
+    let Ok(wanted) = std::env::var("AMZCTL_FAILPOINT") else { return };
+    let (wanted_name, hit) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    if wanted_name == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == hit.parse().unwrap_or(1) {
+        kill_self();
+    }
+}
+
+#[cfg(feature = "failpoints")]
+fn kill_self() -> ! {
+    // A signal from the shell's `kill` rather than libc: no unsafe code for a test aid.
+    let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+    std::process::abort();
+}

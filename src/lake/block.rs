@@ -1,0 +1,288 @@
+//! Rows in memory on their way into or out of a file: columns of integers, with words interned.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use polars::prelude::*;
+
+use super::schema::{Kind, LakeColumn, Table};
+use crate::rollup::{NO_CODE, NO_DAY, NULL};
+
+/// Words and their codes; a code is a place in the list, [`NO_CODE`] is no word.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    codes: HashMap<Arc<str>, i32>,
+    words: Vec<Arc<str>>,
+}
+
+impl Words {
+    pub(crate) fn intern(&mut self, word: &str) -> i32 {
+        if let Some(code) = self.codes.get(word) {
+            return *code;
+        }
+        let code = self.words.len() as i32;
+        let word: Arc<str> = word.into();
+        self.words.push(Arc::clone(&word));
+        self.codes.insert(word, code);
+        code
+    }
+
+    /// The word of a code; null for [`NO_CODE`].
+    pub(crate) fn get(&self, code: i32) -> Option<&str> {
+        usize::try_from(code).ok().and_then(|index| self.words.get(index)).map(AsRef::as_ref)
+    }
+
+    /// Words compare by their bytes, no word first.
+    pub(crate) fn compare(&self, a: i32, b: i32) -> Ordering {
+        if a == b { Ordering::Equal } else { self.get(a).cmp(&self.get(b)) }
+    }
+}
+
+/// One column: unknown is [`NO_DAY`], [`NULL`], NaN, [`NO_CODE`].
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Values {
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F64(Vec<f64>),
+    Text(Vec<i32>),
+}
+
+impl Values {
+    pub(crate) fn empty(kind: Kind) -> Values {
+        match kind {
+            Kind::I32 => Values::I32(Vec::new()),
+            Kind::I64 => Values::I64(Vec::new()),
+            Kind::F64 => Values::F64(Vec::new()),
+            Kind::Text => Values::Text(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Values::I32(values) | Values::Text(values) => values.len(),
+            Values::I64(values) => values.len(),
+            Values::F64(values) => values.len(),
+        }
+    }
+
+    /// The integers of an `I32` or `Text` column; empty for the others.
+    pub(crate) fn codes(&self) -> &[i32] {
+        match self {
+            Values::I32(values) | Values::Text(values) => values,
+            _ => &[],
+        }
+    }
+
+    /// As [`Values::codes`], to be changed in place.
+    pub(crate) fn codes_mut(&mut self) -> &mut [i32] {
+        match self {
+            Values::I32(values) | Values::Text(values) => values,
+            _ => &mut [],
+        }
+    }
+
+    /// The integers of an `I64` column; empty for the others.
+    pub(crate) fn integers(&self) -> &[i64] {
+        match self {
+            Values::I64(values) => values,
+            _ => &[],
+        }
+    }
+
+    fn append_rows(&mut self, other: &Values, rows: Range<usize>) {
+        match (self, other) {
+            (Values::I32(to), Values::I32(from)) | (Values::Text(to), Values::Text(from)) => {
+                to.extend_from_slice(&from[rows]);
+            }
+            (Values::I64(to), Values::I64(from)) => to.extend_from_slice(&from[rows]),
+            (Values::F64(to), Values::F64(from)) => to.extend_from_slice(&from[rows]),
+            _ => unreachable!("blocks of one table have columns of the same kinds"),
+        }
+    }
+
+    fn gather(&self, order: &[usize]) -> Values {
+        match self {
+            Values::I32(values) => Values::I32(order.iter().map(|row| values[*row]).collect()),
+            Values::Text(values) => Values::Text(order.iter().map(|row| values[*row]).collect()),
+            Values::I64(values) => Values::I64(order.iter().map(|row| values[*row]).collect()),
+            Values::F64(values) => Values::F64(order.iter().map(|row| values[*row]).collect()),
+        }
+    }
+
+    fn compare(&self, a: usize, b: usize, words: &Words) -> Ordering {
+        match self {
+            Values::I32(values) => values[a].cmp(&values[b]),
+            Values::Text(values) => words.compare(values[a], values[b]),
+            Values::I64(values) => values[a].cmp(&values[b]),
+            Values::F64(values) => values[a].total_cmp(&values[b]),
+        }
+    }
+
+    /// The column as polars holds it. Always made anew from plain values, without a mask where nothing is
+    /// unknown: the bytes of a file must not depend on how its rows came together.
+    fn into_column(self, name: &'static str, words: &Words) -> Column {
+        let name = PlSmallStr::from_static(name);
+        match self {
+            Values::I32(values) => {
+                let known = mask(&values, |value| *value != NO_DAY);
+                Int32Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
+                    .into_column()
+            }
+            Values::I64(values) => {
+                let known = mask(&values, |value| *value != NULL);
+                Int64Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
+                    .into_column()
+            }
+            Values::F64(values) => {
+                let known = mask(&values, |value| !value.is_nan());
+                Float64Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
+                    .into_column()
+            }
+            Values::Text(codes) => {
+                StringChunked::from_iter_options(name, codes.iter().map(|code| words.get(*code)))
+                    .into_column()
+            }
+        }
+    }
+
+    /// Reads a column of a frame; its type is checked.
+    fn from_column(column: &Column, kind: Kind, words: &mut Words) -> PolarsResult<Values> {
+        Ok(match kind {
+            Kind::I32 => {
+                let mut values = Vec::with_capacity(column.len());
+                for part in column.i32()?.downcast_iter() {
+                    match part.validity() {
+                        None => values.extend_from_slice(part.values()),
+                        Some(_) => values.extend(part.iter().map(|value| value.copied().unwrap_or(NO_DAY))),
+                    }
+                }
+                Values::I32(values)
+            }
+            Kind::I64 => {
+                let mut values = Vec::with_capacity(column.len());
+                for part in column.i64()?.downcast_iter() {
+                    match part.validity() {
+                        None => values.extend_from_slice(part.values()),
+                        Some(_) => values.extend(part.iter().map(|value| value.copied().unwrap_or(NULL))),
+                    }
+                }
+                Values::I64(values)
+            }
+            Kind::F64 => Values::F64(column.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect()),
+            Kind::Text => Values::Text(intern_column(column.str()?, words)),
+        })
+    }
+}
+
+/// Known or not, per value; null where all are known.
+fn mask<T>(values: &[T], is_known: impl Fn(&T) -> bool) -> Option<Vec<bool>> {
+    if values.iter().all(&is_known) { None } else { Some(values.iter().map(is_known).collect()) }
+}
+
+fn intern_column(texts: &StringChunked, words: &mut Words) -> Vec<i32> {
+    // Neighbours mostly hold the same word, because files are sorted by product.
+    let mut last: (&str, i32) = ("", words.intern(""));
+    texts
+        .iter()
+        .map(|text| match text {
+            None => NO_CODE,
+            Some(text) if text == last.0 => last.1,
+            Some(text) => {
+                last = (text, words.intern(text));
+                last.1
+            }
+        })
+        .collect()
+}
+
+/// Rows of one table: its columns in order, or some of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) columns: Vec<Values>,
+}
+
+impl Block {
+    pub(crate) fn empty(table: Table) -> Block {
+        Block { columns: table.columns().iter().map(|column| Values::empty(column.kind)).collect() }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.columns.first().map_or(0, Values::len)
+    }
+
+    /// Adds some of another block's rows behind these.
+    pub(crate) fn append_rows(&mut self, other: &Block, rows: Range<usize>) {
+        for (to, from) in self.columns.iter_mut().zip(&other.columns) {
+            to.append_rows(from, rows.clone());
+        }
+    }
+
+    pub(crate) fn append(&mut self, other: &Block) {
+        self.append_rows(other, 0..other.rows());
+    }
+
+    pub(crate) fn day_nos(&self) -> &[i32] {
+        self.columns[Table::DAY_NO].codes()
+    }
+
+    /// Keeps the rows that lie in the given order.
+    pub(crate) fn gather(&self, order: &[usize]) -> Block {
+        Block { columns: self.columns.iter().map(|values| values.gather(order)).collect() }
+    }
+
+    /// The rows in the table's order.
+    pub(crate) fn sorted(self, table: Table, words: &Words) -> Block {
+        let within_day: Vec<usize> =
+            table.order_within_day().iter().filter_map(|name| table.index_of(name)).collect();
+        let compare = |a: &usize, b: &usize| {
+            [Table::BUCKET, Table::ASIN, Table::DAY_NO]
+                .iter()
+                .chain(&within_day)
+                .map(|index| self.columns[*index].compare(*a, *b, words))
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
+        };
+        let rows = self.rows();
+        if (1..rows).all(|row| compare(&(row - 1), &row).is_le()) {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..rows).collect();
+        order.sort_by(compare);
+        self.gather(&order)
+    }
+
+    /// The frame of a file: its partition's two columns, then the table's.
+    pub(crate) fn into_frame(
+        self,
+        table: Table,
+        marketplace: &str,
+        month: &str,
+        words: &Words,
+    ) -> PolarsResult<DataFrame> {
+        let rows = self.rows();
+        let constant = |name: &'static str, value: &str| {
+            StringChunked::from_iter_values(PlSmallStr::from_static(name), std::iter::repeat_n(value, rows))
+                .into_column()
+        };
+        let mut columns = vec![constant("marketplace", marketplace), constant("month", month)];
+        for (values, column) in self.columns.into_iter().zip(table.columns()) {
+            columns.push(values.into_column(column.name, words));
+        }
+        DataFrame::new(rows, columns)
+    }
+
+    /// Reads the named columns out of a frame, in the order of `columns`.
+    pub(crate) fn from_frame(
+        frame: &DataFrame,
+        columns: &[LakeColumn],
+        words: &mut Words,
+    ) -> PolarsResult<Block> {
+        let columns: PolarsResult<Vec<Values>> = columns
+            .iter()
+            .map(|column| Values::from_column(frame.column(column.name)?, column.kind, words))
+            .collect();
+        Ok(Block { columns: columns? })
+    }
+}

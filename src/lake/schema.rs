@@ -1,0 +1,177 @@
+//! The lake's tables: names, columns, sort order. The columns are fixed for the life of a table.
+//!
+//! Every file holds `marketplace` and `month` (its partition), then `bucket`, `asin`, `day_no`, then the
+//! columns below. Those of core are the columns of the SQL table; those of the mart are what the kernels write.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::rollup::{ColumnRef, DeltaColumns, RollupColumns, SellerColumns};
+use crate::store::lake::{DAILY_EXPORT, ExportKind, RANK_EXPORT};
+
+/// Buckets of every table: products spread over them by hash.
+pub(crate) const BUCKETS: u32 = 64;
+
+/// A table of the lake.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Table {
+    /// `core/product_metrics_daily`: one row per product and day.
+    Daily,
+    /// `core/ranks`: one row per product, day and rank, in the source's order.
+    Ranks,
+    /// `mart/deltas`: one row per product and day.
+    Deltas,
+    /// `mart/rollups`: one row per product, as-of day and window.
+    Rollups,
+    /// `mart/rollup_sellers`: one row per product, as-of day, window and seller.
+    RollupSellers,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    I32,
+    I64,
+    F64,
+    Text,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LakeColumn {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// Columns of `mart/deltas` that the kernels carry as codes and the lake as words.
+const DELTA_WORDS: [&str; 8] = [
+    "currency",
+    "price_basis",
+    "bsr_category",
+    "bsr_leaf_category",
+    "availability",
+    "availability_prev",
+    "seller_id",
+    "seller_prev",
+];
+
+impl Table {
+    /// Places in [`Table::columns`], the same in every table.
+    pub(crate) const BUCKET: usize = 0;
+    pub(crate) const ASIN: usize = 1;
+    pub(crate) const DAY_NO: usize = 2;
+
+    pub const ALL: [Table; 5] =
+        [Table::Daily, Table::Ranks, Table::Deltas, Table::Rollups, Table::RollupSellers];
+    pub(crate) const CORE: [Table; 2] = [Table::Daily, Table::Ranks];
+    pub(crate) const MART: [Table; 3] = [Table::Deltas, Table::Rollups, Table::RollupSellers];
+
+    /// The folder below the lake's root, and the name in `lake_files`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Daily => "core/product_metrics_daily",
+            Table::Ranks => "core/ranks",
+            Table::Deltas => "mart/deltas",
+            Table::Rollups => "mart/rollups",
+            Table::RollupSellers => "mart/rollup_sellers",
+        }
+    }
+
+    /// Columns of a file after `marketplace` and `month`.
+    pub(crate) fn columns(self) -> &'static [LakeColumn] {
+        static COLUMNS: LazyLock<[Vec<LakeColumn>; 5]> = LazyLock::new(|| Table::ALL.map(columns_of));
+        &COLUMNS[self as usize]
+    }
+
+    /// Where a column stands in [`Table::columns`].
+    pub(crate) fn index_of(self, name: &str) -> Option<usize> {
+        self.columns().iter().position(|column| column.name == name)
+    }
+
+    /// Columns that order rows of one product and day.
+    pub(crate) fn order_within_day(self) -> &'static [&'static str] {
+        match self {
+            Table::Daily | Table::Deltas => &[],
+            Table::Ranks => &["ordinal"],
+            Table::Rollups => &["window_days"],
+            Table::RollupSellers => &["window_days", "seller_id"],
+        }
+    }
+}
+
+fn columns_of(table: Table) -> Vec<LakeColumn> {
+    let column = |name, kind| LakeColumn { name, kind };
+    let mut columns =
+        vec![column("bucket", Kind::I32), column("asin", Kind::Text), column("day_no", Kind::I32)];
+    let exported = |(name, kind): &(&'static str, ExportKind)| {
+        column(name, if *kind == ExportKind::Int { Kind::I64 } else { Kind::Text })
+    };
+    let computed = |(name, values): &(&'static str, ColumnRef<'_>)| {
+        let kind = match values {
+            ColumnRef::I32(_) => Kind::I32,
+            ColumnRef::I64(_) => Kind::I64,
+            ColumnRef::F64(_) => Kind::F64,
+        };
+        column(name, kind)
+    };
+    match table {
+        Table::Daily => columns.extend(DAILY_EXPORT.columns.iter().map(exported)),
+        Table::Ranks => columns.extend(RANK_EXPORT.columns.iter().map(exported)),
+        Table::Deltas => columns.extend(DeltaColumns::default().columns()[2..].iter().map(computed)),
+        Table::Rollups => columns.extend(RollupColumns::default().columns()[2..].iter().map(computed)),
+        Table::RollupSellers => columns.extend(SellerColumns::default().columns()[2..].iter().map(computed)),
+    }
+    for column in &mut columns {
+        let is_word = match table {
+            Table::Deltas => DELTA_WORDS.contains(&column.name),
+            Table::RollupSellers => column.name == "seller_id",
+            _ => false,
+        };
+        if is_word {
+            column.kind = Kind::Text;
+        }
+    }
+    columns
+}
+
+/// The bucket of a product: the first four bytes of SHA-256(`MARKETPLACE:ASIN`), big-endian, modulo 64.
+pub(crate) fn bucket_of(marketplace: &str, asin: &str) -> i32 {
+    let mut hasher = Sha256::new();
+    hasher.update(marketplace.as_bytes());
+    hasher.update(b":");
+    hasher.update(asin.as_bytes());
+    let digest = hasher.finalize();
+    let head = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    (head % BUCKETS) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_of_a_product_never_changes() {
+        // `printf 'US:B0FDKB341G' | sha256sum` begins with the bytes that are taken modulo 64 here.
+        let digest = crate::ids::sha256_hex(b"US:B0FDKB341G");
+        let head = u32::from_str_radix(&digest[..8], 16).unwrap();
+        assert_eq!(bucket_of("US", "B0FDKB341G"), (head % 64) as i32);
+        assert_ne!(crate::ids::sha256_hex(b"UK:B0FDKB341G"), digest);
+    }
+
+    #[test]
+    fn core_holds_no_floats_and_every_table_begins_with_its_key() {
+        for table in Table::ALL {
+            let names: Vec<_> = table.columns().iter().map(|column| column.name).collect();
+            assert_eq!(names[..3], ["bucket", "asin", "day_no"], "{}", table.name());
+            assert!(table.order_within_day().iter().all(|name| names.contains(name)));
+        }
+        for table in Table::CORE {
+            assert!(table.columns().iter().all(|column| column.kind != Kind::F64));
+        }
+        let blocks = ["_n", "_sum", "_sumsq", "_min", "_max", "_first", "_last", "_median_x2"];
+        for column in Table::Rollups.columns() {
+            let is_block = blocks.iter().any(|end| column.name.ends_with(end));
+            assert!(!is_block || column.kind == Kind::I64, "{}", column.name);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Core into the lake: reads the days of the database that changed since the last sync, writes their files, and
+//! publishes the new list with the mark in one transaction. A second sync finds nothing to do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::block::{Block, Values, Words};
+use super::plan::{FilePlan, Span, merge, plan_table};
+use super::read::FileReader;
+use super::schema::{Table, bucket_of};
+use super::vacuum::retire;
+use super::verify::check_file;
+use super::write::LakeWriter;
+use super::{Lake, LakeError};
+use crate::clock::Stopwatch;
+use crate::failpoint;
+use crate::model::{Day, DayRange, Marketplace};
+use crate::store::lake::{
+    DAILY_EXPORT, ExportColumn, ExportRows, FileSwap, LakeFile, LakeState, RANK_EXPORT,
+};
+use crate::store::{self, Store};
+
+/// What a sync will write.
+#[derive(Clone, Debug)]
+pub struct SyncPlan {
+    pub(crate) files: Vec<FilePlan>,
+    /// Days that changed in the database.
+    pub changed_days: usize,
+    /// Listed files that are missing or cut off; their days are written again.
+    pub damaged: Vec<LakeFile>,
+    generation: i64,
+    until: i64,
+    exported_seq: i64,
+}
+
+/// What a sync wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncSummary {
+    pub changed_days: usize,
+    pub files_written: usize,
+    pub rows_written: i64,
+}
+
+/// Finds out what changed since the last sync; `compact` makes one file of every month, `thorough` also reads every
+/// core file to see that it has the content that was written.
+pub(crate) async fn plan_sync(
+    store: &Store,
+    lake: &Lake,
+    state: &LakeState,
+    compact: bool,
+    thorough: bool,
+) -> anyhow::Result<SyncPlan> {
+    let until = state.changed_seq;
+    let changed = store.changed_days(state.exported_seq, until).await?;
+    let damaged = damaged_files(lake, &state.files, thorough).await?;
+
+    let mut spans: BTreeMap<Marketplace, Vec<Span>> = BTreeMap::new();
+    for (marketplace, day) in &changed {
+        spans.entry(*marketplace).or_default().push(Span { first: day.no(), last: day.no() });
+    }
+    let listed = state.files.iter().map(|file| file.marketplace);
+    let marketplaces: BTreeSet<Marketplace> = spans.keys().copied().chain(listed).collect();
+
+    let mut files = Vec::new();
+    for marketplace in marketplaces {
+        let last = store.newest_day(Some(marketplace)).await?;
+        let spans = merge(spans.remove(&marketplace).unwrap_or_default());
+        for table in Table::CORE {
+            let current = files_of(&state.files, table, marketplace);
+            files.extend(plan_table(table, marketplace, &current, &damaged, &spans, last, compact));
+        }
+    }
+    Ok(SyncPlan {
+        files,
+        changed_days: changed.len(),
+        damaged,
+        generation: state.generation + 1,
+        until,
+        exported_seq: state.exported_seq,
+    })
+}
+
+async fn damaged_files(lake: &Lake, files: &[LakeFile], thorough: bool) -> anyhow::Result<Vec<LakeFile>> {
+    let (lake, files) = (lake.clone(), files.to_vec());
+    let is_core = |file: &LakeFile| Table::CORE.iter().any(|table| table.name() == file.table);
+    let is_damaged = move |file: &LakeFile| {
+        !lake.is_whole(file) || thorough && is_core(file) && check_file(&lake, file).is_some()
+    };
+    Ok(tokio::task::spawn_blocking(move || files.into_iter().filter(is_damaged).collect()).await?)
+}
+
+/// The files of one table and marketplace.
+pub(crate) fn files_of(files: &[LakeFile], table: Table, marketplace: Marketplace) -> Vec<&LakeFile> {
+    files.iter().filter(|file| file.table == table.name() && file.marketplace == marketplace).collect()
+}
+
+/// Writes what was planned and publishes it.
+pub(crate) async fn sync(
+    store: &Store,
+    lake: &Lake,
+    plan: &SyncPlan,
+    now: SystemTime,
+) -> anyhow::Result<SyncSummary> {
+    let mut summary = SyncSummary { changed_days: plan.changed_days, ..SyncSummary::default() };
+    if plan.files.is_empty() && plan.until == plan.exported_seq {
+        return Ok(summary);
+    }
+    let watch = Stopwatch::start();
+    let mut swap = FileSwap { generation: plan.generation, ..FileSwap::default() };
+    let mut writing = None;
+    for (file, number) in plan.files.iter().zip(numbers_in_folder(&plan.files)) {
+        // The database is read for the next file while the last one is written.
+        let rows = load_fresh(store, file).await?;
+        finish_writing(writing.take(), &mut swap).await?;
+        let (lake, file, generation) = (lake.clone(), file.clone(), plan.generation);
+        swap.removed.extend(file.replaced.iter().cloned());
+        writing =
+            Some(tokio::task::spawn_blocking(move || write_file(&lake, &file, generation, number, rows)));
+    }
+    finish_writing(writing, &mut swap).await?;
+    lake.sync_folders(&swap.added)?;
+    failpoint!("lake.after_write");
+
+    summary.files_written = swap.added.len();
+    summary.rows_written = swap.added.iter().map(|file| file.rows).sum();
+    failpoint!("lake.before_publish");
+    store.publish_core(&swap, plan.until).await?;
+    retire(lake, &swap.removed, now);
+    failpoint!("lake.after_publish");
+    for LakeFile { table, path, rows, size_bytes, .. } in &swap.added {
+        tracing::debug!(table, path, rows, size_bytes, "lake file written");
+    }
+    let SyncSummary { changed_days, files_written: files, rows_written: rows } = summary;
+    tracing::info!(
+        changed_days,
+        files,
+        rows,
+        duration_ms = watch.elapsed_ms(),
+        "changed days moved to the lake"
+    );
+    Ok(summary)
+}
+
+/// The place of each file among those of its folder.
+pub(crate) fn numbers_in_folder(plans: &[FilePlan]) -> Vec<usize> {
+    let mut taken: HashMap<(Table, Marketplace, &str), usize> = HashMap::new();
+    plans
+        .iter()
+        .map(|plan| {
+            let next = taken.entry((plan.table, plan.marketplace, &plan.month)).or_default();
+            *next += 1;
+            *next - 1
+        })
+        .collect()
+}
+
+type Writing = tokio::task::JoinHandle<Result<Option<LakeFile>, LakeError>>;
+
+async fn finish_writing(writing: Option<Writing>, swap: &mut FileSwap) -> anyhow::Result<()> {
+    if let Some(writing) = writing {
+        swap.added.extend(writing.await??);
+    }
+    Ok(())
+}
+
+async fn load_fresh(store: &Store, plan: &FilePlan) -> anyhow::Result<(Block, Words)> {
+    let mut words = Words::default();
+    let mut fresh = Block::empty(plan.table);
+    for span in &plan.fresh {
+        let rows = load_block(store, plan.table, plan.marketplace, *span, &mut words).await?;
+        fresh.append(&rows);
+    }
+    Ok((fresh, words))
+}
+
+/// The database's rows of a core table as the lake holds them, in no particular order.
+pub(super) async fn load_block(
+    store: &Store,
+    table: Table,
+    marketplace: Marketplace,
+    span: Span,
+    words: &mut Words,
+) -> store::Result<Block> {
+    let export = if table == Table::Ranks { &RANK_EXPORT } else { &DAILY_EXPORT };
+    let range = DayRange { first: Day::from_no(span.first), last: Day::from_no(span.last) };
+    let rows = store.load_export(export, marketplace, range, &mut |word| words.intern(word)).await?;
+    Ok(block_of(marketplace, rows, words))
+}
+
+fn block_of(marketplace: Marketplace, rows: ExportRows, words: &Words) -> Block {
+    let mut buckets: HashMap<i32, i32> = HashMap::new();
+    let bucket = rows
+        .asin
+        .iter()
+        .map(|asin| {
+            *buckets
+                .entry(*asin)
+                .or_insert_with(|| bucket_of(marketplace.code(), words.get(*asin).unwrap_or_default()))
+        })
+        .collect();
+    let mut columns = vec![Values::I32(bucket), Values::Text(rows.asin), Values::I32(rows.day_no)];
+    columns.extend(rows.columns.into_iter().map(|column| match column {
+        ExportColumn::Ints(values) => Values::I64(values),
+        ExportColumn::Codes(codes) => Values::Text(codes),
+    }));
+    Block { columns }
+}
+
+fn write_file(
+    lake: &Lake,
+    plan: &FilePlan,
+    generation: i64,
+    number: usize,
+    (mut rows, mut words): (Block, Words),
+) -> Result<Option<LakeFile>, LakeError> {
+    for carried in &plan.carried {
+        let carried = FileReader::new(lake, carried).read_block(plan.table.columns(), None, &mut words)?;
+        rows.append(&carried);
+    }
+    let rows = rows.sorted(plan.table, &words);
+    let mut writer = LakeWriter::create(lake, plan, generation, number)?;
+    writer.append(&rows, &words)?;
+    writer.finish(&words)
+}

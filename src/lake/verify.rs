@@ -1,0 +1,204 @@
+//! Is the lake whole: every listed file there and unchanged, and core in the lake what the database says.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Lake;
+use super::block::{Block, Words};
+use super::plan::{Span, by_month};
+use super::read::FileReader;
+use super::schema::Table;
+use super::sync::{files_of, load_block};
+use crate::ids::hex;
+use crate::model::Marketplace;
+use crate::store::Store;
+use crate::store::lake::LakeFile;
+
+/// What is wrong with the lake.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum LakeFinding {
+    /// The folder's marker names another database or epoch, or is absent.
+    NotOurs,
+    MissingFile {
+        path: String,
+    },
+    SizeDiffers {
+        path: String,
+        listed: i64,
+        found: u64,
+    },
+    HashDiffers {
+        path: String,
+    },
+    RowsDiffer {
+        path: String,
+        listed: i64,
+        found: usize,
+    },
+    Unreadable {
+        path: String,
+        error: String,
+    },
+    /// Days that changed in the database since the last `build-mart`: not damage.
+    NotYetExported {
+        days: usize,
+    },
+    /// Core of a month is not what the database holds.
+    ContentDiffers {
+        table: String,
+        marketplace: Marketplace,
+        month: String,
+        in_database: usize,
+        in_lake: usize,
+    },
+}
+
+impl LakeFinding {
+    /// False for what the next `build-mart` brings by itself.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, LakeFinding::NotYetExported { .. })
+    }
+}
+
+impl fmt::Display for LakeFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LakeFinding::NotOurs => {
+                write!(f, "the lake's folder belongs to another database or an older epoch")
+            }
+            LakeFinding::MissingFile { path } => write!(f, "{path} is missing"),
+            LakeFinding::SizeDiffers { path, listed, found } => {
+                write!(f, "{path} has {found} bytes, the list says {listed}")
+            }
+            LakeFinding::HashDiffers { path } => write!(f, "{path} has other content than was written"),
+            LakeFinding::RowsDiffer { path, listed, found } => {
+                write!(f, "{path} has {found} rows, the list says {listed}")
+            }
+            LakeFinding::Unreadable { path, error } => write!(f, "{path} cannot be read: {error}"),
+            LakeFinding::NotYetExported { days } => write!(f, "{days} changed days are not in the lake yet"),
+            LakeFinding::ContentDiffers { table, marketplace, month, in_database, in_lake } => write!(
+                f,
+                "{table} of {marketplace} {month} differs from the database ({in_database} rows there, {in_lake} here)"
+            ),
+        }
+    }
+}
+
+/// Checks every listed file and compares core with the database, month by month.
+///
+/// Reads everything: hashes all files, decodes the core files, and loads core from the database.
+pub async fn verify(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFinding>> {
+    let state = store.lake_state().await?;
+    let mut findings = Vec::new();
+    if !state.files.is_empty() {
+        let identity = store.identity().await?;
+        if !identity.is_some_and(|identity| lake.belongs_to(&identity)) {
+            findings.push(LakeFinding::NotOurs);
+        }
+    }
+    let changed = store.changed_days(state.exported_seq, state.changed_seq).await?;
+    if !changed.is_empty() {
+        findings.push(LakeFinding::NotYetExported { days: changed.len() });
+    }
+    let mut sound = Vec::new();
+    for file in state.files {
+        let (finding, file) = {
+            let lake = lake.clone();
+            tokio::task::spawn_blocking(move || (check_file(&lake, &file), file)).await?
+        };
+        match finding {
+            Some(finding) => findings.push(finding),
+            None => sound.push(file),
+        }
+    }
+    // A month that a finding or a later change touches cannot be compared.
+    if findings.is_empty() {
+        compare_core(store, lake, &sound, &mut findings).await?;
+    }
+    Ok(findings)
+}
+
+/// What is wrong with one file; reads all of it.
+pub(super) fn check_file(lake: &Lake, file: &LakeFile) -> Option<LakeFinding> {
+    let path = file.path.clone();
+    let mut hasher = Sha256::new();
+    let read = File::open(lake.path_of(file)).and_then(|mut opened| io::copy(&mut opened, &mut hasher));
+    let found = match read {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some(LakeFinding::MissingFile { path });
+        }
+        Err(error) => return Some(LakeFinding::Unreadable { path, error: error.to_string() }),
+    };
+    if found != file.size_bytes as u64 {
+        return Some(LakeFinding::SizeDiffers { path, listed: file.size_bytes, found });
+    }
+    if hex(&hasher.finalize()) != file.sha256 {
+        return Some(LakeFinding::HashDiffers { path });
+    }
+    match FileReader::new(lake, file).read(&["bucket"], None) {
+        Ok(frame) if frame.height() as i64 != file.rows => {
+            Some(LakeFinding::RowsDiffer { path, listed: file.rows, found: frame.height() })
+        }
+        Ok(_) => None,
+        Err(error) => Some(LakeFinding::Unreadable { path, error: error.to_string() }),
+    }
+}
+
+async fn compare_core(
+    store: &Store,
+    lake: &Lake,
+    files: &[LakeFile],
+    findings: &mut Vec<LakeFinding>,
+) -> anyhow::Result<()> {
+    for marketplace in Marketplace::ALL.iter().copied() {
+        let days = store.count_days(marketplace).await?;
+        let listed = files.iter().filter(|file| file.marketplace == marketplace).map(Span::of);
+        let spans: Vec<Span> =
+            days.iter().map(|(day, _)| Span { first: day.no(), last: day.no() }).chain(listed).collect();
+        for (month, spans) in by_month(&super::merge(spans)) {
+            for table in Table::CORE {
+                let files = files_of(files, table, marketplace);
+                let files: Vec<&LakeFile> = files.into_iter().filter(|file| file.month == month).collect();
+                findings
+                    .extend(compare_month(store, lake, table, marketplace, &month, &spans, &files).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn compare_month(
+    store: &Store,
+    lake: &Lake,
+    table: Table,
+    marketplace: Marketplace,
+    month: &str,
+    spans: &[Span],
+    files: &[&LakeFile],
+) -> anyhow::Result<Option<LakeFinding>> {
+    let mut words = Words::default();
+    let mut stored = Block::empty(table);
+    for span in spans {
+        stored.append(&load_block(store, table, marketplace, *span, &mut words).await?);
+    }
+    let mut exported = Block::empty(table);
+    for file in files {
+        exported.append(&FileReader::new(lake, file).read_block(table.columns(), None, &mut words)?);
+    }
+    let (in_database, in_lake) = (stored.rows(), exported.rows());
+    let same = in_database == in_lake
+        && stored.sorted(table, &words).columns == exported.sorted(table, &words).columns;
+    Ok((!same).then(|| LakeFinding::ContentDiffers {
+        table: table.name().to_owned(),
+        marketplace,
+        month: month.to_owned(),
+        in_database,
+        in_lake,
+    }))
+}

@@ -1,0 +1,60 @@
+//! amzctl keeps an honest daily record of Amazon products: the map of the house.
+//!
+//! ```text
+//! files ─ingest─▶ staging_raw ─normalize─▶ core ─build-mart─▶ lake, mart ─▶ compare · report · alert
+//! ```
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`cli`] | what a person types and reads; dispatch, one file per subcommand |
+//! | [`stages`] | the pipeline: one file per piece of work, each `run(ports, options) -> Summary` |
+//! | [`ingest`] | bytes to records: files, compression, formats, without knowing what a record means |
+//! | [`normalize`] | one raw record to facts or rejects, the daily row, listing versions; pure |
+//! | [`rollup`] | the measures: deltas, windows, comparisons, alert rules; pure, integers first |
+//! | [`lake`] | Parquet files beside the database: written whole, listed in the database, read by that list |
+//! | [`store`] | the embedded database; one method is one unit of work |
+//! | [`notify`] | ways out for alerts |
+//! | [`narrate`] | the structured report: what a comparison means, in sentences by rule |
+//! | [`render`] | values to text, tables, Markdown, HTML and charts; pure |
+//! | [`generate`] | a seeded synthetic market in provider shapes, and the demo's story |
+//! | [`model`] | values of the domain; constructing one validates it |
+//! | [`config`], [`clock`], [`error`], [`ids`], [`lock`], [`logging`], [`files`], [`cancel`], [`mod@failpoint`] | the ground |
+//!
+//! What is absent keeps it simple:
+//!
+//! - `model`, `normalize`, `rollup` and `render` know no database, no file, no clock and no async.
+//! - Only `store` contains SQL. Only `lake` knows Parquet paths. Only `cli` prints.
+//! - Only `clock` asks for the time of facts. Ids are hashes of what they name; only runs, databases and lakes get
+//!   random ones (`ids::new_run_id`), which no fact depends on.
+//! - Dependencies point one way: `cli` → `stages` → the rest; everything may use `model`.
+//!
+//! What always holds:
+//!
+//! - A raw record is stored, byte for byte, before anything is derived from it; staging is append-only.
+//! - An effect and the record that it happened are one transaction, so a killed run is repeated, never repaired.
+//! - Everything written has a natural key; running twice changes nothing.
+//! - Unknown is null: never zero, never "in stock", never "no change". A day that was not seen is absent.
+//! - Money is integer minor units. Sums are integer sums; every ratio is one division of exact integers.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod cancel;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod failpoint;
+pub mod files;
+pub mod generate;
+pub mod ids;
+pub mod ingest;
+pub mod lake;
+pub mod lock;
+pub mod logging;
+pub mod model;
+pub mod narrate;
+pub mod normalize;
+pub mod notify;
+pub mod render;
+pub mod rollup;
+pub mod stages;
+pub mod store;

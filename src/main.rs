@@ -1,0 +1,5 @@
+//! The binary: nothing but a start.
+
+fn main() -> std::process::ExitCode {
+    amzctl::cli::main()
+}

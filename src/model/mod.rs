@@ -1,0 +1,27 @@
+//! Values of the domain: constructing one validates it. No IO, no clock, no SQL.
+
+mod asin;
+mod availability;
+mod day;
+mod marketplace;
+mod money;
+mod observation;
+mod ranks;
+pub mod text;
+mod watch;
+
+pub use asin::{Asin, AsinError, ProductKey, ProductRef};
+pub use availability::Availability;
+pub use day::{Day, DayError, DayRange, ReportingZone};
+pub use marketplace::{DecimalStyle, Marketplace, UnknownMarketplace};
+pub use money::{Currency, MAX_MINOR, Money, UnknownCurrency};
+pub(crate) use observation::words;
+pub use observation::{
+    Condition, DailyRow, Fulfilment, Listing, Observation, OfferBlock, PriceBasis, RankBlock, RatingBlock,
+    Review,
+};
+pub use ranks::{CategoryRef, Rank, leaf_rank, main_rank, same_category};
+pub use watch::{Cohort, Competitor, Relation, Tier, WatchItem};
+
+/// An instant, UTC. Stored as microseconds since 1970.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,21 @@
+//! Reading what product pages say, in every supported language: amounts, counts, stars, ranks, stock, brands.
+//!
+//! Pure text to value; null where the text says nothing that is recognised.
+
+mod brand;
+mod category;
+mod clean;
+mod date;
+mod number;
+mod rank;
+mod stock;
+
+pub use brand::{clean_brand, is_brand_label};
+pub use category::{canonical_category, is_root_category};
+pub use clean::clean_text;
+pub use date::parse_date;
+pub use number::{
+    Coupon, currency_fits, foreign_currency, parse_amount, parse_count, parse_coupon, parse_rating_centi,
+};
+pub use rank::{is_rank_label, parse_ranks};
+pub use stock::parse_availability;

@@ -1,0 +1,353 @@
+//! What kind of record is this, and whose is it? Read from the record alone, without parsing all of it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+use super::record::{MAX_DEPTH, url_asin, url_marketplace};
+use super::table::{self, Row};
+use super::value::Scalar;
+use super::{RejectReason, axesso, flat, keepa_export};
+use crate::model::{Asin, Day, Marketplace, Timestamp, words};
+
+/// How a record's bytes are laid out. The body of a CSV or TSV record is the header line, a line feed, and the
+/// record's own bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RecordFormat {
+    Json,
+    Csv,
+    Tsv,
+}
+
+/// A payload shape that has a parser, or the unknown of each format.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Shape {
+    AxessoProduct,
+    AxessoReview,
+    JungleeProduct,
+    /// Apify's flattened CSV: nested keys as slash paths. Un-flattened, it is one of the three above.
+    ApifyCsv,
+    FlatJson,
+    FlatCsv,
+    FlatTsv,
+    KeepaExportCsv,
+    UnknownJson,
+    UnknownCsv,
+    UnknownTsv,
+}
+
+words!(Shape {
+    AxessoProduct = "axesso_product",
+    AxessoReview = "axesso_review",
+    JungleeProduct = "junglee_product",
+    ApifyCsv = "apify_csv",
+    FlatJson = "flat_json",
+    FlatCsv = "flat_csv",
+    FlatTsv = "flat_tsv",
+    KeepaExportCsv = "keepa_export_csv",
+    UnknownJson = "unknown_json",
+    UnknownCsv = "unknown_csv",
+    UnknownTsv = "unknown_tsv",
+});
+
+/// A record's shape and identity, as far as the record itself names them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recognised {
+    pub shape: Shape,
+    /// `product` or `reviews`.
+    pub kind: &'static str,
+    /// `apify`, `keepa` or `file`.
+    pub source: &'static str,
+    pub marketplace: Option<Marketplace>,
+    pub asin_requested: Option<Asin>,
+    pub asin_returned: Option<Asin>,
+    /// When the record itself says to the instant when it was true.
+    pub observed_at: Option<Timestamp>,
+    /// When the record only names the day: noon of it in the reporting zone is meant.
+    pub observed_day: Option<Day>,
+}
+
+impl Shape {
+    /// The shape of a record in this format that no parser knows.
+    pub fn unknown(format: RecordFormat) -> Shape {
+        match format {
+            RecordFormat::Json => Shape::UnknownJson,
+            RecordFormat::Csv => Shape::UnknownCsv,
+            RecordFormat::Tsv => Shape::UnknownTsv,
+        }
+    }
+
+    /// The source that gives records of this shape, unless the operator names another.
+    fn source(self) -> &'static str {
+        match self {
+            Shape::AxessoProduct | Shape::AxessoReview | Shape::JungleeProduct | Shape::ApifyCsv => "apify",
+            Shape::KeepaExportCsv => "keepa",
+            _ => "file",
+        }
+    }
+
+    /// Why a body of this shape that is not even text is refused.
+    pub(super) fn unreadable(self) -> RejectReason {
+        match self {
+            Shape::AxessoProduct
+            | Shape::AxessoReview
+            | Shape::JungleeProduct
+            | Shape::FlatJson
+            | Shape::UnknownJson => RejectReason::InvalidJson,
+            _ => RejectReason::InvalidCsv,
+        }
+    }
+
+    /// False when no parser knows the shape.
+    pub fn is_known(self) -> bool {
+        !matches!(self, Shape::UnknownJson | Shape::UnknownCsv | Shape::UnknownTsv)
+    }
+}
+
+/// What the names of a record's keys, or of its columns, point to.
+#[derive(Clone, Copy, Default, Debug)]
+struct Hints {
+    review: usize,
+    axesso: usize,
+    junglee: usize,
+    flat: usize,
+    names_product: bool,
+}
+
+impl Hints {
+    fn add(&mut self, name: &str) {
+        match name {
+            "asin" | "url" => self.names_product = true,
+            "reviewId" | "sortStrategy" | "domainCode" => self.review += 1,
+            "statusCode"
+            | "warehouseAvailability"
+            | "countReview"
+            | "productRating"
+            | "retailPrice"
+            | "soldBy"
+            | "fulfilledBy" => self.axesso += 1,
+            "stars"
+            | "reviewsCount"
+            | "breadCrumbs"
+            | "bestsellerPageData"
+            | "bestsellerRanks"
+            | "inStockText"
+            | "inStock"
+            | "thumbnailImage"
+            | "highResolutionImages"
+            | "originalAsin"
+            | "unNormalizedProductUrl"
+            | "error" => self.junglee += 1,
+            _ if flat::is_column(name) => self.flat += 1,
+            _ => {}
+        }
+    }
+
+    /// The shape of the JSON record that has these keys.
+    fn json_shape(self) -> Option<Shape> {
+        let enough = |hints: usize| hints >= 2 || (hints == 1 && self.names_product);
+        if self.review >= 1 && enough(self.review + self.axesso) {
+            Some(Shape::AxessoReview)
+        } else if enough(self.axesso) {
+            Some(Shape::AxessoProduct)
+        } else if enough(self.junglee) {
+            Some(Shape::JungleeProduct)
+        } else if enough(self.flat) {
+            Some(Shape::FlatJson)
+        } else {
+            None
+        }
+    }
+}
+
+/// The keys of a record that say what it is and whose; everything else is skipped without being built.
+#[derive(Default)]
+struct Keys<'a> {
+    hints: Hints,
+    asin: Scalar<'a>,
+    original_asin: Scalar<'a>,
+    url: Scalar<'a>,
+    original_url: Scalar<'a>,
+    domain_code: Scalar<'a>,
+    marketplace: Scalar<'a>,
+    /// Only of a Keepa export: elsewhere the word means a language.
+    locale: Scalar<'a>,
+    observed_at: Scalar<'a>,
+    day: Scalar<'a>,
+}
+
+impl<'a> Keys<'a> {
+    fn slot(&mut self, name: &str) -> Option<&mut Scalar<'a>> {
+        match name {
+            "asin" => Some(&mut self.asin),
+            "originalAsin" => Some(&mut self.original_asin),
+            "url" => Some(&mut self.url),
+            "unNormalizedProductUrl" => Some(&mut self.original_url),
+            "domainCode" => Some(&mut self.domain_code),
+            "marketplace" => Some(&mut self.marketplace),
+            "observed_at" => Some(&mut self.observed_at),
+            "day" => Some(&mut self.day),
+            _ => None,
+        }
+    }
+
+    fn recognised(&self, shape: Shape) -> Recognised {
+        let is_review = self.hints.json_shape() == Some(Shape::AxessoReview);
+        let asin = |value: &Scalar<'_>| value.text().and_then(|text| text.parse::<Asin>().ok());
+        let of_url = |value: &Scalar<'_>| value.text().and_then(url_asin);
+        let asin_returned = asin(&self.asin);
+        let marketplace = self.marketplace.text().and_then(|text| text.parse().ok());
+        let marketplace =
+            marketplace.or_else(|| self.locale.text().and_then(keepa_export::locale_marketplace));
+        let marketplace = marketplace
+            .or_else(|| self.url.text().and_then(url_marketplace)?.ok())
+            .or_else(|| self.domain_code.text().and_then(axesso::domain_marketplace));
+        Recognised {
+            shape,
+            kind: if is_review { "reviews" } else { "product" },
+            source: shape.source(),
+            marketplace,
+            asin_requested: asin(&self.original_asin)
+                .or_else(|| of_url(&self.original_url))
+                .or_else(|| of_url(&self.url))
+                .or(asin_returned),
+            asin_returned,
+            observed_at: self.observed_at.text().and_then(parse_instant),
+            observed_day: self.day.text().and_then(|text| text.trim().parse().ok()),
+        }
+    }
+}
+
+struct KeysVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for KeysVisitor<'a> {
+    type Value = Keys<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<'a>, A::Error> {
+        let mut keys = Keys::default();
+        while let Some(name) = map.next_key::<Scalar<'de>>()? {
+            let name = name.text().unwrap_or_default();
+            keys.hints.add(name);
+            if name == "price" {
+                // An object is how junglee writes a price.
+                keys.hints.junglee += usize::from(map.next_value::<Scalar<'de>>()? == Scalar::Nested);
+            } else if let Some(slot) = keys.slot(name) {
+                *slot = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// The shape of a record whose slash paths were folded back into JSON.
+pub(super) fn json_shape<'a>(names: impl Iterator<Item = &'a str>) -> Option<Shape> {
+    let mut hints = Hints::default();
+    names.for_each(|name| hints.add(name));
+    hints.json_shape()
+}
+
+/// An instant with its offset, such as `2026-05-01T12:00:00Z`.
+pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
+    chrono::DateTime::parse_from_rfc3339(text.trim()).ok().map(|at| at.to_utc())
+}
+
+/// Recognises a record by its keys or its header. Cheap, and never fails: what no rule knows is unknown.
+pub fn recognise(format: RecordFormat, body: &[u8]) -> Recognised {
+    let text = read_utf8(body).ok();
+    let recognised = text.and_then(|text| match format {
+        RecordFormat::Json => recognise_json(text),
+        RecordFormat::Csv | RecordFormat::Tsv => recognise_table(format, text),
+    });
+    recognised.unwrap_or_else(|| Keys::default().recognised(Shape::unknown(format)))
+}
+
+fn recognise_json(text: &str) -> Option<Recognised> {
+    if is_too_deep(text) {
+        return None;
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let keys = deserializer.deserialize_map(KeysVisitor(PhantomData)).ok()?;
+    Some(keys.recognised(keys.hints.json_shape().unwrap_or(Shape::UnknownJson)))
+}
+
+fn recognise_table(format: RecordFormat, text: &str) -> Option<Recognised> {
+    let row = Row::read(text).ok()?;
+    let names: Vec<String> = row.names().collect();
+    let is_keepa = names.iter().any(|name| name.ends_with(": current")) && names.iter().any(|n| n == "asin");
+    let mut keys = Keys::default();
+    for (name, cell) in row.cells() {
+        // Of a slash path the first key counts; only a bare column can hold the identity.
+        let first = name.split('/').next().unwrap_or_default();
+        keys.hints.add(first);
+        keys.hints.junglee += usize::from(name == "price/value");
+        let mut folded = table::folded(name);
+        if is_keepa && folded == "locale" {
+            keys.locale = Scalar::of_cell(cell);
+        }
+        if !is_keepa && !flat::is_column(&folded) {
+            folded = name.to_owned();
+        }
+        if folded != first {
+            keys.hints.add(&folded);
+        }
+        if let Some(slot) = keys.slot(&folded) {
+            *slot = Scalar::of_cell(cell);
+        }
+    }
+    let shape = match keys.hints.json_shape() {
+        _ if is_keepa => Shape::KeepaExportCsv,
+        Some(Shape::FlatJson) if format == RecordFormat::Tsv => Shape::FlatTsv,
+        Some(Shape::FlatJson) => Shape::FlatCsv,
+        Some(_) => Shape::ApifyCsv,
+        None => Shape::unknown(format),
+    };
+    Some(keys.recognised(shape))
+}
+
+/// The body as text, without a byte-order mark; an error is the offset of the first byte that is not UTF-8.
+pub(super) fn read_utf8(body: &[u8]) -> Result<&str, usize> {
+    let text = std::str::from_utf8(body).map_err(|error| error.valid_up_to())?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// True when brackets nest deeper than [`MAX_DEPTH`]. Looks at every byte once and builds nothing.
+pub(super) fn is_too_deep(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let mut depth = 0_usize;
+    let mut position = 0;
+    while let Some(&byte) = bytes.get(position) {
+        position += 1;
+        match byte {
+            b'"' => position = end_of_string(bytes, position),
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The position after the quote that ends the string whose first byte is at `position`.
+fn end_of_string(bytes: &[u8], mut position: usize) -> usize {
+    while let Some(found) = bytes.get(position..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        position += found + 1;
+        if bytes[position - 1] == b'"' {
+            return position;
+        }
+        position += 1;
+    }
+    bytes.len()
+}

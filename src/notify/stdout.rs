@@ -1,0 +1,143 @@
+//! The channel `stdout`: one line per event, at least once.
+
+use std::fmt;
+use std::io;
+
+use serde::Deserialize;
+
+use super::{Event, Notifier, NotifyError, Sending};
+use crate::render::rows::printable;
+
+/// How an event is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventStyle {
+    /// The payload as it is.
+    Json,
+    /// A line for people: severity, product, message, the alert's first digits.
+    Text,
+}
+
+/// Prints a text, or says why it could not.
+type Print = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
+
+/// Prints events with the function it is given: what stdout is, the program decides.
+pub struct StdoutNotifier {
+    style: EventStyle,
+    print: Print,
+}
+
+impl StdoutNotifier {
+    /// The recipient of all deliveries to this channel.
+    pub const RECIPIENT: &'static str = "-";
+    /// Its name in deliveries.
+    pub const CHANNEL: &'static str = "stdout";
+
+    pub fn new(
+        style: EventStyle,
+        print: impl FnMut(&str) -> io::Result<()> + Send + 'static,
+    ) -> StdoutNotifier {
+        StdoutNotifier { style, print: Box::new(print) }
+    }
+}
+
+impl fmt::Debug for StdoutNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StdoutNotifier").field("style", &self.style).finish_non_exhaustive()
+    }
+}
+
+impl Notifier for StdoutNotifier {
+    fn channel(&self) -> &'static str {
+        StdoutNotifier::CHANNEL
+    }
+
+    fn recipient(&self) -> &str {
+        StdoutNotifier::RECIPIENT
+    }
+
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    fn send<'a>(&'a mut self, events: &'a [Event]) -> Sending<'a> {
+        let lines = events.iter().map(|event| match self.style {
+            EventStyle::Json => event.payload.clone(),
+            EventStyle::Text => text_line(&event.payload),
+        });
+        let text: String = lines.map(|line| line + "\n").collect();
+        let printed = (self.print)(&text);
+        Box::pin(async move {
+            printed.map_err(|source| NotifyError::Io { what: "standard output".to_owned(), source })
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Spoken {
+    event_type: String,
+    alert_id: String,
+    severity: String,
+    /// Null where it is about a source.
+    marketplace: Option<String>,
+    asin: Option<String>,
+    message: String,
+}
+
+/// Digits of an alert's id that are printed; enough to ask for it by.
+const SHORT_ID: usize = 10;
+
+/// `CRITICAL US:B0FDKB341G out of stock: in stock → unavailable (…) [c314df0642]`.
+fn text_line(payload: &str) -> String {
+    let Ok(event) = serde_json::from_str::<Spoken>(payload) else { return payload.to_owned() };
+    let product = match (&event.marketplace, &event.asin) {
+        (Some(marketplace), Some(asin)) => format!(" {marketplace}:{asin}"),
+        _ => String::new(),
+    };
+    let escalated = if event.event_type == "alert.escalated" { " (escalated)" } else { "" };
+    let id = event.alert_id.get(..SHORT_ID).unwrap_or(&event.alert_id);
+    printable(&format!("{}{escalated}{product} {} [{id}]", event.severity.to_uppercase(), event.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    async fn printed(style: EventStyle, payload: &str) -> String {
+        let out = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&out);
+        let mut notifier = StdoutNotifier::new(style, move |text: &str| {
+            sink.lock().unwrap().push_str(text);
+            Ok(())
+        });
+        let event = Event { event_id: "e1".into(), payload: payload.into(), maybe_sent: false };
+        notifier.send(&[event]).await.unwrap();
+        drop(notifier);
+        Arc::into_inner(out).unwrap().into_inner().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_event_is_one_line_for_people_or_its_payload_for_programs() {
+        let payload = r#"{"schema":"amzctl.alert-event/1","event_id":"e1","event_type":"alert.opened","alert_id":"0123456789abcdef","severity":"high",
+            "marketplace":"US","asin":"B0FDKB341G","message":"price fell \u001b[31m40.0 %"}"#
+            .replace('\n', "");
+        assert_eq!(
+            printed(EventStyle::Text, &payload).await,
+            "HIGH US:B0FDKB341G price fell [31m40.0 % [0123456789]\n"
+        );
+        assert_eq!(printed(EventStyle::Json, &payload).await, payload.clone() + "\n");
+        let of_a_source =
+            payload.replace("alert.opened", "alert.escalated").replace("\"B0FDKB341G\"", "null");
+        assert!(printed(EventStyle::Text, &of_a_source).await.starts_with("HIGH (escalated) price fell "));
+    }
+
+    #[tokio::test]
+    async fn a_closed_stdout_is_a_failed_attempt() {
+        let mut notifier =
+            StdoutNotifier::new(EventStyle::Json, |_: &str| Err(io::Error::from(io::ErrorKind::StorageFull)));
+        let event = Event { event_id: "e1".into(), payload: "{}".into(), maybe_sent: false };
+        let error = notifier.send(&[event]).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot write standard output");
+    }
+}

@@ -1,0 +1,254 @@
+//! Alert: mart -> findings -> alerts and outbox.
+//!
+//! Reads the days that were built since alerts were last judged, cohorts, listing versions, the watchlist and open
+//! incidents. Writes alerts, events and deliveries. One unit of work is a month of judged days; the last one also
+//! holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
+//!
+//! **What is told.** Findings of the newest two days of the mart (its newest day and the one before), and those
+//! that tell of the present whatever their day. Older ones come from late data and backfills: they are stored as
+//! historical, without an event, unless history is asked for.
+
+mod around;
+mod delta_rows;
+mod reconcile;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::cancel::CancelToken;
+use crate::clock::{Clock, Stopwatch};
+use crate::error::Outcome;
+use crate::lake::Lake;
+use crate::model::{Day, DayRange, Marketplace, ReportingZone};
+use crate::rollup::rules::{Finding, Rule, RuleSet};
+use crate::store::Store;
+use crate::store::alerts::{JudgedAlert, Recipient};
+use crate::store::judging::UnjudgedDays;
+use reconcile::{Reconciled, Scope, reconcile};
+
+/// Findings of this many newest days of the mart are told.
+const TOLD_DAYS: i32 = 2;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub run_id: String,
+    pub workspace: String,
+    pub rules: RuleSet,
+    /// Seller ids that are ours.
+    pub own_sellers: BTreeSet<String>,
+    pub zone: ReportingZone,
+    /// Who is told of every event.
+    pub recipients: Vec<Recipient>,
+    /// Tell findings of every judged day.
+    pub deliver_history: bool,
+    /// Judge, and write nothing.
+    pub dry_run: bool,
+}
+
+/// A new alert, or one that became more severe.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fired {
+    pub alert_id: String,
+    pub escalated: bool,
+    /// False for a historical one.
+    pub is_told: bool,
+    pub finding: Finding,
+}
+
+/// What a run judged and what came of it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Days of a marketplace.
+    pub days_judged: u64,
+    pub rows_judged: u64,
+    /// New alerts that are told.
+    pub opened: u64,
+    /// Alerts that became more severe and are told again.
+    pub escalated: u64,
+    /// New alerts, and alerts that became more severe, of days too old to be told.
+    pub historical: u64,
+    /// Alerts of which a later look says something else now.
+    pub superseded: u64,
+    /// Changes left unjudged because the value before is too old.
+    pub gap_too_long: u64,
+    /// Incidents of sources among the new alerts.
+    pub source_incidents: u64,
+    pub cancelled: bool,
+    #[serde(skip)]
+    pub fired: Vec<Fired>,
+}
+
+impl Summary {
+    /// A source in trouble is a failure of the run; findings about products are not.
+    pub fn outcome(&self) -> Outcome {
+        if self.source_incidents > 0 { Outcome::PartlyFailed } else { Outcome::Done }
+    }
+
+    /// Something new is told.
+    pub fn has_news(&self) -> bool {
+        self.opened + self.escalated > 0
+    }
+
+    fn count(&mut self, reconciled: &mut Reconciled) {
+        self.superseded +=
+            reconciled.batch.superseded.iter().filter(|(_, note)| !note.is_empty()).count() as u64;
+        for fired in &reconciled.fired {
+            let is_incident = fired.finding.rule == Rule::SourceIncident;
+            self.source_incidents += u64::from(is_incident && !fired.escalated);
+            match (fired.is_told, fired.escalated) {
+                (false, _) => self.historical += 1,
+                (true, false) => self.opened += 1,
+                (true, true) => self.escalated += 1,
+            }
+        }
+        self.fired.append(&mut reconciled.fired);
+    }
+}
+
+/// Judges what is new month by month, and last the present.
+#[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "alert"))]
+pub async fn run(
+    store: &Store,
+    lake: &Lake,
+    clock: Clock,
+    cancel: &CancelToken,
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let unjudged = store.load_unjudged_days().await.context("failed to load the days to judge")?;
+    let whole = Stopwatch::start();
+    let mut summary = Summary::default();
+    let months = by_month(&unjudged.days);
+    for (index, days) in months.iter().enumerate() {
+        if cancel.is_cancelled() {
+            summary.cancelled = true;
+            return Ok(summary);
+        }
+        let (watch, before) = (Stopwatch::start(), summary.rows_judged);
+        let judged = judge_days(store, lake, days, options, &mut summary).await?;
+        let is_last = index + 1 == months.len();
+        commit(store, clock, options, &unjudged, judged, is_last, &mut summary).await?;
+        let month = days.first().map(|(_, day)| day.month());
+        let (rows, duration_ms) = (summary.rows_judged - before, watch.elapsed_ms());
+        tracing::info!(month, days = days.len(), rows, duration_ms, "month judged");
+    }
+    if months.is_empty() {
+        commit(store, clock, options, &unjudged, JudgedDays::default(), true, &mut summary).await?;
+    }
+    let Summary { days_judged: days, opened, escalated, historical, superseded, .. } = summary;
+    let duration_ms = whole.elapsed_ms();
+    tracing::info!(days, opened, escalated, historical, superseded, duration_ms, "alerts judged");
+    Ok(summary)
+}
+
+/// What judging some days gave.
+#[derive(Debug, Default)]
+struct JudgedDays {
+    findings: Vec<Finding>,
+    scope: Scope,
+}
+
+/// The days of each month, in order.
+fn by_month(days: &[(Marketplace, Day)]) -> Vec<BTreeSet<(Marketplace, Day)>> {
+    let mut months: BTreeMap<Day, BTreeSet<(Marketplace, Day)>> = BTreeMap::new();
+    for (marketplace, day) in days {
+        months.entry(day.month_start()).or_default().insert((*marketplace, *day));
+    }
+    months.into_values().collect()
+}
+
+async fn judge_days(
+    store: &Store,
+    lake: &Lake,
+    days: &BTreeSet<(Marketplace, Day)>,
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<JudgedDays> {
+    let mut judged = around::judge_listings(store, days, options).await?;
+    let mut by_marketplace: BTreeMap<Marketplace, BTreeSet<Day>> = BTreeMap::new();
+    for (marketplace, day) in days {
+        by_marketplace.entry(*marketplace).or_default().insert(*day);
+    }
+    for (marketplace, days) in &by_marketplace {
+        let (found, rows) = delta_rows::judge_deltas(store, lake, *marketplace, days, options).await?;
+        judged.append(found);
+        summary.rows_judged += rows;
+    }
+    let (undercut, undercut_days) = around::judge_cohorts(store, days, options).await?;
+    judged.append(undercut);
+    summary.days_judged += days.len() as u64;
+    summary.gap_too_long += judged.gap_too_long;
+    Ok(JudgedDays { findings: judged.findings, scope: Scope { days: days.clone(), undercut_days } })
+}
+
+/// Writes what the days' findings change; the last time together with those of the present and the mark.
+async fn commit(
+    store: &Store,
+    clock: Clock,
+    options: &Options,
+    unjudged: &UnjudgedDays,
+    judged: JudgedDays,
+    is_last: bool,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let JudgedDays { mut findings, scope } = judged;
+    let mut existing = match around::range_of(scope.all_days()) {
+        Some(days) => load_existing(store, options, days).await?,
+        None => Vec::new(),
+    };
+    if is_last {
+        let mut present = around::judge_present(store, clock, options).await?;
+        // Before the first build nothing says which days are new.
+        present.retain(|finding| finding.rule.is_of_the_present() || unjudged.newest_day.is_some());
+        let ids: Vec<String> = present.iter().map(|finding| finding.alert_id(&options.workspace)).collect();
+        existing.extend(store.load_alerts_by_id(&ids).await.context("failed to load alerts of the present")?);
+        findings.extend(present);
+    }
+    let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
+        options.deliver_history || is_news(finding, unjudged.newest_day)
+    });
+    let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
+    let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();
+    if has_effect && !options.dry_run {
+        let batch = &reconciled.batch;
+        store
+            .commit_alerts(
+                &options.workspace,
+                &options.run_id,
+                clock.now(),
+                batch,
+                &options.recipients,
+                judged_through,
+            )
+            .await
+            .context("failed to save alerts")?;
+    }
+    reconciled.fired.iter().for_each(log_fired);
+    summary.count(&mut reconciled);
+    Ok(())
+}
+
+fn log_fired(fired: &Fired) {
+    let Finding { rule, severity, product, day, .. } = &fired.finding;
+    let (rule, severity, day) = (rule.as_str(), severity.as_str(), day.to_string());
+    let asin = product.map(|product| product.asin.to_string());
+    let marketplace = product.map(|product| product.marketplace.code());
+    let (alert_id, is_told) = (fired.alert_id.as_str(), fired.is_told);
+    tracing::debug!(alert_id, rule, severity, marketplace, asin, day, is_told, "alert fired");
+}
+
+async fn load_existing(store: &Store, options: &Options, days: DayRange) -> anyhow::Result<Vec<JudgedAlert>> {
+    store
+        .load_alerts_of_days(&options.workspace, days)
+        .await
+        .with_context(|| format!("failed to load the alerts of {} to {}", days.first, days.last))
+}
+
+/// True for findings of the newest days of the mart and for those that tell of the present.
+fn is_news(finding: &Finding, newest_day: Option<Day>) -> bool {
+    finding.rule.is_of_the_present() || newest_day.is_none_or(|newest| finding.day > newest.plus(-TOLD_DAYS))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Findings that need more than a delta row: listings, cohorts, absences, incidents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+
+use super::Options;
+use crate::clock::Clock;
+use crate::model::{Day, DayRange, Marketplace, ProductKey};
+use crate::rollup::rules::{
+    DayPrice, Finding, Judged, ListingChange, PairFacts, judge_gone, judge_incident, judge_listing,
+    judge_stale, judge_undercut,
+};
+use crate::store::Store;
+use crate::store::judging::CohortPair;
+
+/// How far back prices are read for `undercut`: beyond the longest gap, so that longer ones are counted.
+const PRICE_DAYS: i32 = 30;
+
+/// Judges the listing versions that begin on the days.
+pub(super) async fn judge_listings(
+    store: &Store,
+    days: &BTreeSet<(Marketplace, Day)>,
+    options: &Options,
+) -> anyhow::Result<Judged> {
+    let Some(range) = range_of(days.iter().map(|(_, day)| *day)) else { return Ok(Judged::default()) };
+    let zone = options.zone;
+    let (from, until) = (zone.end_of(range.first.plus(-1)), zone.end_of(range.last));
+    let changes = store
+        .load_listing_changes(from, until, |at| zone.day_of(at))
+        .await
+        .context("failed to load listing versions")?;
+    let mut by_day: BTreeMap<(ProductKey, Day), Vec<ListingChange>> = BTreeMap::new();
+    for change in changes {
+        if days.contains(&(change.product.marketplace, change.day)) {
+            by_day.entry((change.product, change.day)).or_default().push(change);
+        }
+    }
+    let findings = by_day.values().filter_map(|changes| judge_listing(changes, &options.rules)).collect();
+    Ok(Judged { findings, gap_too_long: 0 })
+}
+
+/// Judges `undercut` on the days of main products; answers these days too. A day is judged when it was built for
+/// the main product's marketplace or for the competitor's.
+pub(super) async fn judge_cohorts(
+    store: &Store,
+    days: &BTreeSet<(Marketplace, Day)>,
+    options: &Options,
+) -> anyhow::Result<(Judged, BTreeSet<(Marketplace, Day)>)> {
+    let pairs = store.load_cohort_pairs(&options.workspace).await.context("failed to load cohorts")?;
+    let main_days = main_days(&pairs, days);
+    let mut judged = Judged::default();
+    let Some(range) = range_of(main_days.iter().map(|(_, day)| *day)) else { return Ok((judged, main_days)) };
+    let range = DayRange { first: range.first.plus(-PRICE_DAYS), last: range.last };
+    let mut prices: BTreeMap<ProductKey, Vec<DayPrice>> = BTreeMap::new();
+    for product in pairs.iter().flat_map(|pair| [pair.main, pair.competitor]) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = prices.entry(product) {
+            let known = store.load_day_prices(product, range).await;
+            entry.insert(known.with_context(|| format!("failed to load the prices of {product}"))?);
+        }
+    }
+    for pair in &pairs {
+        let facts = PairFacts {
+            main: pair.main,
+            competitor: pair.competitor,
+            cohorts: &pair.cohorts,
+            main_prices: &prices[&pair.main],
+            competitor_prices: &prices[&pair.competitor],
+        };
+        for (_, day) in main_days.iter().filter(|(marketplace, _)| *marketplace == pair.main.marketplace) {
+            judged.append(judge_undercut(&facts, *day, &options.rules));
+        }
+    }
+    Ok((judged, main_days))
+}
+
+fn main_days(pairs: &[CohortPair], days: &BTreeSet<(Marketplace, Day)>) -> BTreeSet<(Marketplace, Day)> {
+    let links: BTreeSet<(Marketplace, Marketplace)> =
+        pairs.iter().map(|pair| (pair.main.marketplace, pair.competitor.marketplace)).collect();
+    let of = |wanted: Marketplace| days.iter().filter(move |(marketplace, _)| *marketplace == wanted);
+    links
+        .iter()
+        .flat_map(|(main, competitor)| of(*main).chain(of(*competitor)).map(|(_, day)| (*main, *day)))
+        .collect()
+}
+
+/// Judges what tells of the present, and the products that are gone.
+pub(super) async fn judge_present(
+    store: &Store,
+    clock: Clock,
+    options: &Options,
+) -> anyhow::Result<Vec<Finding>> {
+    let rules = &options.rules;
+    let now = clock.now();
+    let watched =
+        store.load_watched_sightings(&options.workspace).await.context("failed to load the watchlist")?;
+    let gone = store.load_gone_products().await.context("failed to load products that are gone")?;
+    let incidents = store.load_open_incidents().await.context("failed to load incidents")?;
+    let stale = watched.iter().filter_map(|facts| judge_stale(facts, options.zone, now, rules));
+    let gone = gone.iter().filter_map(|facts| judge_gone(facts, rules));
+    let incidents = incidents.iter().filter_map(|facts| judge_incident(facts, rules));
+    Ok(stale.chain(gone).chain(incidents).collect())
+}
+
+/// From the first to the last of the days; null when there is none.
+pub(super) fn range_of(days: impl Iterator<Item = Day> + Clone) -> Option<DayRange> {
+    Some(DayRange { first: days.clone().min()?, last: days.max()? })
+}

@@ -1,0 +1,161 @@
+//! Delta rows of the lake, judged one by one.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use polars::prelude::{DataFrame, Int32Chunked, Int64Chunked, PolarsResult, StringChunked};
+
+use super::Options;
+use crate::lake::{Lake, Table, read_days};
+use crate::model::{Asin, Availability, Currency, Day, DayRange, Marketplace, ProductKey};
+use crate::rollup::rules::{Change, DeltaFacts, Judged, judge_day};
+use crate::store::Store;
+
+/// Judges every delta row of one marketplace's days; answers how many rows there were too.
+///
+/// Reads only the columns that the rules look at. The days of a call should lie in one month.
+pub(super) async fn judge_deltas(
+    store: &Store,
+    lake: &Lake,
+    marketplace: Marketplace,
+    days: &BTreeSet<Day>,
+    options: &Options,
+) -> anyhow::Result<(Judged, u64)> {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok((Judged::default(), 0)) };
+    let range = DayRange { first: *first, last: *last };
+    let frame = read_days(store, lake, Table::Deltas, marketplace, range, NAMES)
+        .await
+        .with_context(|| format!("failed to read the deltas of {marketplace}, {first} to {last}"))?;
+    let (days, options) = (days.clone(), options.clone());
+    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &options))
+        .await
+        .context("failed to judge the deltas")?
+}
+
+fn judge_frame(
+    mut frame: DataFrame,
+    marketplace: Marketplace,
+    days: &BTreeSet<Day>,
+    options: &Options,
+) -> anyhow::Result<(Judged, u64)> {
+    // Reading by row is slow across the many files of a month.
+    frame.rechunk_mut();
+    let columns = Columns::of(&frame).context("the lake's deltas lack a column")?;
+    let mut judged = Judged::default();
+    let mut rows = 0;
+    for row in 0..frame.height() {
+        let Some(day) = columns.day_no.get(row).map(Day::from_no).filter(|day| days.contains(day)) else {
+            continue;
+        };
+        let asin = columns.asin.get(row).unwrap_or_default();
+        let asin: Asin = asin.parse().with_context(|| format!("the lake holds `{asin}` as an ASIN"))?;
+        let facts = columns.facts(row, ProductKey { marketplace, asin }, day);
+        judged.append(judge_day(&facts, &options.rules, &options.own_sellers));
+        rows += 1;
+    }
+    Ok((judged, rows))
+}
+
+/// Declares the columns that are read, with their types.
+macro_rules! columns {
+    ($($name:ident: $type:ident $read:ident,)+) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+        struct Columns<'a> { $($name: &'a $type,)+ }
+
+        impl<'a> Columns<'a> {
+            fn of(frame: &'a DataFrame) -> PolarsResult<Columns<'a>> {
+                Ok(Columns { $($name: frame.column(stringify!($name))?.$read()?,)+ })
+            }
+        }
+    };
+}
+
+columns! {
+    asin: StringChunked str,
+    day_no: Int32Chunked i32,
+    currency: StringChunked str,
+    price_basis: StringChunked str,
+    price: Int64Chunked i64,
+    price_prev: Int64Chunked i64,
+    price_prev_day: Int32Chunked i32,
+    price_delta: Int64Chunked i64,
+    bsr: Int64Chunked i64,
+    bsr_prev: Int64Chunked i64,
+    bsr_prev_day: Int32Chunked i32,
+    bsr_delta: Int64Chunked i64,
+    bsr_leaf: Int64Chunked i64,
+    bsr_leaf_prev: Int64Chunked i64,
+    bsr_leaf_prev_day: Int32Chunked i32,
+    bsr_leaf_delta: Int64Chunked i64,
+    bsr_category: StringChunked str,
+    bsr_leaf_category: StringChunked str,
+    rating: Int64Chunked i64,
+    rating_prev: Int64Chunked i64,
+    rating_prev_day: Int32Chunked i32,
+    rating_delta: Int64Chunked i64,
+    ratings_count: Int64Chunked i64,
+    ratings_count_prev: Int64Chunked i64,
+    ratings_count_prev_day: Int32Chunked i32,
+    ratings_count_delta: Int64Chunked i64,
+    availability: StringChunked str,
+    availability_prev: StringChunked str,
+    availability_prev_day: Int32Chunked i32,
+    seller_id: StringChunked str,
+    seller_prev: StringChunked str,
+    seller_prev_day: Int32Chunked i32,
+    seller_is_new: Int64Chunked i64,
+    seller_known_days: Int64Chunked i64,
+    price_known_days: Int64Chunked i64,
+    price_low_all_prev: Int64Chunked i64,
+    price_outlier_n: Int64Chunked i64,
+    price_outlier_median_x2: Int64Chunked i64,
+    price_outlier_mad_x4: Int64Chunked i64,
+}
+
+impl Columns<'_> {
+    fn facts(&self, row: usize, product: ProductKey, day: Day) -> DeltaFacts<'_> {
+        let day_in = |column: &Int32Chunked| column.get(row).map(Day::from_no);
+        let word_in = |column: &StringChunked| column.get(row).and_then(Availability::from_word);
+        let change = |value: &Int64Chunked,
+                      prev: &Int64Chunked,
+                      prev_day: &Int32Chunked,
+                      delta: &Int64Chunked| Change {
+            value: value.get(row),
+            prev: prev.get(row),
+            prev_day: day_in(prev_day),
+            delta: delta.get(row),
+        };
+        DeltaFacts {
+            product,
+            day,
+            currency: self.currency.get(row).and_then(|code| code.parse::<Currency>().ok()),
+            price_basis: self.price_basis.get(row),
+            price: change(self.price, self.price_prev, self.price_prev_day, self.price_delta),
+            bsr: change(self.bsr, self.bsr_prev, self.bsr_prev_day, self.bsr_delta),
+            bsr_leaf: change(self.bsr_leaf, self.bsr_leaf_prev, self.bsr_leaf_prev_day, self.bsr_leaf_delta),
+            bsr_category: self.bsr_category.get(row),
+            bsr_leaf_category: self.bsr_leaf_category.get(row),
+            rating: change(self.rating, self.rating_prev, self.rating_prev_day, self.rating_delta),
+            ratings_count: change(
+                self.ratings_count,
+                self.ratings_count_prev,
+                self.ratings_count_prev_day,
+                self.ratings_count_delta,
+            ),
+            availability: word_in(self.availability).unwrap_or_default(),
+            availability_prev: word_in(self.availability_prev),
+            availability_prev_day: day_in(self.availability_prev_day),
+            seller_id: self.seller_id.get(row),
+            seller_prev: self.seller_prev.get(row),
+            seller_prev_day: day_in(self.seller_prev_day),
+            seller_is_new: self.seller_is_new.get(row).map(|flag| flag != 0),
+            seller_known_days: self.seller_known_days.get(row),
+            price_known_days: self.price_known_days.get(row),
+            price_low_all_prev: self.price_low_all_prev.get(row),
+            price_outlier_n: self.price_outlier_n.get(row),
+            price_outlier_median_x2: self.price_outlier_median_x2.get(row),
+            price_outlier_mad_x4: self.price_outlier_mad_x4.get(row),
+        }
+    }
+}

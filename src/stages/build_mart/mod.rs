@@ -1,0 +1,343 @@
+//! Build-mart: core -> lake -> deltas, rollups, aggregates.
+//!
+//! Reads core days that changed since the last build. Writes lake files and the mart's serving tables. Two units
+//! of work: core files with their mark, then mart files with serving tables and theirs; each is one transaction.
+//! A second run finds no changed day and writes nothing.
+//!
+//! A changed day dirties every later day of its marketplace up to the newest: windows and deltas reach 90 days,
+//! counts and all-time extremes further. That is more than a late correction needs, and never less.
+
+mod categories;
+mod compute;
+mod plan;
+mod products;
+mod serving;
+mod write;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::cancel::CancelToken;
+use crate::clock::{Clock, Stopwatch};
+use crate::error::{Failure, Outcome};
+use crate::failpoint;
+use crate::lake::{self, Lake, SyncPlan, SyncSummary};
+use crate::model::{Day, DayRange, ReportingZone};
+use crate::store::Store;
+use crate::store::lake::{FileSwap, LakeFile, LakeState};
+use crate::store::mart::MartUpdate;
+
+use plan::MartPlan;
+use write::{Built, Limits};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Days to build again whether they changed or not.
+    pub range: Option<DayRange>,
+    /// Build every day again, from the lake's core, whose files are checked and mended first.
+    pub full: bool,
+    /// Make one file of every month, the open one too.
+    pub compact: bool,
+    /// Delete files that no list names at once, without waiting for readers.
+    pub vacuum_now: bool,
+    /// Only find out what would be done.
+    pub dry_run: bool,
+    /// Days of deltas and aggregates served from the database.
+    pub publish_days: u32,
+    pub zone: ReportingZone,
+}
+
+/// What was built.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    pub dry_run: bool,
+    /// Why the lake was written anew, if it was.
+    pub lake_rebuilt: Option<String>,
+    /// Listed files that were missing or cut off, and were written again.
+    pub files_repaired: usize,
+    pub sync: SyncSummary,
+    /// (marketplace, day) pairs whose mart rows were built.
+    pub days_built: usize,
+    pub first_day: Option<Day>,
+    pub last_day: Option<Day>,
+    pub delta_rows: usize,
+    pub rollup_rows: usize,
+    pub mart_files_written: usize,
+    pub mart_bytes_written: i64,
+    pub files_vacuumed: usize,
+}
+
+impl Summary {
+    pub fn outcome(&self) -> Outcome {
+        Outcome::Done
+    }
+
+    /// True when nothing changed since the last build.
+    pub fn is_nothing(&self) -> bool {
+        self.sync.files_written == 0
+            && self.sync.changed_days == 0
+            && self.mart_files_written == 0
+            && self.days_built == 0
+    }
+}
+
+impl Summary {
+    fn cover(&mut self, day: Day) {
+        self.first_day = Some(self.first_day.map_or(day, |first| first.min(day)));
+        self.last_day = self.last_day.max(Some(day));
+    }
+}
+
+/// Brings lake and mart up to date with core; `progress` is told how many daily rows were computed.
+///
+/// Errors: a core file of the lake that cannot be read; a stop asked for (nothing of the mart is published then).
+#[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "build-mart"))]
+pub async fn run(
+    store: &Store,
+    lake: &Lake,
+    clock: Clock,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let whole = Stopwatch::start();
+    let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
+    let state = own_lake(store, lake, options, &mut summary).await?;
+    let sync_plan = lake::plan_sync(store, lake, &state, options.compact, options.full).await?;
+    summary.files_repaired = sync_plan.damaged.len();
+    if summary.files_repaired > 0 {
+        tracing::warn!(files = summary.files_repaired, "damaged or missing lake files are written again");
+    }
+    if options.dry_run {
+        describe(store, &state, &sync_plan, options, &mut summary).await?;
+        return Ok(summary);
+    }
+    summary.sync = lake::sync(store, lake, &sync_plan, clock.now().into())
+        .await
+        .context("failed to bring core into the lake")?;
+    stop_if_asked(cancel)?;
+
+    let state = store.lake_state().await?;
+    let damaged: Vec<LakeFile> = state.files.iter().filter(|file| !lake.is_whole(file)).cloned().collect();
+    let plan = plan::plan(store, &state, &damaged, options).await?;
+    if !plan.is_empty() {
+        build(store, lake, clock, &state, plan, cancel, progress, options, &mut summary).await?;
+    }
+    vacuum(store, lake, clock, options, &mut summary).await?;
+    let &Summary { days_built: days, delta_rows, rollup_rows, mart_files_written: files, .. } = &summary;
+    let duration_ms = whole.elapsed_ms();
+    tracing::info!(days, delta_rows, rollup_rows, files, duration_ms, "mart built");
+    Ok(summary)
+}
+
+/// Makes sure that the lake is this database's: a foreign one, or one of before a restore, is written anew.
+async fn own_lake(
+    store: &Store,
+    lake: &Lake,
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<LakeState> {
+    let identity = store.identity().await?.ok_or_else(|| {
+        Failure::new(Outcome::NotInitialised, "the database was not initialised to its end")
+            .hint("finish it with `amzctl init`")
+    })?;
+    let mut state = store.lake_state().await?;
+    if lake.belongs_to(&identity) {
+        return Ok(state);
+    }
+    if !state.files.is_empty() {
+        summary.lake_rebuilt =
+            Some(format!("the lake in {} is not this database's; it is written anew", lake.root().display()));
+        tracing::warn!(lake = %lake.root().display(), "the lake is not this database's and is written anew");
+        state = LakeState {
+            changed_seq: state.changed_seq,
+            generation: state.generation,
+            ..LakeState::default()
+        };
+    }
+    if !options.dry_run {
+        store.forget_lake().await?;
+        lake.claim(&identity).context("failed to mark the lake as this database's")?;
+    }
+    Ok(state)
+}
+
+/// What a run would do, without doing it.
+async fn describe(
+    store: &Store,
+    state: &LakeState,
+    sync: &SyncPlan,
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    summary.sync =
+        SyncSummary { changed_days: sync.changed_days, files_written: sync.files.len(), rows_written: 0 };
+    let mut after = state.clone();
+    after.exported_seq = state.changed_seq;
+    // The plan reads which days core has: files that the sync would write are listed as if it had.
+    after.files.retain(|file| !sync.files.iter().any(|plan| plan.replaced.contains(file)));
+    after.files.extend(sync.files.iter().flat_map(|plan| plan.as_if_written()));
+    let plan = plan::plan(store, &after, &sync.damaged, options).await?;
+    summary.mart_files_written = plan.files().count();
+    for market in &plan.markets {
+        let days = store.count_days(market.marketplace).await?;
+        let dirty = days.iter().filter(|(day, _)| market.dirty.iter().any(|span| span.contains(day.no())));
+        for (day, products) in dirty {
+            summary.days_built += 1;
+            summary.delta_rows += usize::try_from(*products).unwrap_or_default();
+            summary.cover(*day);
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the ports and what the run has found out so far")]
+async fn build(
+    store: &Store,
+    lake: &Lake,
+    clock: Clock,
+    state: &LakeState,
+    mut plan: MartPlan,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let built = loop {
+        let built = write::write(lake, state, &plan, Limits::default(), cancel, progress)
+            .context("failed to build the mart")?;
+        // A product whose newest rollups are gone falls back on older ones: those days are built too.
+        match plan::widen(store, state, &plan, &built).await? {
+            None => break built,
+            Some(wider) => plan = wider,
+        }
+    };
+    stop_if_asked(cancel)?;
+    lake.sync_folders(&built.files)?;
+    failpoint!("mart.after_write");
+    let swap = FileSwap {
+        generation: plan.generation,
+        removed: plan.files().flat_map(|file| file.replaced.iter().cloned()).collect(),
+        added: built.files.clone(),
+    };
+    publish(store, lake, state, &plan, &built, &swap, options).await?;
+    lake::retire(lake, &swap.removed, clock.now().into());
+    for market in &built.markets {
+        summary.days_built += market.days.len();
+        summary.delta_rows += market.delta_rows;
+        summary.rollup_rows += market.rollup_rows;
+        for day in market.days.iter().map(|day_no| Day::from_no(*day_no)) {
+            summary.cover(day);
+        }
+    }
+    summary.mart_files_written = built.files.len();
+    summary.mart_bytes_written = built.files.iter().map(|file| file.size_bytes).sum();
+    Ok(())
+}
+
+/// Files, mark and serving tables in one transaction.
+async fn publish(
+    store: &Store,
+    lake: &Lake,
+    state: &LakeState,
+    plan: &MartPlan,
+    built: &Built,
+    swap: &FileSwap,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let mut records = Vec::new();
+    for (market, planned) in built.markets.iter().zip(&plan.markets) {
+        let observed = observed_at(store, lake, planned).await?;
+        let code = planned.marketplace.code();
+        // On a thread of its own: polars refuses to collect on one that drives a single-threaded runtime.
+        let made = rayon::scope(|_| {
+            serving::records(market.deltas.clone(), code, &observed, options.zone, &built.words)
+        });
+        records.push(made.context("failed to aggregate the days")?);
+    }
+    let served: Vec<_> = built
+        .markets
+        .iter()
+        .map(|market| {
+            (
+                serving::Served::new(lake::Table::Deltas, &market.deltas, &built.words),
+                serving::Served::new(lake::Table::Rollups, &market.rollups, &built.words),
+                serving::Served::new(lake::Table::RollupSellers, &market.sellers, &built.words),
+            )
+        })
+        .collect();
+    let updates = built.markets.iter().zip(&plan.markets).zip(&served).zip(records).map(
+        |(((market, planned), (deltas, rollups, sellers)), (daily_aggregates, category_metrics))| {
+            MartUpdate {
+                marketplace: planned.marketplace,
+                from: Day::from_no(planned.serve_from()),
+                served_from: Day::from_no(planned.served_from),
+                days: market.days.iter().map(|day_no| Day::from_no(*day_no)).collect(),
+                deltas,
+                rollups,
+                sellers,
+                products: market.products(&built.words),
+                daily_aggregates,
+                category_metrics,
+            }
+        },
+    );
+    let updates: Vec<MartUpdate<'_>> = updates.collect();
+    failpoint!("mart.before_publish");
+    let watch = Stopwatch::start();
+    store.publish_mart(swap, state.exported_seq, &updates).await.context("failed to publish the mart")?;
+    failpoint!("mart.after_publish");
+    for market in &updates {
+        let (marketplace, days) = (market.marketplace.code(), market.days.len());
+        tracing::debug!(marketplace, days, products = market.products.len(), "marketplace published");
+    }
+    let (generation, files, duration_ms) = (plan.generation, built.files.len(), watch.elapsed_ms());
+    tracing::info!(generation, files, duration_ms, "mart published");
+    Ok(())
+}
+
+/// When the rows of the served days were observed.
+async fn observed_at(
+    store: &Store,
+    lake: &Lake,
+    market: &plan::MarketPlan,
+) -> anyhow::Result<polars::prelude::DataFrame> {
+    let range = DayRange {
+        first: Day::from_no(market.served_from.max(market.serve_from())),
+        last: Day::from_no(market.newest),
+    };
+    let columns = crate::rollup::aggregate::OBSERVED_COLUMNS;
+    lake::read_days(store, lake, lake::Table::Daily, market.marketplace, range, &columns).await
+}
+
+async fn vacuum(
+    store: &Store,
+    lake: &Lake,
+    clock: Clock,
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let listed = store.lake_state().await?.files;
+    let grace = if options.vacuum_now { Duration::ZERO } else { lake::GRACE };
+    summary.files_vacuumed = lake::vacuum(lake, &listed, clock.now().into(), grace)?;
+    if summary.files_vacuumed > 0 {
+        tracing::debug!(files = summary.files_vacuumed, "lake files of no list deleted");
+    }
+    Ok(())
+}
+
+fn stop_if_asked(cancel: &CancelToken) -> anyhow::Result<()> {
+    match cancel.outcome() {
+        Some(outcome) => {
+            Err(Failure::new(outcome, "stopped before the mart was published; the old one stays")
+                .hint("run `amzctl build-mart` again")
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What a build has to do, per marketplace: which days are dirty, which files to write, what to serve.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Options;
+use super::write::Built;
+use crate::lake::{FilePlan, Span, Table, merge, plan_table};
+use crate::model::{Day, Marketplace};
+use crate::store::Store;
+use crate::store::lake::{LakeFile, LakeState};
+
+/// What a build writes.
+#[derive(Clone, Debug)]
+pub(super) struct MartPlan {
+    pub(super) generation: i64,
+    pub(super) markets: Vec<MarketPlan>,
+}
+
+/// What a build writes for one marketplace.
+#[derive(Clone, Debug)]
+pub(super) struct MarketPlan {
+    pub(super) marketplace: Marketplace,
+    /// The first and the newest day of core; days of deleted rows may lie outside.
+    pub(super) first: i32,
+    pub(super) newest: i32,
+    /// Days whose rows may have changed.
+    pub(super) dirty: Vec<Span>,
+    pub(super) files: Vec<FilePlan>,
+    /// The first day of which deltas and aggregates are served.
+    pub(super) served_from: i32,
+    /// The last day that core or the mart holds.
+    last: i32,
+}
+
+impl MartPlan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.markets.is_empty()
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = &FilePlan> {
+        self.markets.iter().flat_map(|market| &market.files)
+    }
+}
+
+impl MarketPlan {
+    /// The first of the dirty days that reach up to the newest: what is served from there on is replaced.
+    pub(super) fn serve_from(&self) -> i32 {
+        match self.dirty.last() {
+            Some(span) if span.last >= self.last => span.first,
+            _ => self.last + 1,
+        }
+    }
+
+    /// Days whose deltas are served anew.
+    pub(super) fn served_deltas(&self) -> Option<Span> {
+        let first = self.serve_from().max(self.served_from);
+        (first <= self.newest).then_some(Span { first, last: self.newest })
+    }
+}
+
+/// Finds the days that changed since the last build, and with `options` those to build again.
+pub(super) async fn plan(
+    store: &Store,
+    state: &LakeState,
+    damaged: &[LakeFile],
+    options: &Options,
+) -> anyhow::Result<MartPlan> {
+    let mut changed: BTreeMap<Marketplace, Vec<i32>> = BTreeMap::new();
+    for (marketplace, day) in store.changed_days(state.built_seq, state.exported_seq).await? {
+        changed.entry(marketplace).or_default().push(day.no());
+    }
+    let listed = state.files.iter().map(|file| file.marketplace);
+    let marketplaces: BTreeSet<Marketplace> = changed.keys().copied().chain(listed).collect();
+    let mut markets = Vec::new();
+    for marketplace in marketplaces {
+        let changed = changed.remove(&marketplace).unwrap_or_default();
+        let mut market = bounds(state, marketplace, &changed, options);
+        market.dirty = dirty(store, &market, &changed, options).await?;
+        plan_files(&mut market, state, damaged, options.compact);
+        if !market.files.is_empty() || !market.dirty.is_empty() {
+            markets.push(market);
+        }
+    }
+    Ok(MartPlan { generation: state.generation + 1, markets })
+}
+
+fn bounds(state: &LakeState, marketplace: Marketplace, changed: &[i32], options: &Options) -> MarketPlan {
+    let files = || state.files.iter().filter(|file| file.marketplace == marketplace);
+    let core = || files().filter(|file| file.table == Table::Daily.name());
+    let last = files().map(|file| file.last_day_no).chain(changed.iter().copied()).max().unwrap_or_default();
+    let newest = core().map(|file| file.last_day_no).max();
+    let first = core().map(|file| file.first_day_no).min().unwrap_or(last);
+    // Without core nothing is served.
+    let served_from = newest.map_or(last + 1, |newest| newest - options.publish_days as i32 + 1);
+    MarketPlan {
+        marketplace,
+        first,
+        newest: newest.unwrap_or(first - 1),
+        dirty: Vec::new(),
+        files: Vec::new(),
+        served_from,
+        last,
+    }
+}
+
+async fn dirty(
+    store: &Store,
+    market: &MarketPlan,
+    changed: &[i32],
+    options: &Options,
+) -> anyhow::Result<Vec<Span>> {
+    let until_last = |first: i32| Span { first, last: market.last };
+    let mut dirty = Vec::new();
+    dirty.extend(changed.iter().min().map(|first| until_last(*first)));
+    if options.full {
+        dirty.push(until_last(market.first.min(market.last)));
+    }
+    if let Some(range) = options.range {
+        let (first, last) = (range.first.no().max(market.first), range.last.no().min(market.last));
+        if first <= last {
+            dirty.push(Span { first, last });
+        }
+    }
+    // More days may have to be served than before: a longer publish_days, or the newest day was taken back.
+    let expected = store.first_day_from(market.marketplace, Day::from_no(market.served_from)).await?;
+    let served = store.first_served_day(market.marketplace).await?;
+    if let Some(expected) = expected
+        && served.is_none_or(|served| expected < served)
+    {
+        dirty.push(until_last(expected.no()));
+    }
+    Ok(merge(dirty))
+}
+
+fn plan_files(market: &mut MarketPlan, state: &LakeState, damaged: &[LakeFile], compact: bool) {
+    let newest = (market.newest >= market.first).then_some(Day::from_no(market.newest));
+    market.files = Table::MART
+        .iter()
+        .flat_map(|table| {
+            let current: Vec<&LakeFile> = state
+                .files
+                .iter()
+                .filter(|file| file.table == table.name() && file.marketplace == market.marketplace)
+                .collect();
+            plan_table(*table, market.marketplace, &current, damaged, &market.dirty, newest, compact)
+        })
+        .collect();
+}
+
+/// A plan that goes back to the first day for marketplaces where a product lost all its served rollups to the
+/// build; null when there are none.
+pub(super) async fn widen(
+    store: &Store,
+    state: &LakeState,
+    plan: &MartPlan,
+    built: &Built,
+) -> anyhow::Result<Option<MartPlan>> {
+    let mut wider = plan.clone();
+    let mut found = false;
+    for (market, made) in wider.markets.iter_mut().zip(&built.markets) {
+        let from = market.serve_from();
+        if from <= market.first || from > market.last {
+            continue;
+        }
+        let products: BTreeSet<String> = made.products(&built.words).into_iter().collect();
+        let served = store.products_served_since(market.marketplace, Day::from_no(from)).await?;
+        if served.iter().any(|asin| !products.contains(asin)) {
+            market.dirty = vec![Span { first: market.first, last: market.last }];
+            plan_files(market, state, &[], false);
+            found = true;
+        }
+    }
+    Ok(found.then_some(wider))
+}

@@ -1,0 +1,691 @@
+//! The stage on a real database and a real lake.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use polars::prelude::*;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::*;
+use crate::lake::{LakeFinding, Table, read_days, read_product, verify};
+use crate::model::{Asin, Marketplace, ProductKey};
+use crate::store::ops::Identity;
+
+/// A database with an identity, a lake beside it, and the days it was given.
+struct Fixture {
+    folder: tempfile::TempDir,
+    store: Store,
+    lake: Lake,
+}
+
+/// One daily row: what a test does not name is unknown.
+#[derive(Clone, Debug)]
+struct Seen {
+    marketplace: &'static str,
+    asin: String,
+    day: Day,
+    price: Option<i64>,
+    seller: Option<String>,
+    availability: &'static str,
+    /// (id, name, rank), the main one first.
+    ranks: Vec<(Option<&'static str>, &'static str, i64)>,
+    rating: Option<i64>,
+    ratings_count: Option<i64>,
+}
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn seen(asin: &str, on: &str, price: i64) -> Seen {
+    Seen {
+        marketplace: "US",
+        asin: asin.to_owned(),
+        day: day(on),
+        price: Some(price),
+        seller: None,
+        availability: "in_stock",
+        ranks: Vec::new(),
+        rating: None,
+        ratings_count: None,
+    }
+}
+
+fn options() -> Options {
+    Options {
+        range: None,
+        full: false,
+        compact: false,
+        vacuum_now: false,
+        dry_run: false,
+        publish_days: 35,
+        zone: ReportingZone(chrono_tz::UTC),
+    }
+}
+
+impl Fixture {
+    async fn new() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let identity = Identity {
+            database_uuid: "d1".into(),
+            lake_epoch: "e1".into(),
+            zone: "UTC".into(),
+            created_at: crate::model::Timestamp::UNIX_EPOCH,
+        };
+        store.identify(&identity).await.unwrap();
+        let lake = Lake::new(folder.path().join("lake"));
+        Fixture { folder, store, lake }
+    }
+
+    /// Writes daily rows with their ranks, as one change.
+    async fn put(&self, rows: &[Seen]) {
+        let mut tx = self.store.begin().await.unwrap();
+        let seq = self.store.mark("changed_seq").await.unwrap() + 1;
+        crate::store::ops::set_mark(&mut tx, "changed_seq", seq).await.unwrap();
+        for row in rows {
+            let main = row.ranks.first();
+            let leaf = row.ranks.get(1);
+            sqlx::query(
+                "INSERT OR REPLACE INTO product_metrics_daily (marketplace, asin, day, observed_at, currency,
+                     price_minor, price_basis, seller_id, availability, bsr, bsr_category, bsr_category_id, bsr_leaf,
+                     bsr_leaf_category, bsr_leaf_category_id, rating_centi, ratings_count, observations, source,
+                     sources)
+                 VALUES ($1, $2, $3, $4, 'USD', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, 'file',
+                     'file')",
+            )
+            .bind(row.marketplace)
+            .bind(&row.asin)
+            .bind(row.day.to_string())
+            .bind(i64::from(row.day.no()) * 86_400_000_000)
+            .bind(row.price)
+            .bind(row.price.map(|_| "page"))
+            .bind(&row.seller)
+            .bind(row.availability)
+            .bind(main.map(|rank| rank.2))
+            .bind(main.map(|rank| rank.1))
+            .bind(main.and_then(|rank| rank.0))
+            .bind(leaf.map(|rank| rank.2))
+            .bind(leaf.map(|rank| rank.1))
+            .bind(leaf.and_then(|rank| rank.0))
+            .bind(row.rating)
+            .bind(row.ratings_count)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+            sqlx::query("DELETE FROM ranks WHERE marketplace = $1 AND asin = $2 AND day = $3")
+                .bind(row.marketplace)
+                .bind(&row.asin)
+                .bind(row.day.to_string())
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+            for (ordinal, (id, name, rank)) in row.ranks.iter().enumerate() {
+                sqlx::query("INSERT INTO ranks VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+                    .bind(row.marketplace)
+                    .bind(&row.asin)
+                    .bind(row.day.to_string())
+                    .bind(ordinal as i64)
+                    .bind(*id)
+                    .bind(*name)
+                    .bind(*rank)
+                    .bind(ordinal == 0)
+                    .bind(ordinal == 1)
+                    .execute(&mut *tx)
+                    .await
+                    .unwrap();
+            }
+            mark_changed(&mut tx, row.marketplace, row.day, seq).await;
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// Takes a daily row back.
+    async fn remove(&self, asin: &str, on: &str) {
+        let mut tx = self.store.begin().await.unwrap();
+        let seq = self.store.mark("changed_seq").await.unwrap() + 1;
+        crate::store::ops::set_mark(&mut tx, "changed_seq", seq).await.unwrap();
+        sqlx::query("DELETE FROM product_metrics_daily WHERE asin = $1 AND day = $2")
+            .bind(asin)
+            .bind(on)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        mark_changed(&mut tx, "US", day(on), seq).await;
+        tx.commit().await.unwrap();
+    }
+
+    async fn build(&self, options: &Options) -> Summary {
+        run(&self.store, &self.lake, Clock::System, &CancelToken::default(), &|_| {}, options).await.unwrap()
+    }
+
+    /// All rows of a table, sorted, one line each.
+    async fn rows(&self, table: Table, marketplace: Marketplace) -> Vec<String> {
+        let range = DayRange { first: day("2000-01-01"), last: day("2100-01-01") };
+        let frame = read_days(&self.store, &self.lake, table, marketplace, range, &[]).await.unwrap();
+        let mut rows = lines(&frame);
+        rows.sort();
+        rows
+    }
+
+    async fn everything(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::new();
+        for table in Table::ALL {
+            for marketplace in [Marketplace::Us, Marketplace::De] {
+                all.insert(format!("{} {marketplace}", table.name()), self.rows(table, marketplace).await);
+            }
+        }
+        all
+    }
+
+    /// Hashes of the tables that are served from the database.
+    async fn served(&self) -> Vec<(String, u64, String)> {
+        let tables = ["deltas", "rollups", "rollup_sellers", "daily_aggregates", "category_metrics"];
+        let hashes = self.store.hash_state().await.unwrap();
+        hashes
+            .into_iter()
+            .filter(|hash| tables.contains(&hash.table.as_str()))
+            .map(|hash| (hash.table, hash.rows, hash.sha256))
+            .collect()
+    }
+
+    /// Hash of the only file of each month that is closed.
+    async fn closed_months(&self) -> BTreeMap<String, Vec<String>> {
+        let state = self.store.lake_state().await.unwrap();
+        let mut months: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in state.files {
+            let newest = self.store.newest_day(Some(file.marketplace)).await.unwrap().unwrap();
+            if file.month < newest.month() {
+                let key = format!("{} {} {}", file.table, file.marketplace, file.month);
+                months.entry(key).or_default().push(file.sha256);
+            }
+        }
+        months
+    }
+
+    async fn query(&self, sql: &str) -> Vec<sqlx::sqlite::SqliteRow> {
+        sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.store.reader()).await.unwrap()
+    }
+}
+
+async fn mark_changed(tx: &mut crate::store::Tx, marketplace: &str, day: Day, seq: i64) {
+    sqlx::query(
+        "INSERT INTO changed_days VALUES ($1, $2, $3)
+         ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq",
+    )
+    .bind(marketplace)
+    .bind(day.to_string())
+    .bind(seq)
+    .execute(&mut **tx)
+    .await
+    .unwrap();
+}
+
+/// `column=value` of every known value, row by row; floats by their bits.
+fn lines(frame: &DataFrame) -> Vec<String> {
+    let names = frame.get_column_names();
+    let cell = |column: &Column, row: usize| match column.get(row).unwrap() {
+        AnyValue::Null => None,
+        AnyValue::Float64(value) => Some(format!("{:016x}", value.to_bits())),
+        other => Some(other.to_string()),
+    };
+    (0..frame.height())
+        .map(|row| {
+            let cells = names.iter().zip(frame.columns());
+            cells
+                .filter_map(|(name, column)| cell(column, row).map(|value| format!("{name}={value}")))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect()
+}
+
+/// A reproducible sequence of numbers.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Products of two marketplaces with gaps, missing values, changing sellers, categories and languages.
+fn market(seed: u64, products: usize, first: &str, days: i32) -> BTreeMap<Day, Vec<Seen>> {
+    let mut lcg = Lcg(seed);
+    let mut all: BTreeMap<Day, Vec<Seen>> = BTreeMap::new();
+    for product in 0..products {
+        let marketplace = if product % 3 == 0 { "DE" } else { "US" };
+        let asin = format!("B{:09}", (product as u64 * 7919 + seed) % 1_000_000_000);
+        let mut price = 1000 + lcg.below(5000) as i64;
+        for on in 0..days {
+            if lcg.below(10) < 2 {
+                continue;
+            }
+            price = (price + lcg.below(200) as i64 - 100).max(1);
+            if lcg.below(50) == 0 {
+                price *= 4;
+            }
+            let mut row = seen(&asin, first, price);
+            row.marketplace = marketplace;
+            row.day = day(first).plus(on);
+            row.price = Some(price).filter(|_| lcg.below(8) > 0);
+            row.seller = (lcg.below(5) > 0).then(|| format!("S{}", lcg.below(3)));
+            row.availability = ["in_stock", "low_stock", "unavailable", "no_featured_offer", "unknown"]
+                [lcg.below(5) as usize];
+            if lcg.below(6) > 0 {
+                let leaf = [(Some("77"), "Earbuds"), (None, "Earbuds"), (Some("78"), "Headphones")]
+                    [lcg.below(3) as usize];
+                row.ranks = vec![
+                    (None, "Electronics", 1 + lcg.below(9000) as i64),
+                    (leaf.0, leaf.1, 1 + lcg.below(90) as i64),
+                ];
+            }
+            row.rating = (lcg.below(4) > 0).then(|| 380 + lcg.below(100) as i64);
+            row.ratings_count = (lcg.below(4) > 0).then(|| 100 + i64::from(on));
+            all.entry(row.day).or_default().push(row);
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_second_run_writes_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1100)]).await;
+    let first = fixture.build(&options()).await;
+    assert_eq!((first.days_built, first.delta_rows, first.rollup_rows), (2, 2, 3));
+    let before = fixture.store.lake_state().await.unwrap();
+    let second = fixture.build(&options()).await;
+    assert!(second.is_nothing(), "{second:?}");
+    let after = fixture.store.lake_state().await.unwrap();
+    assert_eq!((after.files, after.generation), (before.files, before.generation));
+    assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn day_by_day_in_chunks_and_at_once_give_the_same_mart() {
+    let days = market(7, 9, "2026-01-12", 40);
+    let all: Vec<Vec<Seen>> = days.into_values().collect();
+    let at_once = Fixture::new().await;
+    at_once.put(&all.concat()).await;
+    at_once.build(&Options { compact: true, ..options() }).await;
+
+    let daily = Fixture::new().await;
+    for rows in &all {
+        daily.put(rows).await;
+        daily.build(&options()).await;
+    }
+    daily.build(&Options { compact: true, ..options() }).await;
+
+    // Chunks out of order: the middle comes last, as late data.
+    let chunks = Fixture::new().await;
+    for chunk in [&all[..10], &all[25..32], &all[10..25], &all[32..]] {
+        chunks.put(&chunk.concat()).await;
+        chunks.build(&options()).await;
+    }
+    chunks.build(&Options { compact: true, ..options() }).await;
+
+    let expected = at_once.everything().await;
+    assert!(expected["mart/rollups US"].len() > 400);
+    let months = at_once.closed_months().await;
+    assert!(months.len() == 10 && months.values().all(|files| files.len() == 1));
+    for (name, other) in [("day by day", &daily), ("in chunks", &chunks)] {
+        for (table, rows) in other.everything().await {
+            assert_eq!(rows, expected[&table], "{table}, {name}");
+        }
+        assert_eq!(other.closed_months().await, months, "{name}");
+        assert_eq!(other.served().await, at_once.served().await, "{name}");
+        assert_eq!(verify(&other.store, &other.lake).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn sums_and_extremes_agree_with_sql_over_the_daily_rows() {
+    let fixture = Fixture::new().await;
+    let days = market(3, 6, "2025-11-20", 60);
+    fixture.put(&days.into_values().collect::<Vec<_>>().concat()).await;
+    fixture.build(&options()).await;
+    for marketplace in [Marketplace::Us, Marketplace::De] {
+        let range = DayRange { first: day("2025-01-01"), last: day("2026-12-31") };
+        let columns = [
+            "asin",
+            "day_no",
+            "window_days",
+            "observed_days",
+            "price_n",
+            "price_sum",
+            "price_min",
+            "price_max",
+            "bsr_sum",
+        ];
+        let frame = read_days(&fixture.store, &fixture.lake, Table::Rollups, marketplace, range, &columns)
+            .await
+            .unwrap();
+        let mut computed = lines(&frame);
+        computed.sort();
+        let rows = fixture
+            .query(&format!(
+                "WITH w (n) AS (VALUES (7), (30), (90)),
+                 d AS (SELECT asin, CAST(unixepoch(day) / 86400 AS INTEGER) AS day_no, price_minor AS p, bsr
+                       FROM product_metrics_daily WHERE marketplace = '{marketplace}')
+                 SELECT a.asin, a.day_no, w.n, COUNT(*), COUNT(b.p), SUM(b.p), MIN(b.p), MAX(b.p), SUM(b.bsr)
+                 FROM d a JOIN w JOIN d b ON b.asin = a.asin AND b.day_no BETWEEN a.day_no - w.n + 1 AND a.day_no
+                 GROUP BY a.asin, a.day_no, w.n HAVING COUNT(*) >= 2"
+            ))
+            .await;
+        let mut expected: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let mut cells = vec![format!("asin=\"{}\"", row.get::<String, _>(0))];
+                for (index, name) in columns.iter().enumerate().skip(1) {
+                    let value: Option<i64> = row.get(index);
+                    cells.extend(value.map(|value| format!("{name}={value}")));
+                }
+                cells.join(" ")
+            })
+            .collect();
+        expected.sort();
+        assert!(!expected.is_empty());
+        assert_eq!(computed, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_window_of_unknown_prices_is_null_and_not_zero() {
+    let fixture = Fixture::new().await;
+    let mut rows = [seen("B000000001", "2026-02-01", 0), seen("B000000001", "2026-02-02", 0)];
+    for row in &mut rows {
+        row.price = None;
+    }
+    fixture.put(&rows).await;
+    fixture.build(&options()).await;
+    let served = fixture
+        .query("SELECT price_n, price_sum, price_avg, price_low, bsr_n, in_stock_days FROM rollups WHERE window_days = 7")
+        .await;
+    assert_eq!(served.len(), 1);
+    assert_eq!((served[0].get::<i64, _>(0), served[0].get::<Option<i64>, _>(1)), (0, None));
+    assert_eq!((served[0].get::<Option<f64>, _>(2), served[0].get::<Option<i64>, _>(3)), (None, None));
+    assert_eq!((served[0].get::<i64, _>(4), served[0].get::<i64, _>(5)), (0, 2));
+    let range = DayRange { first: day("2026-02-01"), last: day("2026-02-28") };
+    let frame =
+        read_days(&fixture.store, &fixture.lake, Table::Rollups, Marketplace::Us, range, &["price_sum"])
+            .await
+            .unwrap();
+    assert_eq!(frame.column("price_sum").unwrap().null_count(), frame.height());
+}
+
+#[tokio::test]
+async fn a_correction_in_a_compacted_month_rewrites_it_from_the_database() {
+    let corrected = Fixture::new().await;
+    let rows: Vec<Seen> = market(5, 4, "2026-01-20", 20).into_values().collect::<Vec<_>>().concat();
+    corrected.put(&rows).await;
+    corrected.build(&options()).await;
+    let old = corrected.store.lake_state().await.unwrap().files;
+    let mut late =
+        rows.iter().find(|row| row.day == day("2026-01-25") && row.marketplace == "US").unwrap().clone();
+    late.price = Some(77);
+    corrected.put(std::slice::from_ref(&late)).await;
+    let summary = corrected.build(&options()).await;
+    assert_eq!(summary.sync.changed_days, 1);
+    assert_eq!(summary.first_day, Some(day("2026-01-25")));
+    let state = corrected.store.lake_state().await.unwrap();
+    let kept = |table: Table, marketplace: Marketplace| {
+        old.iter().any(|file| {
+            file.table == table.name() && file.marketplace == marketplace && state.files.contains(file)
+        })
+    };
+    assert!(kept(Table::Daily, Marketplace::De), "the other marketplace is not touched");
+
+    let fresh = Fixture::new().await;
+    let mut rows = rows;
+    for row in &mut rows {
+        if (row.asin.as_str(), row.day) == (late.asin.as_str(), late.day) {
+            row.price = late.price;
+        }
+    }
+    fresh.put(&rows).await;
+    fresh.build(&options()).await;
+    assert_eq!(corrected.everything().await, fresh.everything().await);
+    assert_eq!(corrected.closed_months().await, fresh.closed_months().await);
+    assert_eq!(corrected.served().await, fresh.served().await);
+}
+
+#[tokio::test]
+async fn a_row_taken_back_gives_the_older_rollups_again() {
+    let fixture = Fixture::new().await;
+    fixture
+        .put(&[
+            seen("B000000001", "2026-02-01", 1000),
+            seen("B000000001", "2026-02-02", 1100),
+            seen("B000000002", "2026-02-05", 500),
+            seen("B000000001", "2026-02-06", 1200),
+            seen("B000000002", "2026-02-06", 500),
+        ])
+        .await;
+    fixture.build(&options()).await;
+    let newest = "SELECT DISTINCT as_of FROM rollups WHERE asin = 'B000000001'";
+    assert_eq!(fixture.query(newest).await[0].get::<String, _>(0), "2026-02-06");
+    fixture.remove("B000000001", "2026-02-06").await;
+    fixture.build(&options()).await;
+    assert_eq!(fixture.query(newest).await[0].get::<String, _>(0), "2026-02-02");
+    assert_eq!(fixture.query("SELECT 1 FROM deltas").await.len(), 4);
+    assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_deleted_or_cut_file_is_noticed_and_written_again() {
+    let fixture = Fixture::new().await;
+    let rows = market(11, 4, "2026-01-20", 20);
+    fixture.put(&rows.into_values().collect::<Vec<_>>().concat()).await;
+    fixture.build(&options()).await;
+    let expected = fixture.everything().await;
+    let files = fixture.store.lake_state().await.unwrap().files;
+    for table in [Table::Daily, Table::Rollups] {
+        let file = files.iter().find(|file| file.table == table.name()).unwrap();
+        fs::remove_file(fixture.lake.path_of(file)).unwrap();
+    }
+    let cut = files.iter().find(|file| file.table == Table::Deltas.name()).unwrap();
+    fs::write(fixture.lake.path_of(cut), b"PAR1").unwrap();
+    assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap().len(), 3);
+
+    let summary = fixture.build(&options()).await;
+    assert_eq!(summary.files_repaired, 3);
+    assert_eq!(fixture.everything().await, expected);
+    assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
+    // Nothing changed, so there is nothing for alerts to judge anew.
+    assert_eq!(summary.days_built, 0);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_by_verify() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000)]).await;
+    fixture.build(&options()).await;
+    let file = fixture.store.lake_state().await.unwrap().files.remove(0);
+    let path = fixture.lake.path_of(&file);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let findings = verify(&fixture.store, &fixture.lake).await.unwrap();
+    assert_eq!(findings, [LakeFinding::HashDiffers { path: file.path }]);
+}
+
+#[tokio::test]
+async fn a_lake_of_another_database_is_written_anew() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1000)]).await;
+    fixture.build(&options()).await;
+    let expected = fixture.everything().await;
+    fs::write(fixture.lake.root().join("amzctl-lake.json"), r#"{"database_uuid":"other","lake_epoch":"e1"}"#)
+        .unwrap();
+    let summary = fixture.build(&options()).await;
+    assert!(summary.lake_rebuilt.unwrap().contains("not this database's"));
+    assert_eq!(fixture.everything().await, expected);
+    assert_eq!(fixture.build(&options()).await.lake_rebuilt, None);
+}
+
+#[tokio::test]
+async fn files_written_but_not_published_change_nothing_and_are_vacuumed() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1000)]).await;
+    fixture.build(&options()).await;
+    let expected = fixture.everything().await;
+    // As a build that was killed between writing and publishing leaves it.
+    let state = fixture.store.lake_state().await.unwrap();
+    let all = Options { full: true, ..options() };
+    let plan = plan::plan(&fixture.store, &state, &[], &all).await.unwrap();
+    let built =
+        write::write(&fixture.lake, &state, &plan, Limits::default(), &CancelToken::default(), &|_| {})
+            .unwrap();
+    assert!(!built.files.is_empty());
+    assert_eq!(fixture.everything().await, expected, "readers take the list");
+
+    let mine = fixture.lake.root().join("core/product_metrics_daily/notes.txt");
+    fs::write(&mine, "mine").unwrap();
+    let kept = fixture.build(&options()).await;
+    assert_eq!(kept.files_vacuumed, 0, "a reader may still use them");
+    let vacuumed = fixture.build(&Options { vacuum_now: true, ..options() }).await;
+    assert_eq!(vacuumed.files_vacuumed, built.files.len());
+    assert_eq!(fixture.everything().await, expected);
+    assert!(mine.exists() && fixture.folder.path().join("lake/amzctl-lake.json").exists());
+}
+
+#[tokio::test]
+async fn files_taken_off_the_list_stay_for_whoever_still_reads_them() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000)]).await;
+    fixture.build(&options()).await;
+    let first = fixture.store.lake_state().await.unwrap().files;
+    for file in &first {
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::open(fixture.lake.path_of(file)).unwrap().set_modified(long_ago).unwrap();
+    }
+    let summary = fixture.build(&Options { full: true, ..options() }).await;
+    assert_eq!(summary.files_vacuumed, 0);
+    assert!(first.iter().all(|file| fixture.lake.is_whole(file)), "a reader may have taken the list before");
+    let summary = fixture.build(&Options { vacuum_now: true, ..options() }).await;
+    assert!(summary.files_vacuumed > 0);
+}
+
+#[tokio::test]
+async fn a_month_lies_in_day_files_until_it_closes() {
+    let fixture = Fixture::new().await;
+    let files = |month: &'static str| {
+        let store = &fixture.store;
+        async move {
+            let state = store.lake_state().await.unwrap();
+            let daily = state
+                .files
+                .into_iter()
+                .filter(|file| file.table == Table::Deltas.name() && file.month == month);
+            daily.map(|file| file.compacted).collect::<Vec<_>>()
+        }
+    };
+    for on in ["2026-02-26", "2026-02-27", "2026-02-28"] {
+        fixture.put(&[seen("B000000001", on, 1000)]).await;
+        fixture.build(&options()).await;
+    }
+    assert_eq!(files("2026-02").await, [false, false, false]);
+    fixture.put(&[seen("B000000001", "2026-03-01", 1000)]).await;
+    let summary = fixture.build(&options()).await;
+    assert_eq!((files("2026-02").await, files("2026-03").await), (vec![true], vec![false]));
+    assert_eq!(summary.days_built, 1, "compaction is no change");
+    let marked = fixture.query("SELECT day FROM mart_days WHERE built_seq = 4").await;
+    assert_eq!(marked.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_last_days_are_served_and_the_lake_has_all() {
+    let fixture = Fixture::new().await;
+    for on in 0..10 {
+        let mut row = seen("B000000001", "2026-02-01", 1000 + i64::from(on));
+        row.day = row.day.plus(on);
+        fixture.put(&[row]).await;
+        fixture.build(&Options { publish_days: 3, ..options() }).await;
+    }
+    let days = "SELECT day FROM deltas ORDER BY day";
+    let served: Vec<String> = fixture.query(days).await.iter().map(|row| row.get(0)).collect();
+    assert_eq!(served, ["2026-02-08", "2026-02-09", "2026-02-10"]);
+    assert_eq!(fixture.query("SELECT 1 FROM daily_aggregates").await.len(), 3);
+    assert_eq!(fixture.rows(Table::Deltas, Marketplace::Us).await.len(), 10);
+    // A longer window is filled from the lake, without a change in core.
+    fixture.build(&Options { publish_days: 5, ..options() }).await;
+    assert_eq!(fixture.query(days).await.len(), 5);
+    assert_eq!(fixture.query("SELECT 1 FROM daily_aggregates").await.len(), 5);
+}
+
+#[tokio::test]
+async fn one_product_is_read_in_day_order() {
+    let fixture = Fixture::new().await;
+    for on in ["2026-01-31", "2026-02-02", "2026-02-01"] {
+        fixture.put(&[seen("B000000001", on, 1000), seen("B000000002", on, 2000)]).await;
+        fixture.build(&options()).await;
+    }
+    let key = ProductKey { marketplace: Marketplace::Us, asin: "B000000002".parse::<Asin>().unwrap() };
+    let range = DayRange { first: day("2026-01-31"), last: day("2026-02-01") };
+    let columns = ["day_no", "price", "price_prev_day"];
+    let frame =
+        read_product(&fixture.store, &fixture.lake, Table::Deltas, key, range, &columns).await.unwrap();
+    let (first, second) = (day("2026-01-31").no(), day("2026-02-01").no());
+    assert_eq!(
+        lines(&frame),
+        [format!("day_no={first} price=2000"), format!("day_no={second} price=2000 price_prev_day={first}")]
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1000)]).await;
+    let summary = fixture.build(&Options { dry_run: true, ..options() }).await;
+    assert_eq!((summary.sync.changed_days, summary.days_built, summary.delta_rows), (2, 2, 2));
+    assert!(!fixture.lake.root().exists());
+    assert_eq!(fixture.store.lake_state().await.unwrap().exported_seq, 0);
+}
+
+#[tokio::test]
+async fn a_stop_leaves_the_old_mart() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000)]).await;
+    let cancel = CancelToken::default();
+    cancel.cancel(Outcome::Interrupted);
+    let error =
+        run(&fixture.store, &fixture.lake, Clock::System, &cancel, &|_| {}, &options()).await.unwrap_err();
+    assert_eq!(crate::error::classify(&error).0, Outcome::Interrupted);
+    assert!(fixture.query("SELECT 1 FROM deltas").await.is_empty());
+    fixture.build(&options()).await;
+    assert_eq!(fixture.query("SELECT 1 FROM deltas").await.len(), 1);
+}
+
+#[tokio::test]
+async fn how_much_lies_in_memory_does_not_show_in_the_files() {
+    let fixture = Fixture::new().await;
+    let days: Vec<Vec<Seen>> = market(13, 24, "2026-01-12", 18).into_values().collect();
+    for part in days.chunks(6) {
+        fixture.put(&part.concat()).await;
+        fixture.build(&options()).await;
+    }
+    let state = fixture.store.lake_state().await.unwrap();
+    let one_day = Some(DayRange { first: day("2026-01-20"), last: day("2026-01-20") });
+    for all in [
+        Options { full: true, ..options() },
+        Options { compact: true, ..options() },
+        // Carried and computed rows meet in one file.
+        Options { compact: true, range: one_day, ..options() },
+    ] {
+        let plan = plan::plan(&fixture.store, &state, &[], &all).await.unwrap();
+        let mut hashes = Vec::new();
+        let tiny = Limits { months: 1, pass_rows: 40, batch_days: 1, carried_rows: 20 };
+        for limits in [Limits::default(), tiny] {
+            let built =
+                write::write(&fixture.lake, &state, &plan, limits, &CancelToken::default(), &|_| {}).unwrap();
+            let mut files: Vec<_> =
+                built.files.into_iter().map(|file| (file.path, file.rows, file.sha256)).collect();
+            files.sort();
+            hashes.push((files, built.markets.iter().map(|market| market.rollups.rows()).sum::<usize>()));
+        }
+        assert!(!hashes[0].0.is_empty());
+        assert_eq!(hashes[0], hashes[1]);
+    }
+}

@@ -1,0 +1,303 @@
+//! The files of a build: buckets stream through the open files of some months at a time, so that neither all
+//! days nor all products lie in memory at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::compute::{Batch, Job, Target, Vocabulary, compute};
+use super::plan::{MarketPlan, MartPlan};
+use super::products::{CoreFiles, Pass, Product};
+use super::{serving, stop_if_asked};
+use crate::cancel::CancelToken;
+use crate::clock::Stopwatch;
+use crate::lake::{
+    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Table, Words, merge, numbers_in_folder,
+};
+use crate::store::lake::{LakeFile, LakeState};
+
+/// How much lies in memory at once. What is written does not depend on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Months written together. Every open file holds up to a row group of rows.
+    pub(super) months: usize,
+    /// Daily rows loaded together.
+    pub(super) pass_rows: usize,
+    /// Days computed, over all products of a batch, before the files take what came of them.
+    pub(super) batch_days: usize,
+    /// Rows that a compaction carries over at a time.
+    pub(super) carried_rows: i64,
+}
+
+impl Default for Limits {
+    /// Some hundred megabytes; a daily build of 5,000 products with a year behind them is one pass.
+    fn default() -> Self {
+        Limits { months: 4, pass_rows: 1_000_000, batch_days: 20_000, carried_rows: 400_000 }
+    }
+}
+
+/// Products of one task: enough to make its columns worth allocating.
+const TASK_PRODUCTS: usize = 8;
+/// Days before a computed one of which everything is read: the longest window, and the furthest previous value.
+const REACH_DAYS: i32 = 90;
+
+/// What a build wrote; nothing of it is current before it is published.
+pub(super) struct Built {
+    pub(super) files: Vec<LakeFile>,
+    /// In the order of the plan's.
+    pub(super) markets: Vec<BuiltMarket>,
+    pub(super) words: Words,
+}
+
+/// What of one marketplace is served.
+pub(super) struct BuiltMarket {
+    pub(super) deltas: Block,
+    pub(super) rollups: Block,
+    pub(super) sellers: Block,
+    /// Dirty days that have rows.
+    pub(super) days: BTreeSet<i32>,
+    pub(super) delta_rows: usize,
+    pub(super) rollup_rows: usize,
+}
+
+impl BuiltMarket {
+    /// Asins of the served rollups, each once.
+    pub(super) fn products(&self, words: &Words) -> Vec<String> {
+        let asins: BTreeSet<i32> = self.rollups.columns[Table::ASIN].codes().iter().copied().collect();
+        asins.into_iter().filter_map(|asin| words.get(asin)).map(str::to_owned).collect()
+    }
+}
+
+/// Computes and writes every file of the plan.
+pub(super) fn write(
+    lake: &Lake,
+    state: &LakeState,
+    plan: &MartPlan,
+    limits: Limits,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> anyhow::Result<Built> {
+    let mut words = Words::default();
+    let vocabulary = Vocabulary::new(&mut words);
+    let mut built = Built { files: Vec::new(), markets: Vec::new(), words: Words::default() };
+    for market in &plan.markets {
+        let mut gathered = Gathered::default();
+        let mut months: BTreeMap<&str, Vec<(&FilePlan, usize)>> = BTreeMap::new();
+        for (file, number) in market.files.iter().zip(numbers_in_folder(&market.files)) {
+            months.entry(&file.month).or_default().push((file, number));
+        }
+        let months: Vec<_> = months.into_values().collect();
+        for group in months.chunks(limits.months) {
+            let files: Vec<(&FilePlan, usize)> = group.concat();
+            let watch = Stopwatch::start();
+            let group = Group { lake, state, market, files, generation: plan.generation, limits };
+            let written = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
+            log_files(&written, watch);
+            built.files.extend(written);
+        }
+        built.markets.push(gathered.into_market(market, &words));
+    }
+    built.words = words;
+    Ok(built)
+}
+
+/// One record per month of a marketplace, one per file where every step is logged.
+fn log_files(files: &[LakeFile], watch: Stopwatch) {
+    let duration_ms = watch.elapsed_ms();
+    let mut months: BTreeMap<(&str, &str), (usize, i64)> = BTreeMap::new();
+    for file in files {
+        let LakeFile { table, rows, size_bytes, path, .. } = file;
+        tracing::debug!(table, path, rows, size_bytes, "lake file written");
+        let (files, sum) = months.entry((file.marketplace.code(), &file.month)).or_default();
+        *files += 1;
+        *sum += rows;
+    }
+    for ((marketplace, month), (files, rows)) in months {
+        tracing::info!(marketplace, month, files, rows, duration_ms, "month built");
+    }
+}
+
+/// What batches gave besides rows of files.
+#[derive(Default)]
+struct Gathered {
+    deltas: Vec<Block>,
+    rollups: Vec<Block>,
+    sellers: Vec<Block>,
+    days: BTreeSet<i32>,
+    delta_rows: usize,
+    rollup_rows: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, batch: Batch) {
+        self.deltas.push(batch.served_deltas);
+        self.rollups.push(batch.served_rollups);
+        self.sellers.push(batch.served_sellers);
+        self.days.extend(batch.days);
+        self.delta_rows += batch.delta_rows;
+        self.rollup_rows += batch.rollup_rows;
+    }
+
+    fn into_market(self, market: &MarketPlan, words: &Words) -> BuiltMarket {
+        let mut deltas = Block::empty(Table::Deltas);
+        for block in &self.deltas {
+            deltas.append(block);
+        }
+        let rollups = serving::newest_of_each(self.rollups, Table::Rollups, words);
+        let sellers = serving::sellers_of(&rollups, self.sellers, words);
+        let is_dirty = |day: &i32| market.dirty.iter().any(|span| span.contains(*day));
+        BuiltMarket {
+            deltas,
+            rollups,
+            sellers,
+            days: self.days.into_iter().filter(is_dirty).collect(),
+            delta_rows: self.delta_rows,
+            rollup_rows: self.rollup_rows,
+        }
+    }
+}
+
+/// Some months' files of one marketplace.
+struct Group<'a> {
+    lake: &'a Lake,
+    state: &'a LakeState,
+    market: &'a MarketPlan,
+    files: Vec<(&'a FilePlan, usize)>,
+    generation: i64,
+    limits: Limits,
+}
+
+impl Group<'_> {
+    fn write(
+        &self,
+        words: &mut Words,
+        vocabulary: &Vocabulary,
+        gathered: &mut Gathered,
+        cancel: &CancelToken,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> anyhow::Result<Vec<LakeFile>> {
+        let opened = self
+            .files
+            .iter()
+            .map(|(plan, number)| OpenFile::create(self.lake, plan, self.generation, *number));
+        let mut files: Vec<OpenFile> = opened.collect::<Result<_, _>>()?;
+        let job = self.job();
+        let mut core = job.emit.first().zip(job.emit.last()).map(|(first, last)| {
+            let recent_from = first.first - REACH_DAYS;
+            CoreFiles::new(self.lake, self.market.marketplace, &self.state.files, recent_from, last.last)
+        });
+        let passes = match &mut core {
+            Some(core) => core.passes(self.limits.pass_rows)?,
+            None => self.passes_of_carried(),
+        };
+        for buckets in passes {
+            stop_if_asked(cancel)?;
+            if let Some(core) = &core {
+                let pass = core.load(&buckets, words)?;
+                for products in pass.products.chunks(self.products_at_once(&job)) {
+                    let batches = compute_batches(&pass, products, &job, words, vocabulary);
+                    take_batches(&mut files, &batches, words)?;
+                    progress(batches.iter().map(|batch| batch.delta_rows as u64).sum());
+                    batches.into_iter().for_each(|batch| gathered.add(batch));
+                }
+            }
+            for file in &mut files {
+                file.carry(&buckets, words)?;
+            }
+        }
+        let words = &*words;
+        let written: Vec<Option<LakeFile>> =
+            files.into_par_iter().map(|file| file.writer.finish(words)).collect::<Result<_, LakeError>>()?;
+        Ok(written.into_iter().flatten().collect())
+    }
+
+    fn job(&self) -> Job {
+        let targets: Vec<Target> = self
+            .files
+            .iter()
+            .map(|(plan, _)| Target { table: plan.table, spans: plan.fresh.clone() })
+            .collect();
+        let emit = merge(targets.iter().flat_map(|target| target.spans.clone()).collect());
+        Job {
+            emit,
+            targets,
+            served_deltas: self.market.served_deltas(),
+            serve_from: self.market.serve_from(),
+        }
+    }
+
+    fn products_at_once(&self, job: &Job) -> usize {
+        let days: usize = job.emit.iter().map(|span| (span.last - span.first + 1) as usize).sum();
+        (self.limits.batch_days / days.max(1)).max(TASK_PRODUCTS)
+    }
+
+    /// Equal shares of the buckets, few enough rows in each.
+    fn passes_of_carried(&self) -> Vec<Range<usize>> {
+        let rows: i64 = self.files.iter().flat_map(|(plan, _)| &plan.carried).map(|file| file.rows).sum();
+        let buckets = BUCKETS as usize;
+        let passes = usize::try_from(rows / self.limits.carried_rows).unwrap_or_default() + 1;
+        let share = buckets.div_ceil(passes.min(buckets));
+        (0..buckets).step_by(share).map(|first| first..(first + share).min(buckets)).collect()
+    }
+}
+
+fn compute_batches(
+    pass: &Pass,
+    products: &[Product],
+    job: &Job,
+    words: &Words,
+    vocabulary: &Vocabulary,
+) -> Vec<Batch> {
+    products
+        .par_chunks(TASK_PRODUCTS)
+        .map(|products| compute(pass, products, job, words, vocabulary))
+        .collect()
+}
+
+/// Every file takes its rows of all batches, in order; files are independent of each other.
+fn take_batches(files: &mut [OpenFile], batches: &[Batch], words: &Words) -> Result<(), LakeError> {
+    files.par_iter_mut().enumerate().try_for_each(|(index, file)| {
+        batches.iter().try_for_each(|batch| file.take(&batch.blocks[index], words))
+    })
+}
+
+/// A file being written, and what it takes over from older ones.
+struct OpenFile {
+    table: Table,
+    writer: LakeWriter,
+    carried: Vec<FileReader>,
+    /// Computed rows that wait for carried rows of the same buckets; unused where nothing is carried.
+    waiting: Block,
+}
+
+impl OpenFile {
+    fn create(lake: &Lake, plan: &FilePlan, generation: i64, number: usize) -> Result<OpenFile, LakeError> {
+        Ok(OpenFile {
+            table: plan.table,
+            writer: LakeWriter::create(lake, plan, generation, number)?,
+            carried: plan.carried.iter().map(|file| FileReader::new(lake, file)).collect(),
+            waiting: Block::empty(plan.table),
+        })
+    }
+
+    fn take(&mut self, rows: &Block, words: &Words) -> Result<(), LakeError> {
+        if self.carried.is_empty() {
+            return self.writer.append(rows, words);
+        }
+        self.waiting.append(rows);
+        Ok(())
+    }
+
+    /// Adds the carried rows of a bucket range to the computed ones.
+    fn carry(&mut self, buckets: &Range<usize>, words: &mut Words) -> Result<(), LakeError> {
+        if self.carried.is_empty() {
+            return Ok(());
+        }
+        let mut rows = std::mem::replace(&mut self.waiting, Block::empty(self.table));
+        for file in &self.carried {
+            rows.append(&file.read_buckets(self.table.columns(), buckets, words)?);
+        }
+        self.writer.append(&rows.sorted(self.table, words), words)
+    }
+}

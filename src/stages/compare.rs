@@ -1,0 +1,100 @@
+//! Compare: daily rows of a product and its rivals -> one comparison document.
+//!
+//! Reads core and cohorts; `publish` writes each cohort's newest comparison to the mart. One unit of work is one
+//! cohort. A second run writes the same rows.
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::clock::Stopwatch;
+use crate::failpoint;
+use crate::model::{Cohort, Day, DayRange, ProductKey};
+use crate::rollup::compare::{Comparison, Member, compare};
+use crate::store::Store;
+
+/// Older rows than this are not looked at, not even to call a member stale.
+const LOOK_BACK_DAYS: i32 = 90;
+/// Days of the stored comparison's series.
+pub const PUBLISHED_WINDOW_DAYS: i32 = 30;
+
+/// Who is compared with whom.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub cohort: Option<String>,
+    pub main: ProductKey,
+    /// (product, label, priority), in the order of display.
+    pub competitors: Vec<(ProductKey, String, i64)>,
+}
+
+impl Subject {
+    /// A stored cohort, competitors by priority.
+    pub fn of_cohort(cohort: &Cohort) -> Subject {
+        let competitors = cohort.competitors.iter().map(|m| (m.key, m.label.clone(), m.priority)).collect();
+        Subject { cohort: Some(cohort.name.clone()), main: cohort.main, competitors }
+    }
+}
+
+/// Compares one subject as of a day, with series over `window_days`.
+pub async fn run(
+    store: &Store,
+    subject: &Subject,
+    as_of: Day,
+    window_days: i32,
+) -> anyhow::Result<Comparison> {
+    let range = DayRange::window(as_of, window_days.max(LOOK_BACK_DAYS));
+    let main = load_member(store, subject.main, "", 0, range).await?;
+    let mut competitors = Vec::with_capacity(subject.competitors.len());
+    for (key, label, priority) in &subject.competitors {
+        competitors.push(load_member(store, *key, label, *priority, range).await?);
+    }
+    Ok(compare(subject.cohort.as_deref(), as_of, window_days, &main, &competitors))
+}
+
+async fn load_member(
+    store: &Store,
+    key: ProductKey,
+    label: &str,
+    priority: i64,
+    range: DayRange,
+) -> anyhow::Result<Member> {
+    let days =
+        store.load_daily(&[key], range).await.with_context(|| format!("failed to load the days of {key}"))?;
+    let product = store.load_product(key).await.with_context(|| format!("failed to load {key}"))?;
+    Ok(Member {
+        key,
+        title: product.and_then(|product| product.title),
+        label: label.to_owned(),
+        priority,
+        days,
+    })
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Summary {
+    pub cohorts: u64,
+    /// Cohorts whose stored comparison changed.
+    pub changed: u64,
+}
+
+/// Stores the comparison of every cohort as of the newest day of its marketplace, and forgets removed cohorts.
+#[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "compare"))]
+pub async fn publish(store: &Store) -> anyhow::Result<Summary> {
+    let watch = Stopwatch::start();
+    let mut summary = Summary::default();
+    let mut records = Vec::new();
+    for cohort in store.load_cohorts().await.context("failed to load cohorts")? {
+        let Some(as_of) = store.newest_day(Some(cohort.main.marketplace)).await? else { continue };
+        let comparison = run(store, &Subject::of_cohort(&cohort), as_of, PUBLISHED_WINDOW_DAYS).await?;
+        let (products, day) = (comparison.competitors.len() + 1, as_of.to_string());
+        tracing::debug!(cohort = cohort.name, asin = %cohort.main.asin, day, products, "cohort compared");
+        let record = serde_json::to_string(&comparison).context("failed to write a comparison as JSON")?;
+        records.push((cohort.name, as_of, record));
+        summary.cohorts += 1;
+    }
+    failpoint!("compare.before_publish");
+    summary.changed = store.publish_comparisons(&records).await.context("failed to save comparisons")?;
+    failpoint!("compare.after_publish");
+    let Summary { cohorts, changed } = summary;
+    tracing::info!(cohorts, changed, duration_ms = watch.elapsed_ms(), "comparisons published");
+    Ok(summary)
+}

@@ -1,0 +1,367 @@
+//! Normalize: raw receipts -> observations, daily rows, listing versions, rejects.
+//!
+//! Reads receipts that the current normalizer has not read (`--replay`: all, or since a time). Writes core and
+//! quarantine. One unit of work is a batch of receipts: its observations and everything derived from them are one
+//! transaction. A second run finds nothing to read; a replay with the same version changes nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::cancel::CancelToken;
+use crate::clock::{Clock, Stopwatch};
+use crate::error::Outcome;
+use crate::failpoint;
+use crate::ids::stable_id;
+use crate::model::{Listing, Marketplace, ReportingZone, Timestamp};
+use crate::normalize::{
+    ListingVersion, Parsed, RecordContext, Reject, Shape, SourceListing, choose_daily_row, content_hash,
+    listing_versions, parse,
+};
+use crate::store::{
+    BatchEffect, Delivery, Derive, NewIncident, NewObservation, NewQuarantine, NormalizedBatch, RawRecord,
+    ReceiptOutcome, Store, Unread,
+};
+
+/// Receipts of one transaction.
+const BATCH_RECEIPTS: i64 = 4000;
+/// Bytes of bodies after which a batch takes no more receipts: a thousand usual payloads are a third of this, one of
+/// the largest accepted records is a batch of its own.
+const BATCH_BYTES: usize = 64 << 20;
+/// From this many records of a batch on, and this share of it, the same failure is a drift of the source's
+/// schema: one incident, not a thousand rejects.
+const DRIFT_MIN_RECORDS: i64 = 20;
+const DRIFT_SHARE_PCT: i64 = 20;
+/// A field known in at least this share of the previous batch and in less than [`DRIFT_SHARE_PCT`] of this one.
+const KNOWN_BEFORE_PCT: i64 = 80;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub run_id: String,
+    /// Null: what is new. Else everything observed since then, read again.
+    pub replay_since: Option<Timestamp>,
+    pub zone: ReportingZone,
+    /// Sources, most trusted first.
+    pub precedence: Vec<String>,
+}
+
+impl Options {
+    fn unread(&self) -> Unread {
+        self.replay_since.map_or(Unread::New, Unread::Since)
+    }
+}
+
+/// What a run read and what it changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Summary {
+    pub receipts: u64,
+    /// Observations whose content is new or differs from the stored one.
+    pub observations: u64,
+    pub reviews: u64,
+    pub not_found: u64,
+    /// New quarantine rows.
+    pub quarantined: u64,
+    /// Daily rows written or removed.
+    pub days_changed: u64,
+    /// What each new incident says.
+    pub incidents: Vec<String>,
+    pub cancelled: bool,
+}
+
+impl Summary {
+    pub fn outcome(&self) -> Outcome {
+        if self.quarantined > 0 || !self.incidents.is_empty() { Outcome::PartlyFailed } else { Outcome::Done }
+    }
+}
+
+/// Reads receipts batch by batch until none is left or the run is cancelled; `progress` is told how many were read.
+#[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "normalize"))]
+pub async fn run(
+    store: &Store,
+    clock: Clock,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let unread = options.unread();
+    let daily = |day, seen: &[_]| choose_daily_row(day, seen, &options.precedence);
+    let derive = Derive { daily: &daily, versions: &cut_versions, precedence: &options.precedence };
+    let mut summary = Summary::default();
+    let whole = Stopwatch::start();
+    let mut after = 0;
+    loop {
+        let watch = Stopwatch::start();
+        if cancel.is_cancelled() {
+            summary.cancelled = true;
+            break;
+        }
+        let records = store
+            .load_unread(unread, after, BATCH_RECEIPTS, BATCH_BYTES)
+            .await
+            .context("failed to load receipts")?;
+        let Some(last) = records.last() else { break };
+        after = last.receipt_id;
+        let count = records.len() as u64;
+
+        let zone = options.zone;
+        let now = clock.now();
+        let batch = tokio::task::spawn_blocking(move || normalize_batch(&records, zone, now))
+            .await
+            .context("failed to parse a batch of receipts")?;
+        failpoint!("normalize.before_commit");
+        let effect = store
+            .commit_normalized(&options.run_id, now, &batch, &derive)
+            .await
+            .with_context(|| format!("failed to save the facts of receipts up to {after}"))?;
+        failpoint!("normalize.after_commit");
+        log_batch(&batch, &effect, watch);
+
+        summary.receipts += count;
+        summary.observations += effect.observations_written;
+        summary.days_changed += effect.days_changed;
+        summary.quarantined += effect.quarantined;
+        summary.reviews += batch.reviews.len() as u64;
+        summary.not_found += batch.observations.iter().filter(|new| !new.observation.found).count() as u64;
+        progress(count);
+    }
+    if !summary.cancelled {
+        summary.incidents = watch_for_drift(store, clock, options).await?;
+    }
+    let Summary { receipts: records, observations, days_changed, quarantined, .. } = summary;
+    let duration_ms = whole.elapsed_ms();
+    tracing::info!(records, observations, days_changed, quarantined, duration_ms, "receipts normalized");
+    Ok(summary)
+}
+
+/// What a run would read, and what is in it: parsed, and nothing written.
+///
+/// Counts every observation and reject that was parsed, also those a run would find stored already.
+pub async fn preview(
+    store: &Store,
+    clock: Clock,
+    cancel: &CancelToken,
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let mut summary = Summary::default();
+    let mut after = 0;
+    while !cancel.is_cancelled() {
+        let records = store
+            .load_unread(options.unread(), after, BATCH_RECEIPTS, BATCH_BYTES)
+            .await
+            .context("failed to load receipts")?;
+        let Some(last) = records.last() else { return Ok(summary) };
+        after = last.receipt_id;
+        summary.receipts += records.len() as u64;
+        let (zone, now) = (options.zone, clock.now());
+        let batch = tokio::task::spawn_blocking(move || normalize_batch(&records, zone, now))
+            .await
+            .context("failed to parse a batch of receipts")?;
+        summary.observations += batch.observations.len() as u64;
+        summary.reviews += batch.reviews.len() as u64;
+        summary.quarantined += batch.quarantine.len() as u64;
+    }
+    summary.cancelled = true;
+    Ok(summary)
+}
+
+fn log_batch(batch: &NormalizedBatch, effect: &BatchEffect, watch: Stopwatch) {
+    let &BatchEffect { observations_written: observations, days_changed, quarantined } = effect;
+    let observed = batch.observations.iter().map(|new| new.source.as_str());
+    let sources: BTreeSet<&str> =
+        observed.chain(batch.quarantine.iter().map(|new| new.source.as_str())).collect();
+    let (source, records) = (Vec::from_iter(sources).join(","), batch.receipts.len());
+    let duration_ms = watch.elapsed_ms();
+    tracing::info!(source, records, observations, days_changed, quarantined, duration_ms, "batch normalized");
+    if quarantined > 0 {
+        tracing::warn!(quarantined, "records new in quarantine");
+    }
+    for reject in &batch.quarantine {
+        let NewQuarantine { source, marketplace, asin, reason, field, .. } = reject;
+        tracing::debug!(source, marketplace, asin, reason, field, "record rejected");
+    }
+}
+
+/// How many receipts a run with these options would read.
+pub async fn count(store: &Store, options: &Options) -> anyhow::Result<u64> {
+    store.count_unread(options.unread()).await.context("failed to count receipts")
+}
+
+/// Queues receipts for the next normalize run, for `quarantine retry`.
+pub async fn retry(store: &Store, receipt_ids: &[i64]) -> anyhow::Result<u64> {
+    Ok(store.forget_normalized(receipt_ids).await?)
+}
+
+fn cut_versions(source: &str, shown: &[(Timestamp, Listing)]) -> Vec<ListingVersion> {
+    let shown: Vec<SourceListing<'_>> = shown
+        .iter()
+        .map(|(observed_at, listing)| SourceListing { observed_at: *observed_at, listing })
+        .collect();
+    listing_versions(source, &shown)
+}
+
+/// Parses on all cores; the order of the receipts is kept.
+fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -> NormalizedBatch {
+    let parsed: Vec<Parsed> = records.par_iter().map(|record| parse_record(record, now)).collect();
+    let mut batch = NormalizedBatch::default();
+    for (record, parsed) in records.iter().zip(parsed) {
+        batch.receipts.push((record.receipt_id, receipt_outcome(&parsed)));
+        let day = zone.day_of(record.observed_at);
+        for (item, observation) in parsed.observations.into_iter().enumerate() {
+            batch.observations.push(NewObservation {
+                receipt_id: record.receipt_id,
+                item: item as i64,
+                day,
+                observed_at: record.observed_at,
+                fetched_at: record.fetched_at,
+                source: record.source.clone(),
+                body_sha256: record.body_sha256.clone(),
+                content_hash: content_hash(&observation.listing),
+                observation,
+            });
+        }
+        let reviews = parsed.reviews.into_iter();
+        batch.reviews.extend(reviews.map(|review| (review, record.source.clone(), record.observed_at)));
+        batch.quarantine.extend(parsed.rejects.into_iter().map(|reject| quarantined(record, reject)));
+    }
+    batch
+}
+
+fn parse_record(record: &RawRecord, now: Timestamp) -> Parsed {
+    let context = RecordContext {
+        shape: Shape::from_word(&record.shape).unwrap_or(Shape::UnknownJson),
+        marketplace: record.marketplace.parse::<Marketplace>().ok(),
+        asin_requested: record.asin_requested.parse().ok(),
+        observed_at: record.observed_at,
+        now,
+    };
+    parse(&context, &record.body)
+}
+
+fn receipt_outcome(parsed: &Parsed) -> ReceiptOutcome {
+    if parsed.observations.iter().any(|observation| observation.found) {
+        ReceiptOutcome::Observed
+    } else if !parsed.observations.is_empty() {
+        ReceiptOutcome::NotFound
+    } else if !parsed.reviews.is_empty() {
+        ReceiptOutcome::Reviewed
+    } else {
+        ReceiptOutcome::Quarantined
+    }
+}
+
+fn quarantined(record: &RawRecord, reject: Reject) -> NewQuarantine {
+    let reason = reject.reason.as_str().to_owned();
+    let observed_at = record.observed_at.timestamp_micros().to_string();
+    let item = reject.item.to_string();
+    let id_parts = [
+        "normalize",
+        &record.source,
+        &record.kind,
+        &record.marketplace,
+        &record.asin_requested,
+        &observed_at,
+        &record.body_sha256,
+        &item,
+        &reason,
+        &reject.field,
+    ];
+    NewQuarantine {
+        quarantine_id: stable_id(&id_parts),
+        reason,
+        source: record.source.clone(),
+        marketplace: reject.marketplace.map_or_else(|| record.marketplace.clone(), |known| known.to_string()),
+        asin: reject.asin.map_or_else(|| record.asin_requested.clone(), |known| known.to_string()),
+        receipt_id: record.receipt_id,
+        item: i64::from(reject.item),
+        body_sha256: record.body_sha256.clone(),
+        file_path: record.file_path.clone(),
+        file_line: record.file_line,
+        file_offset: record.file_offset,
+        field: reject.field,
+        detail: reject.detail,
+    }
+}
+
+/// Looks at each delivery (file or provider job) that was not looked at yet, once all of it is normalized.
+///
+/// An incident is derived from the delivery alone and from the one before it, so a killed run that is started
+/// again finds the same ones.
+async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyhow::Result<Vec<String>> {
+    let deliveries = store.load_unwatched_deliveries().await.context("failed to load deliveries")?;
+    let Some(last_receipt) = deliveries.iter().map(|delivery| delivery.last_receipt).max() else {
+        return Ok(Vec::new());
+    };
+    let incidents: Vec<NewIncident> =
+        deliveries.iter().flat_map(|delivery| incidents_of(delivery, options.zone)).collect();
+    failpoint!("normalize.before_incidents");
+    // All of them at once: one file may hold deliveries whose receipts lie between each other's.
+    let new = store
+        .commit_incidents(&options.run_id, clock.now(), last_receipt, &incidents)
+        .await
+        .context("failed to save incidents")?;
+    for incident in incidents.iter().filter(|incident| new.contains(&incident.detail)) {
+        let NewIncident { source, field, reason, .. } = incident;
+        tracing::warn!(source, field, reason, "incident: {}", incident.detail);
+    }
+    Ok(new)
+}
+
+/// Failures and fields of one delivery that are no longer a matter of single records.
+fn incidents_of(delivery: &Delivery, zone: ReportingZone) -> Vec<NewIncident> {
+    let mut incidents = Vec::new();
+    for failure in &delivery.failures {
+        if failure.records >= DRIFT_MIN_RECORDS && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
+        {
+            let what = if failure.field.is_empty() { "the record" } else { failure.field.as_str() };
+            let detail = format!(
+                "{} of {} records of {} fail on {what}: {}",
+                failure.records, delivery.records, delivery.name, failure.reason
+            );
+            incidents.push(incident(delivery, &failure.field, &failure.reason, detail, zone));
+        }
+    }
+    // Over what was accepted: a delivery that fails on one field has not lost all the others.
+    let enough = delivery.observed >= DRIFT_MIN_RECORDS && delivery.observed_before >= DRIFT_MIN_RECORDS;
+    for field in delivery.fields.iter().filter(|_| enough) {
+        let before = field.known_before * 100 >= KNOWN_BEFORE_PCT * delivery.observed_before;
+        let now = field.known * 100 < DRIFT_SHARE_PCT * delivery.observed;
+        if before && now {
+            let detail = format!(
+                "{} is known in {} of {} records of {}, in the delivery before in {} of {}",
+                field.name,
+                field.known,
+                delivery.observed,
+                delivery.name,
+                field.known_before,
+                delivery.observed_before
+            );
+            incidents.push(incident(delivery, field.name, "field_vanished", detail, zone));
+        }
+    }
+    incidents
+}
+
+/// Named by the delivery's content: files of different days often have the same name.
+fn incident(
+    delivery: &Delivery,
+    field: &str,
+    reason: &str,
+    detail: String,
+    zone: ReportingZone,
+) -> NewIncident {
+    let Delivery { id, source, shape, .. } = delivery;
+    NewIncident {
+        incident_id: stable_id(&["schema_drift", source, shape, field, reason, id]),
+        kind: "schema_drift",
+        source: source.clone(),
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+        detail,
+        day: delivery.day(zone),
+    }
+}

@@ -1,0 +1,302 @@
+//! The stage on a real database: files in, facts out; late, wrong and vanished things; twice the same.
+
+use sqlx::{AssertSqlSafe, Row};
+use tempfile::TempDir;
+
+use super::*;
+use crate::ingest::Found;
+use crate::stages::ingest;
+
+struct House {
+    folder: TempDir,
+    store: Store,
+}
+
+const HEADER: &str =
+    "marketplace,asin,observed_at,title,price_minor,availability,bsr,bsr_category,rating_centi\n";
+
+impl House {
+    async fn new() -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        House { folder, store }
+    }
+
+    /// Lands a file and normalizes it.
+    async fn take(&self, name: &str, content: &str, captured_at: &str) -> Summary {
+        self.land(name, content, captured_at).await;
+        self.normalize(None).await
+    }
+
+    /// Lands rows of the flat table and normalizes them.
+    async fn table(&self, name: &str, rows: &str) -> Summary {
+        self.take(name, &format!("{HEADER}{rows}"), "2026-01-31T00:00:00Z").await
+    }
+
+    async fn land(&self, name: &str, content: &str, captured_at: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let options = ingest::Options {
+            captured_at: Some(captured_at.parse().unwrap()),
+            ..ingest::Options::new("run".into(), vec![Found::File(path)], ReportingZone(chrono_tz::UTC))
+        };
+        ingest::run(&self.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap();
+    }
+
+    async fn normalize(&self, replay_since: Option<Timestamp>) -> Summary {
+        let options = Options {
+            run_id: "run".into(),
+            replay_since,
+            zone: ReportingZone(chrono_tz::UTC),
+            precedence: vec!["keepa".into(), "apify".into(), "file".into()],
+        };
+        run(&self.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap()
+    }
+
+    async fn hash(&self) -> String {
+        crate::store::combined(&self.store.hash_state().await.unwrap())
+    }
+
+    /// The rows of a query, their values joined by spaces.
+    async fn rows(&self, sql: &str) -> Vec<String> {
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.store.reader()).await.unwrap();
+        let text = |row: &sqlx::sqlite::SqliteRow, index: usize| {
+            let number =
+                row.try_get::<Option<i64>, _>(index).map(|number| number.map(|number| number.to_string()));
+            number
+                .or_else(|_| row.try_get::<Option<String>, _>(index))
+                .unwrap()
+                .unwrap_or_else(|| "-".to_owned())
+        };
+        rows.iter()
+            .map(|row| (0..row.len()).map(|index| text(row, index)).collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+}
+
+fn clock() -> Clock {
+    Clock::Fixed("2026-02-01T00:00:00Z".parse().unwrap())
+}
+
+#[tokio::test]
+async fn one_row_a_product_and_day_comes_of_the_days_observations() {
+    let house = House::new().await;
+    let summary = house
+        .table(
+            "a.csv",
+            "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n\
+             US,B000000001,2026-01-05T20:00:00Z,Lamp,1800,in_stock,,,\n\
+             US,B000000001,2026-01-06T08:00:00Z,Lamp,,unavailable,12,Electronics,\n",
+        )
+        .await;
+    assert_eq!(
+        (summary.receipts, summary.observations, summary.days_changed, summary.quarantined),
+        (3, 3, 2, 0)
+    );
+    // The latest known block of the day wins: the price of the evening, the rank and rating of the morning.
+    assert_eq!(
+        house
+            .rows(
+                "SELECT day, price_minor, low_price_minor, high_price_minor, bsr, rating_centi, availability,
+                 observations FROM product_metrics_daily ORDER BY day"
+            )
+            .await,
+        ["2026-01-05 1800 1800 2000 10 450 in_stock 2", "2026-01-06 - - - 12 - unavailable 1"]
+    );
+}
+
+#[tokio::test]
+async fn normalizing_again_or_replaying_everything_changes_nothing() {
+    let house = House::new().await;
+    house.table("a.csv", "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n").await;
+    let before = house.hash().await;
+    let again = house.normalize(None).await;
+    assert_eq!((again.receipts, again.observations, again.days_changed), (0, 0, 0));
+    let replayed = house.normalize(Some(Timestamp::UNIX_EPOCH)).await;
+    assert_eq!((replayed.receipts, replayed.observations, replayed.days_changed), (1, 0, 0));
+    assert_eq!(house.hash().await, before);
+}
+
+#[tokio::test]
+async fn the_order_in_which_files_arrive_does_not_matter() {
+    let days = [
+        "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n",
+        "US,B000000001,2026-01-06T08:00:00Z,Lamp two,2100,in_stock,11,Electronics,450\n",
+        "US,B000000001,2026-01-07T08:00:00Z,Lamp,2200,in_stock,12,Electronics,440\n",
+    ];
+    let mut hashes = Vec::new();
+    for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+        let house = House::new().await;
+        for index in order {
+            house.table(&format!("{index}.csv"), days[index]).await;
+        }
+        hashes.push(house.hash().await);
+        // The title changed and changed back: late data splits the versions where they belong.
+        assert_eq!(
+            house.rows("SELECT title, valid_until IS NULL FROM listing_versions ORDER BY valid_from").await,
+            ["Lamp 0", "Lamp two 0", "Lamp 1"]
+        );
+    }
+    assert_eq!(hashes[0], hashes[1]);
+    assert_eq!(hashes[0], hashes[2]);
+}
+
+#[tokio::test]
+async fn a_record_that_breaks_a_rule_does_not_stop_the_others() {
+    let house = House::new().await;
+    let summary = house
+        .table(
+            "a.csv",
+            "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n\
+             US,B000000002,2026-01-05T08:00:00Z,Lamp,-5,in_stock,10,Electronics,450\n\
+             US,B000000003,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,700\n",
+        )
+        .await;
+    assert_eq!((summary.observations, summary.quarantined), (1, 2));
+    assert_eq!(summary.outcome(), Outcome::PartlyFailed);
+    assert_eq!(
+        house.rows("SELECT reason, field, asin, file_line, state FROM quarantine ORDER BY asin").await,
+        ["out_of_range price_minor B000000002 3 open", "out_of_range rating_centi B000000003 4 open"]
+    );
+    let again = house.normalize(Some(Timestamp::UNIX_EPOCH)).await;
+    assert_eq!((again.quarantined, again.outcome()), (0, Outcome::Done), "only new failures count");
+}
+
+#[tokio::test]
+async fn a_retried_receipt_is_read_again() {
+    let house = House::new().await;
+    house.table("a.csv", "US,B000000002,2026-01-05T08:00:00Z,Lamp,-5,in_stock,10,Electronics,450\n").await;
+    let receipts: Vec<i64> =
+        house.rows("SELECT receipt_id FROM quarantine").await.iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(retry(&house.store, &receipts).await.unwrap(), 1);
+    let summary = house.normalize(None).await;
+    assert_eq!((summary.receipts, summary.quarantined), (1, 0));
+}
+
+#[tokio::test]
+async fn two_not_found_answers_on_different_days_make_a_product_gone_until_it_is_seen_again() {
+    let house = House::new().await;
+    let lost =
+        r#"[{"statusCode":404,"statusMessage":"NOT_FOUND","url":"https://www.amazon.com/dp/B000000001"}]"#;
+    let status = || house.rows("SELECT status, first_day, last_day FROM products");
+    house.table("a.csv", "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n").await;
+    house.take("b.json", lost, "2026-01-06T08:00:00Z").await;
+    house.take("c.json", lost, "2026-01-06T20:00:00Z").await;
+    assert_eq!(status().await, ["active 2026-01-05 2026-01-05"], "one day is not enough");
+    house.take("d.json", lost, "2026-01-07T08:00:00Z").await;
+    assert_eq!(status().await, ["gone 2026-01-05 2026-01-05"]);
+    assert_eq!(
+        house.rows("SELECT COUNT(*) FROM product_metrics_daily").await,
+        ["1"],
+        "a 404 is not a seen day"
+    );
+    house.table("e.csv", "US,B000000001,2026-01-08T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n").await;
+    assert_eq!(status().await, ["active 2026-01-05 2026-01-08"]);
+}
+
+#[tokio::test]
+async fn many_failures_on_one_field_are_one_incident() {
+    let house = House::new().await;
+    let row = |n: u32, price: i64| {
+        format!("US,B0000{n:05},2026-01-05T08:00:00Z,Lamp,{price},in_stock,10,Electronics,450\n")
+    };
+    let rows: String = (0..100).map(|n| row(n, if n < 20 { -1 } else { 2000 })).collect();
+    let summary = house.table("a.csv", &rows).await;
+    assert_eq!(summary.incidents, ["20 of 100 records of a.csv fail on price_minor: out_of_range"]);
+    assert_eq!(house.normalize(None).await.incidents, [] as [String; 0], "told once");
+
+    // 19 are below the number, and below the share of the larger delivery.
+    let house = House::new().await;
+    let rows: String = (0..100).map(|n| row(n, if n < 19 { -1 } else { 2000 })).collect();
+    assert_eq!(house.table("a.csv", &rows).await.incidents, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn two_deliveries_of_the_same_name_are_two_incidents() {
+    let house = House::new().await;
+    let rows = |day: &str| -> String {
+        (0..20)
+            .map(|n| format!("US,B0000{n:05},{day}T08:00:00Z,Lamp,-1,in_stock,10,Electronics,450\n"))
+            .collect()
+    };
+    assert_eq!(house.table("export.csv", &rows("2026-01-05")).await.incidents.len(), 1);
+    assert_eq!(house.table("export.csv", &rows("2026-01-06")).await.incidents.len(), 1);
+    assert_eq!(
+        house.table("export.csv", &rows("2026-01-06")).await.incidents,
+        [] as [String; 0],
+        "told once"
+    );
+}
+
+#[tokio::test]
+async fn a_field_that_vanishes_from_a_delivery_is_one_incident() {
+    let house = House::new().await;
+    let rows = |day: &str, rated: u32| -> String {
+        (0..20)
+            .map(|n| {
+                let rating = if n < rated { "450" } else { "" };
+                format!("US,B0000{n:05},{day}T08:00:00Z,Lamp,2000,in_stock,10,Electronics,{rating}\n")
+            })
+            .collect()
+    };
+    assert_eq!(house.table("a.csv", &rows("2026-01-05", 16)).await.incidents, [] as [String; 0]);
+    // 4 of 20 is a fifth: not below it.
+    assert_eq!(house.table("b.csv", &rows("2026-01-06", 4)).await.incidents, [] as [String; 0]);
+    let house = House::new().await;
+    house.table("a.csv", &rows("2026-01-05", 16)).await;
+    assert_eq!(
+        house.table("b.csv", &rows("2026-01-06", 3)).await.incidents,
+        ["rating is known in 3 of 20 records of b.csv, in the delivery before in 16 of 20"]
+    );
+}
+
+#[tokio::test]
+async fn reviews_are_kept_apart_and_never_make_a_rating() {
+    let house = House::new().await;
+    let review = r#"[{"statusCode":200,"statusMessage":"FOUND","asin":"B000000001","domainCode":"com","reviewId":"R1","text":"Fine","date":"Reviewed in the United States on January 3, 2026","rating":"1.0 out of 5 stars","title":"So so","userName":"someone","numberOfHelpful":2,"verified":true,"filters":{"filterByStar":"one_star"}}]"#;
+    let summary = house.take("a.json", review, "2026-01-05T08:00:00Z").await;
+    assert_eq!((summary.reviews, summary.observations), (1, 0));
+    assert_eq!(
+        house.rows("SELECT review_id, rating_centi, reviewed_on, list_filter FROM reviews").await,
+        ["R1 100 2026-01-03 one_star"]
+    );
+    assert_eq!(house.rows("SELECT COUNT(*) FROM product_metrics_daily").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_keeps_what_it_committed_and_goes_on_later() {
+    let house = House::new().await;
+    house
+        .land(
+            "a.csv",
+            &format!("{HEADER}US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n"),
+            "2026-01-31T00:00:00Z",
+        )
+        .await;
+    let cancel = CancelToken::default();
+    cancel.cancel(Outcome::Interrupted);
+    let options = Options {
+        run_id: "run".into(),
+        replay_since: None,
+        zone: ReportingZone(chrono_tz::UTC),
+        precedence: Vec::new(),
+    };
+    let summary = run(&house.store, clock(), &cancel, &|_| {}, &options).await.unwrap();
+    assert!(summary.cancelled);
+    assert_eq!(house.normalize(None).await.receipts, 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_on_one_field_has_not_lost_the_others() {
+    let house = House::new().await;
+    let rows = |day: &str, price: i64| -> String {
+        (0..25)
+            .map(|n| format!("US,B0000{n:05},{day}T08:00:00Z,Lamp,{price},in_stock,10,Electronics,450\n"))
+            .collect()
+    };
+    house.table("a.csv", &rows("2026-01-05", 2000)).await;
+    assert_eq!(
+        house.table("b.csv", &rows("2026-01-06", -1)).await.incidents,
+        ["25 of 25 records of b.csv fail on price_minor: out_of_range"]
+    );
+}

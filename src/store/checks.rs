@@ -1,0 +1,296 @@
+//! What `check` and `status` ask of the whole database. Reads only.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::columns::at;
+use super::{Result, Store};
+use crate::model::{Day, MAX_MINOR, ProductKey, Timestamp};
+
+/// Subjects that are named of each broken invariant.
+const NAMED_SUBJECTS: i64 = 3;
+
+/// A watched product that is not paused, and when it was last seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Freshness {
+    pub key: ProductKey,
+    /// Of the newest daily row; null when the product was never seen.
+    pub observed_at: Option<Timestamp>,
+    pub last_day: Option<Day>,
+}
+
+/// Something that always holds of sound facts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Invariant {
+    pub name: &'static str,
+    pub says: &'static str,
+    /// Answers one text column `subject`: what breaks it. `$max` stands for the largest accepted number.
+    broken_by: &'static str,
+}
+
+/// Everything that is checked of the stored facts.
+pub const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "price_range",
+        says: "prices are 1 to 300000000 minor units",
+        broken_by: "SELECT marketplace || ':' || asin || ' ' || day AS subject FROM product_metrics_daily
+            WHERE price_minor NOT BETWEEN 1 AND $max OR list_price_minor NOT BETWEEN 1 AND $max
+               OR buy_box_price_minor NOT BETWEEN 1 AND $max OR low_price_minor NOT BETWEEN 1 AND $max
+               OR high_price_minor NOT BETWEEN 1 AND $max OR shipping_minor NOT BETWEEN 0 AND $max
+               OR landed_price_minor NOT BETWEEN 0 AND 2 * $max",
+    },
+    Invariant {
+        name: "low_high",
+        says: "the day's price lies between its low and its high",
+        broken_by: "SELECT marketplace || ':' || asin || ' ' || day AS subject FROM product_metrics_daily
+            WHERE low_price_minor > high_price_minor
+               OR price_minor NOT BETWEEN low_price_minor AND high_price_minor",
+    },
+    Invariant {
+        name: "rank_range",
+        says: "ranks are 1 to 300000000",
+        broken_by: "SELECT marketplace || ':' || asin || ' ' || day AS subject FROM product_metrics_daily
+            WHERE bsr NOT BETWEEN 1 AND $max OR bsr_leaf NOT BETWEEN 1 AND $max
+            UNION SELECT marketplace || ':' || asin || ' ' || day FROM ranks WHERE rank NOT BETWEEN 1 AND $max",
+    },
+    Invariant {
+        name: "rating_range",
+        says: "ratings are 1 to 5 stars, their count is 0 to 300000000",
+        broken_by: "SELECT marketplace || ':' || asin || ' ' || day AS subject FROM product_metrics_daily
+            WHERE rating_centi NOT BETWEEN 0 AND 500 OR ratings_count NOT BETWEEN 0 AND $max",
+    },
+    Invariant {
+        name: "day_per_observation",
+        says: "every day of which an observation knows a figure has its daily row",
+        broken_by: "SELECT DISTINCT o.marketplace || ':' || o.asin || ' ' || o.day AS subject FROM observations o
+            WHERE o.found = 1 AND (json_extract(o.facts, '$.offer.price_minor') IS NOT NULL
+                OR json_extract(o.facts, '$.offer.availability') <> 'unknown'
+                OR json_array_length(o.facts, '$.rank.ranks') > 0
+                OR json_extract(o.facts, '$.rating.rating_centi') IS NOT NULL
+                OR json_extract(o.facts, '$.rating.ratings_count') IS NOT NULL)
+              AND NOT EXISTS (SELECT 1 FROM product_metrics_daily d
+                WHERE d.marketplace = o.marketplace AND d.asin = o.asin AND d.day = o.day)",
+    },
+    Invariant {
+        name: "observation_per_day",
+        says: "every daily row has an observation",
+        broken_by: "SELECT d.marketplace || ':' || d.asin || ' ' || d.day AS subject FROM product_metrics_daily d
+            WHERE NOT EXISTS (SELECT 1 FROM observations o
+                WHERE o.marketplace = d.marketplace AND o.asin = d.asin AND o.found = 1 AND o.day = d.day)",
+    },
+    Invariant {
+        name: "rank_orphans",
+        says: "every rank belongs to a daily row",
+        broken_by: "SELECT DISTINCT r.marketplace || ':' || r.asin || ' ' || r.day AS subject FROM ranks r
+            WHERE NOT EXISTS (SELECT 1 FROM product_metrics_daily d
+                WHERE d.marketplace = r.marketplace AND d.asin = r.asin AND d.day = r.day)",
+    },
+    Invariant {
+        name: "product_days",
+        says: "every daily row lies between its product's first and last day",
+        broken_by: "SELECT d.marketplace || ':' || d.asin || ' ' || d.day AS subject FROM product_metrics_daily d
+            LEFT JOIN products p ON p.marketplace = d.marketplace AND p.asin = d.asin
+            WHERE p.asin IS NULL OR d.day NOT BETWEEN p.first_day AND p.last_day",
+    },
+    Invariant {
+        name: "listing_versions",
+        says: "a listing's versions follow one another, the newest is open",
+        broken_by: "SELECT marketplace || ':' || asin || ' ' || source AS subject FROM (
+                SELECT marketplace, asin, source, valid_until, LEAD(valid_from) OVER (
+                    PARTITION BY marketplace, asin, source ORDER BY valid_from) AS next_from
+                FROM listing_versions)
+            WHERE valid_until IS NOT next_from",
+    },
+    Invariant {
+        name: "event_orphans",
+        says: "every outbox event belongs to an alert",
+        broken_by: "SELECT e.event_id AS subject FROM outbox_events e
+            WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.alert_id = e.alert_id)",
+    },
+];
+
+/// What breaks an invariant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Broken {
+    pub count: i64,
+    /// The first few.
+    pub subjects: Vec<String>,
+}
+
+/// How much there is of everything.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Counts {
+    pub watched: i64,
+    pub paused: i64,
+    pub cohorts: i64,
+    pub products: i64,
+    pub receipts: i64,
+    pub observations: i64,
+    pub daily_rows: i64,
+    pub reviews: i64,
+}
+
+/// What waits for somebody.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Open {
+    pub quarantine: i64,
+    pub incidents: i64,
+    pub alerts: i64,
+    pub alerts_critical: i64,
+    pub deliveries_pending: i64,
+    pub deliveries_dead: i64,
+}
+
+impl Store {
+    /// Every watched product that is not paused, sorted by key.
+    pub async fn load_freshness(&self) -> Result<Vec<Freshness>> {
+        let mut fresh = Vec::new();
+        for watched in self.load_watchlist().await? {
+            if watched.item.paused {
+                continue;
+            }
+            let key = watched.item.key;
+            let observed_at: Option<i64> = sqlx::query_scalar(
+                "SELECT observed_at FROM product_metrics_daily WHERE marketplace = $1 AND asin = $2
+                 ORDER BY day DESC LIMIT 1",
+            )
+            .bind(key.marketplace.code())
+            .bind(key.asin.as_str())
+            .fetch_optional(self.reader())
+            .await?;
+            fresh.push(Freshness {
+                key,
+                observed_at: observed_at
+                    .map(|micros| at(micros, "product_metrics_daily", "observed_at"))
+                    .transpose()?,
+                last_day: watched.last_day,
+            });
+        }
+        Ok(fresh)
+    }
+
+    /// What breaks an invariant: nothing in a sound database.
+    pub async fn find_broken(&self, invariant: &Invariant) -> Result<Broken> {
+        let broken_by = invariant.broken_by.replace("$max", &MAX_MINOR.to_string());
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT COUNT(*) OVER () AS count, subject FROM ({broken_by}) ORDER BY subject LIMIT {NAMED_SUBJECTS}"
+        )))
+        .fetch_all(self.reader())
+        .await?;
+        let mut broken = Broken::default();
+        for row in &rows {
+            broken.count = row.try_get("count")?;
+            broken.subjects.push(row.try_get("subject")?);
+        }
+        Ok(broken)
+    }
+
+    /// Rows that name a parent that does not exist, as `table`.
+    pub async fn find_foreign_orphans(&self) -> Result<Broken> {
+        let rows =
+            sqlx::query("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(self.reader()).await?;
+        let mut broken = Broken { count: rows.len() as i64, subjects: Vec::new() };
+        for row in rows.iter().take(NAMED_SUBJECTS as usize) {
+            broken.subjects.push(row.try_get(0)?);
+        }
+        Ok(broken)
+    }
+
+    pub async fn load_counts(&self) -> Result<Counts> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM watch_items) AS watched,
+                    (SELECT COUNT(*) FROM watch_items WHERE paused = 1) AS paused,
+                    (SELECT COUNT(*) FROM cohorts) AS cohorts,
+                    (SELECT COUNT(*) FROM products) AS products,
+                    (SELECT COUNT(*) FROM raw_receipts) AS receipts,
+                    (SELECT COUNT(*) FROM observations) AS observations,
+                    (SELECT COUNT(*) FROM product_metrics_daily) AS daily_rows,
+                    (SELECT COUNT(*) FROM reviews) AS reviews",
+        )
+        .fetch_one(self.reader())
+        .await?;
+        Ok(Counts {
+            watched: row.try_get("watched")?,
+            paused: row.try_get("paused")?,
+            cohorts: row.try_get("cohorts")?,
+            products: row.try_get("products")?,
+            receipts: row.try_get("receipts")?,
+            observations: row.try_get("observations")?,
+            daily_rows: row.try_get("daily_rows")?,
+            reviews: row.try_get("reviews")?,
+        })
+    }
+
+    pub async fn load_open(&self) -> Result<Open> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM quarantine WHERE state = 'open') AS quarantine,
+                    (SELECT COUNT(*) FROM incidents WHERE state = 'open') AS incidents,
+                    (SELECT COUNT(*) FROM alerts WHERE state = 'open') AS alerts,
+                    (SELECT COUNT(*) FROM alerts WHERE state = 'open' AND severity = 'critical') AS alerts_critical,
+                    (SELECT COUNT(*) FROM deliveries WHERE state IN ('pending', 'claimed')) AS deliveries_pending,
+                    (SELECT COUNT(*) FROM deliveries WHERE state = 'dead') AS deliveries_dead",
+        )
+        .fetch_one(self.reader())
+        .await?;
+        Ok(Open {
+            quarantine: row.try_get("quarantine")?,
+            incidents: row.try_get("incidents")?,
+            alerts: row.try_get("alerts")?,
+            alerts_critical: row.try_get("alerts_critical")?,
+            deliveries_pending: row.try_get("deliveries_pending")?,
+            deliveries_dead: row.try_get("deliveries_dead")?,
+        })
+    }
+
+    /// When the newest daily row was observed.
+    pub async fn newest_observed_at(&self) -> Result<Option<Timestamp>> {
+        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(observed_at) FROM product_metrics_daily")
+            .fetch_one(self.reader())
+            .await?;
+        newest.map(|micros| at(micros, "product_metrics_daily", "observed_at")).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_database_breaks_no_invariant() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        for invariant in INVARIANTS {
+            assert_eq!(store.find_broken(invariant).await.unwrap(), Broken::default(), "{}", invariant.name);
+        }
+        assert_eq!(store.find_foreign_orphans().await.unwrap(), Broken::default());
+        assert_eq!(store.load_open().await.unwrap(), Open::default());
+        assert_eq!(store.load_counts().await.unwrap(), Counts::default());
+    }
+
+    #[tokio::test]
+    async fn a_daily_row_that_no_rule_allows_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query(
+            "INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
+                low_price_minor, high_price_minor, bsr, rating_centi, availability, observations, source, sources)
+             VALUES ('US', 'B000000001', '2026-03-01', 0, 'USD', 0, 5, 4, 0, 700, 'in_stock', 1, 'file', 'file')",
+        )
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        let mut found = Vec::new();
+        for invariant in INVARIANTS {
+            let broken = store.find_broken(invariant).await.unwrap();
+            if broken.count > 0 {
+                assert_eq!(broken.subjects, ["US:B000000001 2026-03-01"], "{}", invariant.name);
+                found.push(invariant.name);
+            }
+        }
+        assert_eq!(
+            found,
+            ["price_range", "low_high", "rank_range", "rating_range", "observation_per_day", "product_days"]
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! What every store must do, method by method, on a fresh and migrated database; the second engine runs the same
+//! suite. Layers with a file of tests of their own (watch, checks, export, alerts) are held there.
+
+use std::path::Path;
+
+use sqlx::AssertSqlSafe;
+
+use super::*;
+use crate::model::{Day, DayRange, Marketplace, Observation, OfferBlock, ProductKey, ProductRef, Timestamp};
+use crate::normalize::{ListingVersion, choose_daily_row};
+
+async fn fresh() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+    (folder, store)
+}
+
+fn key() -> ProductKey {
+    "US:B000000001".parse::<ProductRef>().unwrap().key_or(Marketplace::Us)
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+async fn execute(store: &Store, sql: &str) -> Result<(), String> {
+    let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    statement.execute(&store.writer).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// One receipt with its body, put there by hand.
+async fn receipt(store: &Store, id: i64) {
+    execute(
+        store,
+        &format!(
+            "INSERT OR IGNORE INTO raw_bodies VALUES ('body', 'plain', 2, CAST('{{}}' AS BLOB));
+             INSERT INTO raw_receipts (receipt_id, source, kind, marketplace, asin_requested, observed_at, fetched_at,
+               recorded_at, body_sha256, shape, copies, run_id)
+             VALUES ({id}, 'file', 'product', 'US', 'B000000001', {id}, {id}, {id}, 'body', 'flat_json', 1, 'run')"
+        ),
+    )
+    .await
+    .unwrap();
+}
+
+fn observed(receipt_id: i64, day: &str, price: Option<i64>) -> NewObservation {
+    let observation = Observation {
+        marketplace: Marketplace::Us,
+        asin: key().asin,
+        found: true,
+        offer: OfferBlock { price_minor: price, ..OfferBlock::default() },
+        rank: Default::default(),
+        rating: Default::default(),
+        monthly_sold_min: None,
+        listing: Default::default(),
+    };
+    NewObservation {
+        receipt_id,
+        item: 0,
+        day: day.parse().unwrap(),
+        observed_at: at(&format!("{day}T12:00:00Z")),
+        fetched_at: at(&format!("{day}T12:00:00Z")),
+        source: "file".into(),
+        body_sha256: "body".into(),
+        observation,
+        content_hash: "content".into(),
+    }
+}
+
+async fn commit(store: &Store, observations: Vec<NewObservation>) -> BatchEffect {
+    let receipts = observations.iter().map(|new| (new.receipt_id, ReceiptOutcome::Observed)).collect();
+    let batch = NormalizedBatch { receipts, observations, ..NormalizedBatch::default() };
+    let daily = |day, seen: &[_]| choose_daily_row(day, seen, &[]);
+    let versions = |_: &str, _: &[_]| Vec::<ListingVersion>::new();
+    let derive = Derive { daily: &daily, versions: &versions, precedence: &[] };
+    store.commit_normalized("run", at("2026-02-01T00:00:00Z"), &batch, &derive).await.unwrap()
+}
+
+fn all_days() -> DayRange {
+    DayRange { first: "2000-01-01".parse().unwrap(), last: "2100-01-01".parse().unwrap() }
+}
+
+#[tokio::test]
+async fn raw_rows_cannot_be_changed_or_deleted_without_a_grant() {
+    let (_folder, store) = fresh().await;
+    receipt(&store, 1).await;
+    for sql in [
+        "UPDATE raw_bodies SET bytes = CAST('x' AS BLOB)",
+        "DELETE FROM raw_bodies",
+        "UPDATE raw_receipts SET observed_at = 9",
+        "UPDATE raw_receipts SET copies = 1",
+        "DELETE FROM raw_receipts",
+    ] {
+        let error = execute(&store, sql).await.unwrap_err();
+        assert!(error.contains("append-only"), "{sql}: {error}");
+    }
+    execute(&store, "UPDATE raw_receipts SET copies = 2").await.expect("repeats may be counted");
+    execute(
+        &store,
+        "INSERT INTO retention_grants (table_name, granted_at, reason) VALUES ('raw_receipts', 1, 'retention');
+         DELETE FROM raw_receipts",
+    )
+    .await
+    .expect("retention may delete");
+}
+
+#[tokio::test]
+async fn the_same_batch_twice_is_one_batch() {
+    let (_folder, store) = fresh().await;
+    receipt(&store, 1).await;
+    let first = commit(&store, vec![observed(1, "2026-01-05", Some(2000))]).await;
+    assert_eq!((first.observations_written, first.days_changed), (1, 1));
+    let second = commit(&store, vec![observed(1, "2026-01-05", Some(2000))]).await;
+    assert_eq!((second.observations_written, second.days_changed), (0, 0));
+}
+
+#[tokio::test]
+async fn a_day_that_loses_its_last_known_figure_loses_its_row_and_counts_as_changed() {
+    let (_folder, store) = fresh().await;
+    receipt(&store, 1).await;
+    commit(&store, vec![observed(1, "2026-01-05", Some(2000))]).await;
+    let before = store.mark("changed_seq").await.unwrap();
+    let effect = commit(&store, vec![observed(1, "2026-01-05", None)]).await;
+    assert_eq!(effect.days_changed, 1);
+    assert_eq!(store.load_daily(&[key()], all_days()).await.unwrap(), []);
+    let day: Day = "2026-01-05".parse().unwrap();
+    let changed = store.changed_days(before, i64::MAX).await.unwrap();
+    assert_eq!(changed, [(Marketplace::Us, day)]);
+}
+
+#[tokio::test]
+async fn daily_rows_come_back_as_they_were_written_in_order() {
+    let (_folder, store) = fresh().await;
+    for id in 1..=3 {
+        receipt(&store, id).await;
+    }
+    let days = ["2026-01-07", "2026-01-05", "2026-01-06"];
+    let new = days.iter().zip(1..).map(|(day, id)| observed(id, day, Some(1000 * id))).collect();
+    commit(&store, new).await;
+    let rows = store.load_daily(&[key()], all_days()).await.unwrap();
+    let shown: Vec<_> = rows.iter().map(|row| (row.day.to_string(), row.offer.price_minor)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("2026-01-05".to_owned(), Some(2000)),
+            ("2026-01-06".to_owned(), Some(3000)),
+            ("2026-01-07".to_owned(), Some(1000)),
+        ]
+    );
+    let middle = DayRange { first: "2026-01-06".parse().unwrap(), last: "2026-01-06".parse().unwrap() };
+    assert_eq!(store.load_daily(&[key()], middle).await.unwrap().len(), 1);
+    assert_eq!(store.newest_day(Some(Marketplace::Us)).await.unwrap(), Some("2026-01-07".parse().unwrap()));
+    assert_eq!(store.newest_day(Some(Marketplace::De)).await.unwrap(), None);
+    assert_eq!(store.find_products(key().asin).await.unwrap(), [key()]);
+}
+
+#[tokio::test]
+async fn the_state_hash_sees_facts_and_not_how_they_came() {
+    let (_one, one) = fresh().await;
+    let (_two, two) = fresh().await;
+    receipt(&one, 1).await;
+    receipt(&two, 1).await;
+    execute(&two, "INSERT INTO runs VALUES ('r', 'ingest', 1, 2, 0, 'host', 7, '{}')").await.unwrap();
+    let hash = |store: Store| async move { combined(&store.hash_state().await.unwrap()) };
+    assert_eq!(hash(one.clone()).await, hash(two.clone()).await);
+    execute(&two, "UPDATE raw_receipts SET copies = 2").await.unwrap();
+    assert_ne!(hash(one).await, hash(two).await);
+}
+
+#[tokio::test]
+async fn the_state_hash_tells_unknown_from_zero() {
+    let (_folder, store) = fresh().await;
+    execute(
+        &store,
+        "INSERT INTO deltas (marketplace, asin, day, price_pct) VALUES ('US', 'B000000001', '2026-01-06', 0.0)",
+    )
+    .await
+    .unwrap();
+    let zero = combined(&store.hash_state().await.unwrap());
+    execute(&store, "UPDATE deltas SET price_pct = NULL").await.unwrap();
+    assert_ne!(combined(&store.hash_state().await.unwrap()), zero);
+}
+
+#[tokio::test]
+async fn a_missing_a_newer_and_a_damaged_database_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("amzctl.db");
+    let open = |path: &Path| {
+        let path = path.to_owned();
+        async move { Store::open(&path, Migrate::Yes).await }
+    };
+    assert!(matches!(open(&path).await, Err(StoreError::NotInitialised(_))));
+
+    let store = Store::create(&path).await.unwrap();
+    execute(&store, "INSERT INTO schema_migrations VALUES (99, 'later', 'x')").await.unwrap();
+    store.close().await;
+    let error = open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Failed);
+
+    let damaged = folder.path().join("damaged.db");
+    std::fs::write(&damaged, "this is no database, whatever its name says ".repeat(200)).unwrap();
+    let error = open(&damaged).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_applied_migration_that_was_edited_is_refused() {
+    let (folder, store) = fresh().await;
+    execute(&store, "UPDATE schema_migrations SET sha256 = 'other'").await.unwrap();
+    store.close().await;
+    let error = Store::open(&folder.path().join("amzctl.db"), Migrate::Yes).await.unwrap_err();
+    assert!(matches!(error, StoreError::ChangedMigration(1)), "{error}");
+}
+
+#[tokio::test]
+async fn damaged_bodies_are_found() {
+    let (_folder, store) = fresh().await;
+    let sha256 = crate::ids::sha256_hex(b"{}");
+    execute(&store, &format!("INSERT INTO raw_bodies VALUES ('{sha256}', 'plain', 2, CAST('{{}}' AS BLOB))"))
+        .await
+        .unwrap();
+    assert_eq!(store.check_bodies().await.unwrap(), (1, Vec::new()));
+    execute(&store, "INSERT INTO raw_bodies VALUES ('wrong', 'plain', 2, CAST('[]' AS BLOB))").await.unwrap();
+    assert_eq!(store.check_bodies().await.unwrap(), (2, vec!["wrong".to_owned()]));
+    assert_eq!(store.check_integrity().await.unwrap(), [] as [String; 0]);
+}

@@ -1,0 +1,252 @@
+//! Deliveries (files, provider jobs) as wholes: how many of their records failed on what, which fields they knew.
+
+use std::collections::HashMap;
+
+use sqlx::Row;
+
+use super::columns::{instant, to_json};
+use super::ops::set_mark;
+use super::{Result, Store};
+use crate::model::{Day, ReportingZone, Timestamp};
+
+/// The mark up to which receipts have been looked at as parts of deliveries.
+const WATCHED: &str = "drift_watched";
+
+/// The fields whose sudden absence is a drift, with their place in an observation's facts.
+const FIELDS: [(&str, &str); 7] = [
+    ("price", "$.offer.price_minor"),
+    ("list_price", "$.offer.list_price_minor"),
+    ("seller", "$.offer.seller_name"),
+    ("bsr", "$.rank.ranks[0]"),
+    ("rating", "$.rating.rating_centi"),
+    ("ratings_count", "$.rating.ratings_count"),
+    ("monthly_sold", "$.monthly_sold_min"),
+];
+
+/// One file read with one set of options, completely normalized.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The file's content hash, or the job's id.
+    pub id: String,
+    /// The file's name, or the job's id.
+    pub name: String,
+    pub source: String,
+    pub shape: String,
+    pub records: i64,
+    pub last_receipt: i64,
+    pub observed_at: Timestamp,
+    pub failures: Vec<Failure>,
+    pub fields: Vec<FieldKnown>,
+    /// Observations it gave, and the delivery before it: fields are counted over these.
+    pub observed: i64,
+    pub observed_before: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub field: String,
+    pub reason: String,
+    pub records: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct FieldKnown {
+    pub name: &'static str,
+    pub known: i64,
+    pub known_before: i64,
+}
+
+/// How many observations a delivery gave, and how many of them know each of [`FIELDS`].
+struct Known {
+    records: i64,
+    fields: Vec<i64>,
+}
+
+/// Something about a source that people must look at.
+#[derive(Clone, Debug)]
+pub struct NewIncident {
+    pub incident_id: String,
+    pub kind: &'static str,
+    pub source: String,
+    pub field: String,
+    pub reason: String,
+    pub detail: String,
+    pub day: Day,
+}
+
+impl Delivery {
+    /// The day of its latest observation.
+    pub fn day(&self, zone: ReportingZone) -> Day {
+        zone.day_of(self.observed_at)
+    }
+}
+
+impl Store {
+    /// Deliveries whose receipts lie above the mark, oldest first, with their failures and fields.
+    pub async fn load_unwatched_deliveries(&self) -> Result<Vec<Delivery>> {
+        let rows = sqlx::query(
+            "SELECT COALESCE(file_sha256, job_id, '') AS id, COALESCE(file_path, job_id, '') AS name, source, shape,
+               COUNT(*) AS records, MIN(receipt_id) AS first_receipt, MAX(receipt_id) AS last_receipt,
+               MAX(observed_at) AS observed_at
+             FROM raw_receipts WHERE receipt_id > $1
+             GROUP BY id, source, shape ORDER BY last_receipt",
+        )
+        .bind(self.mark(WATCHED).await?)
+        .fetch_all(self.reader())
+        .await?;
+        let mut deliveries = Vec::with_capacity(rows.len());
+        // What the delivery before knew, by source and shape: each delivery is counted once.
+        let mut before: HashMap<(String, String), Option<Known>> = HashMap::new();
+        for row in &rows {
+            let path: String = row.try_get("name")?;
+            let first_receipt: i64 = row.try_get("first_receipt")?;
+            let mut delivery = Delivery {
+                id: row.try_get("id")?,
+                name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+                source: row.try_get("source")?,
+                shape: row.try_get("shape")?,
+                records: row.try_get("records")?,
+                last_receipt: row.try_get("last_receipt")?,
+                observed_at: instant(row, "raw_receipts", "observed_at")?,
+                failures: Vec::new(),
+                fields: Vec::new(),
+                observed: 0,
+                observed_before: 0,
+            };
+            delivery.failures = self.failures_between(&delivery, first_receipt).await?;
+            let kind = (delivery.source.clone(), delivery.shape.clone());
+            let previous = match before.remove(&kind) {
+                Some(known) => known,
+                None => self.known_before(&delivery, first_receipt).await?,
+            };
+            let known = self.known_fields(first_receipt, delivery.last_receipt, &delivery.source).await?;
+            delivery.observed = known.records;
+            if let Some(previous) = previous {
+                delivery.observed_before = previous.records;
+                let counts = known.fields.iter().zip(&previous.fields);
+                delivery.fields = FIELDS
+                    .iter()
+                    .zip(counts)
+                    .map(|((name, _), (known, known_before))| FieldKnown {
+                        name,
+                        known: *known,
+                        known_before: *known_before,
+                    })
+                    .collect();
+            }
+            before.insert(kind, Some(known));
+            deliveries.push(delivery);
+        }
+        Ok(deliveries)
+    }
+
+    async fn failures_between(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
+        let rows = sqlx::query(
+            "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
+             JOIN raw_receipts r ON r.receipt_id = q.receipt_id
+             WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
+             GROUP BY q.field, q.reason ORDER BY q.field, q.reason",
+        )
+        .bind(first_receipt)
+        .bind(delivery.last_receipt)
+        .bind(&delivery.source)
+        .bind(&delivery.shape)
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Failure {
+                    field: row.try_get("field")?,
+                    reason: row.try_get("reason")?,
+                    records: row.try_get("records")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The newest delivery before this one with the same source and shape; null when it is the first.
+    async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<Known>> {
+        // The plus signs keep SQLite on the primary key: an index on the source alone would read all of it.
+        let previous = sqlx::query(
+            "SELECT MIN(r.receipt_id), MAX(r.receipt_id) FROM raw_receipts r
+             WHERE r.receipt_id < $3 AND +r.source = $1 AND +r.shape = $2 AND COALESCE(r.file_sha256, r.job_id, '') =
+               (SELECT COALESCE(p.file_sha256, p.job_id, '') FROM raw_receipts p
+                WHERE p.receipt_id < $3 AND +p.source = $1 AND +p.shape = $2 ORDER BY p.receipt_id DESC LIMIT 1)",
+        )
+        .bind(&delivery.source)
+        .bind(&delivery.shape)
+        .bind(first_receipt)
+        .fetch_one(self.reader())
+        .await?;
+        let (first, last): (Option<i64>, Option<i64>) = (previous.try_get(0)?, previous.try_get(1)?);
+        let Some((first, last)) = first.zip(last) else { return Ok(None) };
+        Ok(Some(self.known_fields(first, last, &delivery.source).await?))
+    }
+
+    async fn known_fields(&self, first: i64, last: i64, source: &str) -> Result<Known> {
+        let rows = sqlx::query(
+            "SELECT f.key AS place, COUNT(o.receipt_id) AS records, COUNT(json_extract(o.facts, f.value)) AS known
+             FROM json_each($1) f LEFT JOIN observations o
+               ON o.receipt_id BETWEEN $2 AND $3 AND o.source = $4 AND o.found = 1
+             GROUP BY f.key ORDER BY f.key",
+        )
+        .bind(to_json(&FIELDS.map(|(_, path)| path)))
+        .bind(first)
+        .bind(last)
+        .bind(source)
+        .fetch_all(self.reader())
+        .await?;
+        let records = rows.first().map_or(Ok(0), |row| row.try_get("records"))?;
+        let fields = rows.iter().map(|row| Ok(row.try_get("known")?)).collect::<Result<_>>()?;
+        Ok(Known { records, fields })
+    }
+
+    /// Writes what was found about deliveries and marks receipts up to `last_receipt` watched, in one transaction;
+    /// answers the new incidents.
+    pub async fn commit_incidents(
+        &self,
+        run_id: &str,
+        now: Timestamp,
+        last_receipt: i64,
+        incidents: &[NewIncident],
+    ) -> Result<Vec<String>> {
+        let mut tx = self.begin().await?;
+        let mut new = Vec::new();
+        for incident in incidents {
+            let written = sqlx::query(
+                "INSERT INTO incidents (incident_id, kind, source, field, reason, detail, day, state, run_id, recorded_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9) ON CONFLICT (incident_id) DO NOTHING",
+            )
+            .bind(&incident.incident_id)
+            .bind(incident.kind)
+            .bind(&incident.source)
+            .bind(&incident.field)
+            .bind(&incident.reason)
+            .bind(&incident.detail)
+            .bind(incident.day.to_string())
+            .bind(run_id)
+            .bind(now.timestamp_micros())
+            .execute(&mut *tx)
+            .await?;
+            if written.rows_affected() > 0 {
+                new.push(incident.detail.clone());
+            }
+        }
+        set_mark(&mut tx, WATCHED, last_receipt).await?;
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    /// Makes normalize read these receipts again.
+    pub async fn forget_normalized(&self, receipt_ids: &[i64]) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let forgotten = sqlx::query(
+            "DELETE FROM normalized_receipts WHERE receipt_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(to_json(&receipt_ids))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(forgotten.rows_affected())
+    }
+}

@@ -1,0 +1,229 @@
+//! What the alert rules look at beside the mart: days to judge, cohorts, listings, sightings, incidents.
+
+use sqlx::Row;
+
+use super::alerts::JUDGED_MARK;
+use super::columns::{from_json, instant, known_word, listed, parsed, product_key, word};
+use super::{Result, Store};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, Tier, Timestamp};
+use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
+
+/// Days that were built since alerts were last judged.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UnjudgedDays {
+    /// Sorted by day, then marketplace.
+    pub days: Vec<(Marketplace, Day)>,
+    /// The mark to set when all of them are judged.
+    pub through_seq: i64,
+    /// The newest day of the whole mart; null while it is empty.
+    pub newest_day: Option<Day>,
+}
+
+/// A main product and one of its competitors, with the cohorts that hold the pair.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CohortPair {
+    pub main: ProductKey,
+    pub competitor: ProductKey,
+    /// Sorted.
+    pub cohorts: Vec<String>,
+}
+
+impl Store {
+    /// The days to judge, and how new the mart is.
+    pub async fn load_unjudged_days(&self) -> Result<UnjudgedDays> {
+        let rows = sqlx::query(
+            "SELECT m.marketplace, m.day, m.built_seq FROM mart_days m
+             WHERE m.built_seq > COALESCE((SELECT value FROM marks WHERE name = $1), 0)
+             ORDER BY m.day, m.marketplace",
+        )
+        .bind(JUDGED_MARK)
+        .fetch_all(self.reader())
+        .await?;
+        let mut unjudged = UnjudgedDays::default();
+        for row in &rows {
+            unjudged.days.push((word(row, "mart_days", "marketplace")?, word(row, "mart_days", "day")?));
+            unjudged.through_seq = unjudged.through_seq.max(row.try_get("built_seq")?);
+        }
+        let newest: Option<String> =
+            sqlx::query_scalar("SELECT MAX(day) FROM mart_days").fetch_one(self.reader()).await?;
+        unjudged.newest_day = newest.map(|text| parsed(text, "mart_days", "day")).transpose()?;
+        Ok(unjudged)
+    }
+
+    /// Every main product with each of its competitors, sorted.
+    pub async fn load_cohort_pairs(&self, workspace: &str) -> Result<Vec<CohortPair>> {
+        let rows = sqlx::query(
+            "SELECT c.name, c.marketplace AS main_marketplace, c.main_asin, m.marketplace, m.asin
+             FROM cohorts c JOIN cohort_members m ON m.workspace = c.workspace AND m.cohort = c.name
+             WHERE c.workspace = $1 ORDER BY 2, 3, 4, 5, 1",
+        )
+        .bind(workspace)
+        .fetch_all(self.reader())
+        .await?;
+        let mut pairs: Vec<CohortPair> = Vec::new();
+        for row in &rows {
+            let main = ProductKey {
+                marketplace: word(row, "cohorts", "main_marketplace")?,
+                asin: word(row, "cohorts", "main_asin")?,
+            };
+            let competitor = product_key(row, "cohort_members")?;
+            let cohort: String = row.try_get("name")?;
+            match pairs.last_mut() {
+                Some(last) if last.main == main && last.competitor == competitor => last.cohorts.push(cohort),
+                _ if main == competitor => {}
+                _ => pairs.push(CohortPair { main, competitor, cohorts: vec![cohort] }),
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// A product's known prices of the days, in order.
+    pub async fn load_day_prices(&self, product: ProductKey, days: DayRange) -> Result<Vec<DayPrice>> {
+        let rows = sqlx::query(
+            "SELECT day, price_minor, currency FROM product_metrics_daily
+             WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 AND price_minor IS NOT NULL ORDER BY day",
+        )
+        .bind(product.marketplace.code())
+        .bind(product.asin.as_str())
+        .bind(days.first.to_string())
+        .bind(days.last.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DayPrice {
+                    day: word(row, "product_metrics_daily", "day")?,
+                    price_minor: row.try_get("price_minor")?,
+                    currency: word(row, "product_metrics_daily", "currency")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it, sorted
+    /// by product, source and time; `day_of` says to which day an instant belongs.
+    pub async fn load_listing_changes(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        day_of: impl Fn(Timestamp) -> Day,
+    ) -> Result<Vec<ListingChange>> {
+        const TABLE: &str = "listing_versions";
+        let rows = sqlx::query(
+            "SELECT n.marketplace, n.asin, n.source, n.valid_from,
+                    o.title AS old_title, o.brand AS old_brand, o.bullets AS old_bullets, o.images AS old_images,
+                    n.title AS new_title, n.brand AS new_brand, n.bullets AS new_bullets, n.images AS new_images
+             FROM listing_versions n
+             JOIN listing_versions o ON o.marketplace = n.marketplace AND o.asin = n.asin AND o.source = n.source
+              AND o.valid_until = n.valid_from
+             WHERE n.valid_from >= $1 AND n.valid_from < $2
+             ORDER BY n.marketplace, n.asin, n.source, n.valid_from",
+        )
+        .bind(from.timestamp_micros())
+        .bind(until.timestamp_micros())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ListingChange {
+                    product: product_key(row, TABLE)?,
+                    source: row.try_get("source")?,
+                    day: day_of(instant(row, TABLE, "valid_from")?),
+                    before: ListingSide {
+                        title: row.try_get("old_title")?,
+                        brand: row.try_get("old_brand")?,
+                        bullets: from_json(row, TABLE, "old_bullets")?,
+                        images: from_json(row, TABLE, "old_images")?,
+                    },
+                    after: ListingSide {
+                        title: row.try_get("new_title")?,
+                        brand: row.try_get("new_brand")?,
+                        bullets: from_json(row, TABLE, "new_bullets")?,
+                        images: from_json(row, TABLE, "new_images")?,
+                    },
+                })
+            })
+            .collect()
+    }
+
+    /// Watched products that are not paused, each with its newest observation.
+    pub async fn load_watched_sightings(&self, workspace: &str) -> Result<Vec<StaleFacts>> {
+        let rows = sqlx::query(
+            "SELECT w.marketplace, w.asin, w.tier, w.added_at,
+                    (SELECT MAX(o.observed_at) FROM observations o
+                     WHERE o.marketplace = w.marketplace AND o.asin = w.asin AND o.found IN (0, 1)
+                       AND o.day >= COALESCE((SELECT MAX(day) FROM observations
+                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 0), '')
+                       AND o.day >= COALESCE((SELECT MAX(day) FROM observations
+                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 1), '')
+                    ) AS observed_at
+             FROM watch_items w WHERE w.workspace = $1 AND w.paused = 0 ORDER BY w.marketplace, w.asin",
+        )
+        .bind(workspace)
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let observed_at: Option<i64> = row.try_get("observed_at")?;
+                Ok(StaleFacts {
+                    product: product_key(row, "watch_items")?,
+                    tier: listed(row, "watch_items", "tier", Tier::from_word)?,
+                    observed_at: observed_at.and_then(Timestamp::from_timestamp_micros),
+                    watched_since: instant(row, "watch_items", "added_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Products that are gone, each with the days on which it was not found since it last was.
+    pub async fn load_gone_products(&self) -> Result<Vec<GoneFacts>> {
+        let rows = sqlx::query(
+            "WITH gone AS (SELECT p.marketplace AS m, p.asin AS a,
+                (SELECT MAX(day) FROM observations WHERE marketplace = p.marketplace AND asin = p.asin AND found = 1)
+                  AS last_found
+               FROM products p WHERE p.status = 'gone')
+             SELECT DISTINCT gone.m AS marketplace, gone.a AS asin, gone.last_found, o.day
+             FROM gone JOIN observations o ON o.marketplace = gone.m AND o.asin = gone.a AND o.found = 0
+               AND o.day > COALESCE(gone.last_found, '')
+             ORDER BY 1, 2, 4",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        let mut gone: Vec<GoneFacts> = Vec::new();
+        for row in &rows {
+            let product = product_key(row, "products")?;
+            let day: Day = word(row, "observations", "day")?;
+            match gone.last_mut() {
+                Some(last) if last.product == product => last.not_found.push(day),
+                _ => {
+                    let last_found = known_word(row, "observations", "last_found")?;
+                    gone.push(GoneFacts { product, last_found, not_found: vec![day] });
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Incidents that are open.
+    pub async fn load_open_incidents(&self) -> Result<Vec<IncidentFacts>> {
+        let rows = sqlx::query(
+            "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents WHERE state = 'open'
+             ORDER BY day, incident_id",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(IncidentFacts {
+                    incident_id: row.try_get("incident_id")?,
+                    kind: row.try_get("kind")?,
+                    source: row.try_get("source")?,
+                    field: row.try_get("field")?,
+                    reason: row.try_get("reason")?,
+                    detail: row.try_get("detail")?,
+                    day: word(row, "incidents", "day")?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! Store methods of the mart: its serving tables, published in one transaction with the lake's list of files.
+
+use sqlx::{AssertSqlSafe, Row};
+use std::sync::Arc;
+
+use super::columns::{to_json, word};
+use super::lake::{FileSwap, set_built, swap_files};
+use super::{Result, Store, Tx};
+use crate::model::{Day, Marketplace};
+
+/// Parameters of one statement: few enough to stay below SQLite's limit, many enough that the cost per statement
+/// does not show.
+const PARAMETERS: usize = 16_000;
+
+/// One value of a serving row.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum ServingValue<'a> {
+    Null,
+    Int(i64),
+    Real(f64),
+    Text(&'a str),
+}
+
+/// Rows for a serving table, in whatever shape their maker holds them.
+pub trait ServingRows: Sync {
+    /// Names of the SQL table's columns besides `marketplace`.
+    fn columns(&self) -> Vec<&str>;
+    fn rows(&self) -> usize;
+    /// The value of a row (below `rows`) and column (a place in `columns`).
+    fn value(&self, row: usize, column: usize) -> ServingValue<'_>;
+}
+
+/// A day's aggregate, or a category's: a JSON record.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DayRecord {
+    pub day: Day,
+    /// Empty for the day as a whole.
+    pub category: String,
+    pub record: String,
+}
+
+/// What a build publishes for one marketplace.
+pub struct MartUpdate<'a> {
+    pub marketplace: Marketplace,
+    /// The first day whose rows may have changed: everything served from there on is replaced.
+    pub from: Day,
+    /// The first day of which deltas and aggregates are served.
+    pub served_from: Day,
+    /// Days that were rebuilt because their rows changed.
+    pub days: Vec<Day>,
+    pub deltas: &'a dyn ServingRows,
+    /// Each product's newest rollups, for the products that have any among the rebuilt days.
+    pub rollups: &'a dyn ServingRows,
+    pub sellers: &'a dyn ServingRows,
+    /// Asins of `rollups`, each once.
+    pub products: Vec<String>,
+    pub daily_aggregates: Vec<DayRecord>,
+    pub category_metrics: Vec<DayRecord>,
+}
+
+impl Store {
+    /// Makes a mart build current: the file list, the mark, the serving tables and the days to be judged, in one
+    /// transaction.
+    pub async fn publish_mart(
+        &self,
+        swap: &FileSwap,
+        built_seq: i64,
+        updates: &[MartUpdate<'_>],
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        swap_files(&mut tx, swap).await?;
+        for update in updates {
+            publish_deltas(&mut tx, update).await?;
+            publish_rollups(&mut tx, update).await?;
+            publish_records(&mut tx, update).await?;
+            for day in &update.days {
+                sqlx::query(
+                    "INSERT INTO mart_days (marketplace, day, built_seq) VALUES ($1, $2, $3)
+                     ON CONFLICT (marketplace, day) DO UPDATE SET built_seq = excluded.built_seq",
+                )
+                .bind(update.marketplace.code())
+                .bind(day.to_string())
+                .bind(built_seq)
+                .execute(&mut *tx)
+                .await?;
+            }
+        }
+        set_built(&mut tx, built_seq).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The first day of which aggregates are served; null when none are.
+    pub async fn first_served_day(&self, marketplace: Marketplace) -> Result<Option<Day>> {
+        let row = sqlx::query(
+            "SELECT MIN(day) AS day FROM daily_aggregates WHERE marketplace = $1 HAVING MIN(day) IS NOT NULL",
+        )
+        .bind(marketplace.code())
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| word(&row, "daily_aggregates", "day")).transpose()
+    }
+
+    /// The first day from `from` on with daily rows; null when there is none.
+    pub async fn first_day_from(&self, marketplace: Marketplace, from: Day) -> Result<Option<Day>> {
+        let row = sqlx::query(
+            "SELECT day FROM product_metrics_daily WHERE marketplace = $1 AND day >= $2 ORDER BY day LIMIT 1",
+        )
+        .bind(marketplace.code())
+        .bind(from.to_string())
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| word(&row, "product_metrics_daily", "day")).transpose()
+    }
+
+    /// Products whose served rollups are of `from` or later.
+    pub async fn products_served_since(&self, marketplace: Marketplace, from: Day) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT asin FROM rollups WHERE marketplace = $1 AND as_of >= $2 ORDER BY asin",
+        )
+        .bind(marketplace.code())
+        .bind(from.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
+async fn publish_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
+    sqlx::query("DELETE FROM deltas WHERE marketplace = $1 AND (day >= $2 OR day < $3)")
+        .bind(update.marketplace.code())
+        .bind(update.from.to_string())
+        .bind(update.served_from.to_string())
+        .execute(&mut **tx)
+        .await?;
+    insert_rows(tx, "deltas", update.marketplace, update.deltas).await
+}
+
+async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
+    let products = to_json(&update.products);
+    for (statement, by_list) in [
+        ("DELETE FROM rollups WHERE marketplace = $1 AND as_of >= $2", false),
+        ("DELETE FROM rollup_sellers WHERE marketplace = $1 AND as_of >= $2", false),
+        ("DELETE FROM rollups WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))", true),
+        (
+            "DELETE FROM rollup_sellers WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
+            true,
+        ),
+    ] {
+        let argument = if by_list { products.clone() } else { update.from.to_string() };
+        sqlx::query(statement).bind(update.marketplace.code()).bind(argument).execute(&mut **tx).await?;
+    }
+    insert_rows(tx, "rollups", update.marketplace, update.rollups).await?;
+    insert_rows(tx, "rollup_sellers", update.marketplace, update.sellers).await
+}
+
+async fn publish_records(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
+    for statement in [
+        "DELETE FROM daily_aggregates WHERE marketplace = $1 AND (day >= $2 OR day < $3)",
+        "DELETE FROM category_metrics WHERE marketplace = $1 AND (day >= $2 OR day < $3)",
+    ] {
+        sqlx::query(statement)
+            .bind(update.marketplace.code())
+            .bind(update.from.to_string())
+            .bind(update.served_from.to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    for aggregate in &update.daily_aggregates {
+        sqlx::query("INSERT INTO daily_aggregates (marketplace, day, record) VALUES ($1, $2, $3)")
+            .bind(update.marketplace.code())
+            .bind(aggregate.day.to_string())
+            .bind(&aggregate.record)
+            .execute(&mut **tx)
+            .await?;
+    }
+    for metrics in &update.category_metrics {
+        sqlx::query(
+            "INSERT INTO category_metrics (marketplace, category, day, record) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(update.marketplace.code())
+        .bind(&metrics.category)
+        .bind(metrics.day.to_string())
+        .bind(&metrics.record)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Inserts rows with statements of equal shape, which are prepared once.
+async fn insert_rows(
+    tx: &mut Tx,
+    table: &str,
+    marketplace: Marketplace,
+    rows: &dyn ServingRows,
+) -> Result<()> {
+    let columns = rows.columns();
+    let per_statement = (PARAMETERS / (columns.len() + 1)).max(1);
+    let statement = |count: usize| -> Arc<str> {
+        let one = format!("(?{})", ", ?".repeat(columns.len()));
+        let values = vec![one; count].join(", ");
+        format!("INSERT INTO {table} (marketplace, {}) VALUES {values}", columns.join(", ")).into()
+    };
+    let full = statement(per_statement);
+    let mut first = 0;
+    while first < rows.rows() {
+        let count = per_statement.min(rows.rows() - first);
+        let sql = if count == per_statement { Arc::clone(&full) } else { statement(count) };
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(count == per_statement);
+        for row in first..first + count {
+            query = query.bind(marketplace.code());
+            for column in 0..columns.len() {
+                query = match rows.value(row, column) {
+                    ServingValue::Null => query.bind(None::<i64>),
+                    ServingValue::Int(value) => query.bind(value),
+                    ServingValue::Real(value) => query.bind(value),
+                    ServingValue::Text(value) => query.bind(value),
+                };
+            }
+        }
+        query.execute(&mut **tx).await?;
+        first += count;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Embedded, checksummed, forward-only migrations. An existing file is backed up before it is changed.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Migrate, Result, Store, StoreError};
+use crate::ids::sha256_hex;
+
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
+}];
+
+/// The schema version this binary writes.
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
+
+/// Applies what is missing, or refuses: a newer or changed schema always, an older one when asked to.
+pub(super) async fn check_or_apply(store: &Store, migrate: Migrate) -> Result<()> {
+    let applied = applied_versions(store).await?;
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
+    }
+    for (migration, (version, sha256)) in MIGRATIONS.iter().zip(&applied) {
+        if migration.version != *version || sha256_hex(migration.sql.as_bytes()) != *sha256 {
+            return Err(StoreError::ChangedMigration(*version));
+        }
+    }
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    if migrate == Migrate::Refuse && found > 0 {
+        return Err(StoreError::MigrationRefused { found, known: SCHEMA_VERSION });
+    }
+    if found > 0 {
+        back_up(store, found).await?;
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+        apply(store, migration).await?;
+    }
+    Ok(())
+}
+
+async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
+    let exists = sqlx::query("SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'")
+        .fetch_optional(store.reader())
+        .await?;
+    if exists.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query("SELECT version, sha256 FROM schema_migrations ORDER BY version")
+        .fetch_all(store.reader())
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// One migration and its ledger row are one transaction.
+async fn apply(store: &Store, migration: &Migration) -> Result<()> {
+    let mut tx = store.begin().await?;
+    sqlx::raw_sql(LEDGER).execute(&mut *tx).await?;
+    // Another process may have applied it while this one waited for the lock.
+    let done = sqlx::query("SELECT 1 FROM schema_migrations WHERE version = $1")
+        .bind(migration.version)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if done.is_none() {
+        sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
+        sqlx::query("INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)")
+            .bind(migration.version)
+            .bind(migration.name)
+            .bind(sha256_hex(migration.sql.as_bytes()))
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A copy beside the file, `<name>.before-v<version>`, made once.
+async fn back_up(store: &Store, found: i64) -> Result<()> {
+    let mut target = store.path().as_os_str().to_owned();
+    target.push(format!(".before-v{}", found + 1));
+    if std::path::Path::new(&target).exists() {
+        return Ok(());
+    }
+    let quoted = target.to_string_lossy().replace('\'', "''");
+    sqlx::raw_sql(AssertSqlSafe(format!("VACUUM INTO '{quoted}'"))).execute(&store.writer).await?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! What the database knows about itself: identity, marks, and the ledger of runs.
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::columns::{instant, known_instant};
+use super::{Result, Store, StoreError, Tx};
+use crate::model::Timestamp;
+
+/// What this database is: fixed when it is made, except `lake_epoch`, which a restore renews.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub database_uuid: String,
+    pub lake_epoch: String,
+    /// IANA name of the reporting zone.
+    pub zone: String,
+    pub created_at: Timestamp,
+}
+
+/// The beginning of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunStart {
+    pub run_id: String,
+    pub command: String,
+    pub started_at: Timestamp,
+    pub host: String,
+    pub pid: u32,
+}
+
+/// One run of the ledger.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunRecord {
+    pub start: RunStart,
+    /// Null: still running, or killed.
+    pub finished_at: Option<Timestamp>,
+    pub exit_code: Option<u8>,
+    /// One object per stage.
+    pub summary: Value,
+}
+
+impl Store {
+    /// The schema version that this amzctl writes.
+    pub const SCHEMA_VERSION: i64 = super::migrate::SCHEMA_VERSION;
+
+    /// Names the database and fixes its reporting zone, unless that was done before; answers what holds.
+    pub async fn identify(&self, identity: &Identity) -> Result<Identity> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO database_identity (only_row, database_uuid, lake_epoch, zone, created_at)
+             VALUES (1, $1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(&identity.database_uuid)
+        .bind(&identity.lake_epoch)
+        .bind(&identity.zone)
+        .bind(identity.created_at.timestamp_micros())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(self.identity().await?.unwrap_or_else(|| identity.clone()))
+    }
+
+    /// Null when the database was made but not identified: `init` was killed in between.
+    pub async fn identity(&self) -> Result<Option<Identity>> {
+        let row = sqlx::query("SELECT database_uuid, lake_epoch, zone, created_at FROM database_identity")
+            .fetch_optional(self.reader())
+            .await?;
+        row.map(|row| {
+            Ok(Identity {
+                database_uuid: row.try_get(0)?,
+                lake_epoch: row.try_get(1)?,
+                zone: row.try_get(2)?,
+                created_at: instant(&row, "database_identity", "created_at")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// The value of a mark; 0 when it was never set.
+    pub async fn mark(&self, name: &str) -> Result<i64> {
+        let value = sqlx::query_scalar("SELECT value FROM marks WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(value.unwrap_or(0))
+    }
+
+    pub async fn begin_run(&self, start: &RunStart) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT INTO runs (run_id, command, started_at, host, pid) VALUES ($1, $2, $3, $4, $5)")
+            .bind(&start.run_id)
+            .bind(&start.command)
+            .bind(start.started_at.timestamp_micros())
+            .bind(&start.host)
+            .bind(i64::from(start.pid))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub async fn finish_run(
+        &self,
+        run_id: &str,
+        finished_at: Timestamp,
+        exit_code: u8,
+        summary: &Value,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE runs SET finished_at = $1, exit_code = $2, summary = $3 WHERE run_id = $4")
+            .bind(finished_at.timestamp_micros())
+            .bind(i64::from(exit_code))
+            .bind(summary.to_string())
+            .bind(run_id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The newest runs, newest first.
+    pub async fn load_runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+        let rows = sqlx::query(
+            "SELECT run_id, command, started_at, finished_at, exit_code, host, pid, summary FROM runs
+             ORDER BY started_at DESC, run_id DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(run_record).collect()
+    }
+
+    /// The runs whose id begins with `prefix`, newest first; at most two, so that a caller sees ambiguity.
+    pub async fn load_runs_by_prefix(&self, prefix: &str) -> Result<Vec<RunRecord>> {
+        let rows = sqlx::query(
+            "SELECT run_id, command, started_at, finished_at, exit_code, host, pid, summary FROM runs
+             WHERE substr(run_id, 1, length($1)) = $1 ORDER BY started_at DESC, run_id DESC LIMIT 2",
+        )
+        .bind(prefix)
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(run_record).collect()
+    }
+}
+
+/// Sets a mark inside the transaction of the effect that it records.
+pub(crate) async fn set_mark(tx: &mut Tx, name: &str, value: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO marks (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn run_record(row: &SqliteRow) -> Result<RunRecord> {
+    let unreadable = |column, value: String| StoreError::Value { table: "runs", column, value };
+    let pid: i64 = row.try_get("pid")?;
+    let exit_code: Option<i64> = row.try_get("exit_code")?;
+    let summary: String = row.try_get("summary")?;
+    Ok(RunRecord {
+        start: RunStart {
+            run_id: row.try_get("run_id")?,
+            command: row.try_get("command")?,
+            started_at: instant(row, "runs", "started_at")?,
+            host: row.try_get("host")?,
+            pid: u32::try_from(pid).map_err(|_| unreadable("pid", pid.to_string()))?,
+        },
+        finished_at: known_instant(row, "runs", "finished_at")?,
+        exit_code: exit_code
+            .map(|code| u8::try_from(code).map_err(|_| unreadable("exit_code", code.to_string())))
+            .transpose()?,
+        summary: serde_json::from_str(&summary).map_err(|_| unreadable("summary", summary))?,
+    })
+}
+
+/// Advances a counter and answers its new value.
+pub(crate) async fn bump_mark(tx: &mut Tx, name: &str) -> Result<i64> {
+    let value = sqlx::query_scalar(
+        "INSERT INTO marks (name, value) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+    )
+    .bind(name)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(value)
+}

@@ -1,0 +1,165 @@
+use crate::sandbox::{Sandbox, answers};
+
+#[test]
+fn every_value_says_where_it_comes_from() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(".config/amzctl/config.toml", "[check]\nmax_age_hours = 24\n[mart]\npublish_days = 10\n");
+    sandbox.write("amzctl.toml", "[mart]\npublish_days = 20\n\n[alerts]\nstale_slots = 3\n");
+    sandbox.write(
+        ".env",
+        "# secrets\nexport AMZCTL_ALERTS__STALE_SLOTS='4'\nAMZCTL_RUN__TOLERATE_FAILED_PCT=1.5\n",
+    );
+    let answer =
+        sandbox.run_with("AMZCTL_RUN__TOLERATE_FAILED_PCT", "2", "config show --origin --format tsv");
+    let said: Vec<&str> = answer.lines().filter(|line| !line.ends_with("\tdefault")).collect();
+    answers!(said.join("\n"), @r#"
+    exit 0
+    --- stdout
+    key	value	origin
+    alerts.stale_slots	4	.env variable AMZCTL_ALERTS__STALE_SLOTS
+    check.max_age_hours	24	.config/amzctl/config.toml:2
+    mart.publish_days	20	amzctl.toml:2
+    run.tolerate_failed_pct	2	environment variable AMZCTL_RUN__TOLERATE_FAILED_PCT
+    "#);
+    assert!(answer.contains("\nstore.path\tamzctl.db\tdefault\n"), "{answer}");
+}
+
+#[test]
+fn the_file_is_found_upwards_and_paths_are_relative_to_it() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("deep/er/note.txt", "");
+    let mut command = sandbox.command("status --format csv --fields item,value");
+    let answer = sandbox.answer(command.current_dir(sandbox.path("deep/er")));
+    assert!(answer.contains("database,[FOLDER]/amzctl.db"), "{answer}");
+}
+
+#[test]
+fn without_configuration_a_command_that_needs_one_says_how_to_begin() {
+    let sandbox = Sandbox::empty();
+    answers!(sandbox.run("watch list"), @r#"
+    exit 10
+    --- stderr
+    error: no configuration found: no amzctl.toml here or above
+    hint: create one with `amzctl init`, or name one with --config FILE
+    "#);
+    answers!(sandbox.run("--config absent.toml watch list"), @r#"
+    exit 2
+    --- stderr
+    error: absent.toml: no such configuration file
+    hint: --config must name an existing file; `amzctl init` writes one
+    "#);
+    sandbox.write("amzctl.toml", "");
+    answers!(sandbox.run("watch list --json"), @r#"
+    exit 10
+    --- stderr
+    error: failed to open [FOLDER]/amzctl.db
+      caused by: no database at [FOLDER]/amzctl.db
+    hint: create one with `amzctl init`, or name the configuration with --config
+    {"type":"error","code":"not_initialised","exit":10,"message":"failed to open [FOLDER]/amzctl.db: no database at [FOLDER]/amzctl.db","hint":"create one with `amzctl init`, or name the configuration with --config","run_id":null}
+    "#);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("amzctl.toml", "[store]\npth = \"x.db\"\n\n[mart]\npublish_days = 3\nzone = \"UTC\"\n");
+    answers!(sandbox.run("watch list"), @r#"
+    exit 2
+    --- stderr
+    error: amzctl.toml:2: unknown key `store.pth` (and 1 more)
+    hint: did you mean `store.path`?
+    hint: `amzctl config validate` lists every problem
+    "#);
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                  HINT
+    amzctl.toml:2  unknown key `store.pth`  did you mean `store.path`?
+    amzctl.toml:6  unknown key `mart.zone`  did you mean `time.zone`?
+    --- stderr
+    error: the configuration has 2 problems
+    "#);
+}
+
+#[test]
+fn a_value_that_is_not_valid_is_named_with_its_place() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "amzctl.toml",
+        "[time]\nzone = \"Mars\"\n[defaults]\nmarketplace = \"XX\"\n[check]\nmin_completeness = 1.5\n",
+    );
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                                                                                                 HINT
+    amzctl.toml:2  `Mars` is not an IANA time zone such as UTC or Europe/Berlin                                            -
+    amzctl.toml:4  unknown marketplace `XX` (known: US UK DE FR IT ES JP CA MX IN AU BR NL SE PL BE TR AE SA SG EG ZA IE)  -
+    amzctl.toml:6  `check.min_completeness` must be 0 to 1                                                                 -
+    --- stderr
+    error: the configuration has 3 problems
+    "#);
+    sandbox.write("amzctl.toml", "[mart]\npublish_days = \"many\"\n");
+    answers!(sandbox.run("config show"), @r#"
+    exit 2
+    --- stderr
+    error: amzctl.toml:2: `mart.publish_days`: invalid type: found string "many", expected u32
+    "#);
+    sandbox.write("amzctl.toml", "[mart\npublish_days = 3\n");
+    answers!(sandbox.run("status"), @r#"
+    exit 2
+    --- stderr
+    error: amzctl.toml:1: unclosed table, expected `]`
+    "#);
+    sandbox.write("amzctl.toml", "");
+    answers!(sandbox.run_with("AMZCTL_MART__PUBLISH_DAYS", "many", "config show"), @r#"
+    exit 2
+    --- stderr
+    error: environment variable AMZCTL_MART__PUBLISH_DAYS: `mart.publish_days`: invalid type: found string "many", expected u32
+    "#);
+}
+
+#[test]
+fn a_variable_that_looks_like_a_setting_and_is_none_is_refused() {
+    let sandbox = Sandbox::initialised();
+    answers!(sandbox.run_with("AMZCTL_STORE_PATH", "x.db", "watch list"), @r#"
+    exit 2
+    --- stderr
+    error: environment variable AMZCTL_STORE_PATH: names no setting
+    hint: did you mean `AMZCTL_STORE__PATH`?
+    "#);
+    answers!(sandbox.run_with("AMZCTL_STORE__PTH", "x.db", "watch list"), @r#"
+    exit 2
+    --- stderr
+    error: environment variable AMZCTL_STORE__PTH: names no setting
+    hint: did you mean `AMZCTL_STORE__PATH`?
+    "#);
+    assert!(sandbox.run_with("AMZCTL_ANYTHING", "x", "watch list").starts_with("exit 0"));
+    answers!(sandbox.run_with("AMZCTL_NOW", "noon", "watch list"), @r#"
+    exit 2
+    --- stderr
+    error: AMZCTL_NOW: `noon` is not an instant
+    hint: give it as 2026-03-01T12:00:00Z, or unset it
+    "#);
+}
+
+#[test]
+fn commands_that_need_no_configuration_do_not_mind_a_broken_one() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("amzctl.toml", "nonsense");
+    for line in ["version", "completions bash", "man", "config schema"] {
+        assert_eq!(sandbox.exit_code(line), 0, "{line}");
+    }
+    assert_eq!(sandbox.exit_code("config validate"), 2);
+}
+
+#[test]
+fn the_schema_knows_every_section() {
+    let sandbox = Sandbox::empty();
+    let schema: serde_json::Value = serde_json::from_str(&sandbox.succeed("config schema")).unwrap();
+    let sections = schema["properties"].as_object().unwrap();
+    for key in sandbox.succeed("config show --format csv --fields key").lines().skip(1) {
+        let (section, _) = key.split_once('.').unwrap();
+        assert!(sections.contains_key(section), "{key}");
+    }
+    assert!(sections.contains_key("store"));
+}

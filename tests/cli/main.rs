@@ -1,0 +1,38 @@
+//! The binary as a person or a script meets it: wording, wiring, exit codes. One file per command.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod alert;
+mod bad_input;
+mod build_mart;
+mod check;
+mod cohort;
+mod compare;
+mod config;
+mod demo;
+mod dry_run;
+mod exit_codes;
+mod explain;
+mod export;
+mod generate;
+mod help;
+mod ingest;
+mod init;
+mod locks;
+mod logs;
+mod normalize;
+mod quarantine;
+mod readme;
+mod report;
+mod run;
+mod runs;
+mod samples;
+mod sandbox;
+mod schemas;
+mod show;
+mod status;
+mod sweep;
+mod texts;
+mod verify;
+mod watch;

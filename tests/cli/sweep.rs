@@ -1,0 +1,232 @@
+//! Kill -9 at named points and at random moments, start again, and end in the same state as a run that was never
+//! killed: equal `verify --hash`, no alert and no delivery twice.
+//!
+//! Sizes: `AMZCTL_SWEEP=full` (`just soak`) or the small one. Every case prints its seed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// One market in a folder, ready to be run.
+struct Market {
+    folder: TempDir,
+}
+
+/// What must not depend on how often a run was killed.
+#[derive(PartialEq, Eq, Debug)]
+struct EndState {
+    hash: String,
+    tables: String,
+    /// Event ids in the file channel, in order of delivery.
+    events: BTreeSet<String>,
+    deliveries: usize,
+}
+
+impl Market {
+    /// A seeded market of 10 products × 8 days with corrections, late data, a watchlist and cohorts.
+    fn new(seed: u64) -> Market {
+        let market = Market { folder: tempfile::tempdir().unwrap() };
+        market.ok(&["init"]);
+        let seed = seed.to_string();
+        market.ok(&[
+            "gen",
+            "--out",
+            "data",
+            "--products",
+            "10",
+            "--days",
+            "8",
+            "--start",
+            "2026-02-26",
+            "--seed",
+            &seed,
+            "--marketplaces",
+            "US,JP",
+            "--cohorts",
+            "--late",
+        ]);
+        market.ok(&["watch", "import", "data/lists/watchlist.csv"]);
+        market.ok(&["cohort", "import", "data/lists/roles-US.csv", "--marketplace", "US"]);
+        market.ok(&["cohort", "import", "data/lists/roles-JP.csv", "--marketplace", "JP"]);
+        market
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amzctl"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("AMZCTL_NOW", "2026-03-05T20:00:00Z")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let code = output.status.code();
+        assert!(
+            // 3: some generated records are meant for quarantine.
+            matches!(code, Some(0 | 3)),
+            "amzctl {arguments:?} ended with {code:?}:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Six days, then all of them with what came late, so that alerts are judged on top of a mart; then a report.
+    fn stages(&self) -> [Vec<&'static str>; 3] {
+        let days = [
+            "data/2026-02-26",
+            "data/2026-02-27",
+            "data/2026-02-28",
+            "data/2026-03-01",
+            "data/2026-03-02",
+            "data/2026-03-03",
+        ];
+        [
+            [&["run"], &days[..]].concat(),
+            vec!["run", "data/2026*", "data/late"],
+            vec!["report", "--watchlist", "--format", "html", "-o", "report.html"],
+        ]
+    }
+
+    fn run_to_the_end(&self) {
+        for stage in self.stages() {
+            self.ok(&stage);
+        }
+    }
+
+    fn end_state(&self) -> EndState {
+        let tables = self.ok(&["verify", "--hash", "--tables"]);
+        let file = std::fs::read_to_string(self.path("alerts.ndjson")).unwrap_or_default();
+        let events: Vec<String> = file
+            .lines()
+            .map(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).expect("a delivered line is whole");
+                event["event_id"].as_str().expect("an event has an id").to_owned()
+            })
+            .collect();
+        EndState {
+            hash: tables.lines().last().unwrap_or_default().to_owned(),
+            deliveries: events.len(),
+            events: events.into_iter().collect(),
+            tables,
+        }
+    }
+}
+
+fn assert_same(case: &str, killed: &EndState, whole: &EndState) {
+    assert_eq!(killed.deliveries, killed.events.len(), "{case}: an event was delivered twice");
+    assert_eq!(killed.events, whole.events, "{case}: other events were delivered");
+    assert_eq!(killed.tables, whole.tables, "{case}: another state");
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal() == Some(9)
+}
+
+fn is_full() -> bool {
+    std::env::var("AMZCTL_SWEEP").is_ok_and(|size| size == "full")
+}
+
+/// SplitMix64: the seed printed with a case repeats it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn a_kill_at_any_named_point_ends_in_the_same_state() {
+    let whole = {
+        let market = Market::new(7);
+        market.run_to_the_end();
+        market.end_state()
+    };
+    let hits: &[u32] = if is_full() { &[1, 2, 3, 5, 8] } else { &[1] };
+    let mut never_reached = Vec::new();
+    for name in amzctl::failpoint::ALL {
+        let mut kills = 0;
+        for hit in hits {
+            let market = Market::new(7);
+            for arguments in market.stages() {
+                let status = market
+                    .command(&arguments)
+                    .env("AMZCTL_FAILPOINT", format!("{name}:{hit}"))
+                    .output()
+                    .unwrap()
+                    .status;
+                if was_killed(status) {
+                    kills += 1;
+                    // A second kill, while what the first left behind is taken up again.
+                    market.command(&arguments).env("AMZCTL_FAILPOINT", format!("{name}:1")).output().unwrap();
+                }
+                market.ok(&arguments);
+            }
+            assert_same(&format!("{name}:{hit}"), &market.end_state(), &whole);
+        }
+        if kills == 0 {
+            never_reached.push(*name);
+        }
+    }
+    assert!(never_reached.is_empty(), "named points that no run passes: {never_reached:?}");
+}
+
+#[test]
+fn a_kill_at_any_moment_ends_in_the_same_state() {
+    let (market_seed, kill_seed) = (7, 20_260_305);
+    let started = Instant::now();
+    let whole = {
+        let market = Market::new(market_seed);
+        market.run_to_the_end();
+        market.end_state()
+    };
+    let usual = started.elapsed();
+    assert!(!whole.events.is_empty(), "the market gives nothing to deliver");
+    let kills = if is_full() { 200 } else { 20 };
+    let mut random = Random(kill_seed);
+    let mut landed = 0;
+    for case in 0..kills {
+        let market = Market::new(market_seed);
+        for arguments in market.stages() {
+            let mut child =
+                market.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let wait = Duration::from_micros(random.below(usual.as_micros() as u64 / 2));
+            std::thread::sleep(wait);
+            // The process may have ended by itself.
+            let _ = child.kill();
+            landed += usize::from(was_killed(child.wait().unwrap()));
+            market.ok(&arguments);
+        }
+        assert_same(&format!("kill {case} of seed {kill_seed}"), &market.end_state(), &whole);
+    }
+    println!("{landed} of {} kills landed while the program ran (seed {kill_seed})", 3 * kills);
+    assert!(landed > 0, "no kill came while the program ran");
+}
+
+#[test]
+fn a_second_run_changes_nothing() {
+    let market = Market::new(11);
+    market.run_to_the_end();
+    let before = market.end_state();
+    market.run_to_the_end();
+    assert_same("second run", &market.end_state(), &before);
+}

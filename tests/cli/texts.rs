@@ -1,0 +1,51 @@
+//! `version`, `completions`, `man`.
+
+use crate::sandbox::{Sandbox, answers};
+
+#[test]
+fn the_version_says_what_the_binary_is() {
+    let sandbox = Sandbox::empty();
+    // The crash points are compiled in where all tests run, and nowhere else.
+    let answer = |line: &str| {
+        let answer = sandbox.run(line).replace("features failpoints", "features none");
+        answer.replace("[\n    \"failpoints\"\n  ]", "[]")
+    };
+    answers!(answer("version"), @r#"
+    exit 0
+    --- stdout
+    amzctl 0.1.0
+    schema version 1
+    features none
+    "#);
+    answers!(answer("version --json"), @r#"
+    exit 0
+    --- stdout
+    {
+      "schema": "amzctl.version/1",
+      "version": "0.1.0",
+      "schema_version": 1,
+      "features": []
+    }
+    "#);
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    let sandbox = Sandbox::empty();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(sandbox.succeed(&format!("completions {shell}")).contains("quarantine"), "{shell}");
+    }
+}
+
+#[test]
+fn manual_pages_go_to_stdout_or_to_a_folder() {
+    let sandbox = Sandbox::empty();
+    assert!(sandbox.succeed("man").contains(".TH amzctl 1"));
+    answers!(sandbox.run("man pages/of/amzctl"), @r#"
+    exit 0
+    --- stderr
+    wrote the manual pages to pages/of/amzctl
+    next: man -l pages/of/amzctl/amzctl.1
+    "#);
+    assert!(sandbox.read("pages/of/amzctl/amzctl-watch-add.1").contains(".TH amzctl-watch-add 1"));
+}

@@ -1,0 +1,82 @@
+use crate::sandbox::{Sandbox, answers};
+
+#[test]
+fn a_whole_state_has_one_hash_and_one_for_every_table() {
+    let sandbox = Sandbox::with_market();
+    let hash = sandbox.succeed("verify --hash");
+    assert!(hash.trim().len() == 64 && hash.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+    let tables = sandbox.succeed("verify --hash --tables");
+    assert_eq!(tables.lines().last(), Some(hash.trim()));
+    let names: Vec<&str> = tables.lines().filter_map(|line| line.split("  ").last()).collect();
+    for name in ["raw_receipts", "product_metrics_daily", "alerts", "lake mart/rollups"] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&sandbox.succeed("verify --json")).unwrap();
+    assert_eq!((&json["schema"], &json["hash"]), (&"amzctl.verify/1".into(), &hash.trim().into()));
+    assert_eq!(json["problems"], serde_json::json!([]));
+    let answer = sandbox.run("verify");
+    answers!(answer.split_once("--- stderr\n").unwrap().1, @r#"
+    database: integrity and references checked
+    raw: 19 bodies hashed again
+    lake: files compared with their list, core with the database
+    the stored state is whole
+    "#);
+}
+
+fn only_file(folder: &std::path::Path) -> std::path::PathBuf {
+    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.next().unwrap();
+    assert!(files.next().is_none());
+    file
+}
+
+#[test]
+fn a_missing_or_changed_file_of_the_lake_is_named_and_written_again() {
+    let sandbox = Sandbox::with_market();
+    let hash = sandbox.succeed("verify --hash");
+    let folder = sandbox.path("lake/core/product_metrics_daily/marketplace=US/month=2026-02");
+    let file = only_file(&folder);
+
+    std::fs::remove_file(&file).unwrap();
+    answers!(sandbox.run("verify --lake"), @r#"
+    exit 1
+    --- stderr
+    lake: files compared with their list, core with the database
+    problem: lake: core/product_metrics_daily/marketplace=US/month=2026-02/g00000001-00000.parquet is missing
+    error: the stored state is not whole: 1 problem
+    hint: `amzctl build-mart --full` rebuilds the lake; a backup restores the database
+    "#);
+
+    sandbox.succeed("build-mart -q");
+    sandbox.succeed("verify --lake");
+    let file = only_file(&folder);
+    let mut changed = std::fs::read(&file).unwrap();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 0xff;
+    std::fs::write(&file, changed).unwrap();
+    answers!(sandbox.run("verify --lake"), @r#"
+    exit 1
+    --- stderr
+    lake: files compared with their list, core with the database
+    problem: lake: core/product_metrics_daily/marketplace=US/month=2026-02/g00000003-00000.parquet has other content than was written
+    error: the stored state is not whole: 1 problem
+    hint: `amzctl build-mart --full` rebuilds the lake; a backup restores the database
+    "#);
+
+    sandbox.succeed("build-mart -q --full");
+    sandbox.succeed("verify --lake");
+    assert_eq!(sandbox.succeed("verify --hash"), hash);
+}
+
+#[test]
+fn a_damaged_raw_body_is_named() {
+    let sandbox = Sandbox::with_market();
+    sandbox.sql(
+        "DROP TRIGGER raw_bodies_immutable;
+         UPDATE raw_bodies SET bytes = zeroblob(length(bytes)) WHERE sha256 = (SELECT MIN(sha256) FROM raw_bodies)",
+    );
+    let answer = sandbox.run("verify --raw");
+    assert!(answer.starts_with("exit 1\n"), "{answer}");
+    assert!(answer.contains("problem: raw body "), "{answer}");
+    assert_eq!(sandbox.exit_code("verify"), 1);
+}
