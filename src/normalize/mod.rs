@@ -25,7 +25,7 @@ use crate::model::{Asin, Marketplace, Observation, Review, Timestamp, words};
 pub use daily::{DayObservation, choose_daily_row};
 pub use flat::COLUMNS as FLAT_COLUMNS;
 pub use shape::{Recognised, RecordFormat, Shape, recognise};
-pub use versions::{ListingVersion, SourceListing, content_hash, listing_versions};
+pub use versions::{ListingVersion, SourceListing, adds_nothing, content_hash, listing_versions};
 
 /// Grows with every change of meaning: a replay then writes new observations where the facts differ.
 pub const NORMALIZER_VERSION: i64 = 1;

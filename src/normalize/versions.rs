@@ -105,6 +105,12 @@ pub fn content_hash(listing: &Listing) -> String {
     stable_id(&parts.collect::<Vec<_>>())
 }
 
+/// True when `shown` says nothing that a version with the content of `known` does not: it would be part of it.
+pub fn adds_nothing(known: &Listing, shown: &Listing) -> bool {
+    let (known, shown) = (folded_fields(known), folded_fields(shown));
+    known.iter().zip(&shown).all(|(known, shown)| shown.is_empty() || known == shown)
+}
+
 /// True when a field that both know differs.
 fn contradicts(known: &Listing, shown: &Listing) -> bool {
     let (known, shown) = (folded_fields(known), folded_fields(shown));

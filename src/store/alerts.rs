@@ -364,7 +364,6 @@ async fn insert_alerts(
         "INSERT INTO alerts (alert_id, workspace, rule, severity, marketplace, asin, day, object, message, evidence,
          state, historical, superseded, run_id, recorded_at) ",
         " ON CONFLICT (alert_id) DO NOTHING",
-        15,
         alerts,
         |values, alert| {
             values

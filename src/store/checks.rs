@@ -62,7 +62,7 @@ pub const INVARIANTS: &[Invariant] = &[
         name: "day_per_observation",
         says: "every day of which an observation knows a figure has its daily row",
         broken_by: "SELECT DISTINCT o.marketplace || ':' || o.asin || ' ' || o.day AS subject FROM observations o
-            WHERE o.found = 1 AND (json_extract(o.facts, '$.offer.price_minor') IS NOT NULL
+            WHERE o.found = 1 AND o.is_current = 1 AND (json_extract(o.facts, '$.offer.price_minor') IS NOT NULL
                 OR json_extract(o.facts, '$.offer.availability') <> 'unknown'
                 OR json_array_length(o.facts, '$.rank.ranks') > 0
                 OR json_extract(o.facts, '$.rating.rating_centi') IS NOT NULL
@@ -75,7 +75,8 @@ pub const INVARIANTS: &[Invariant] = &[
         says: "every daily row has an observation",
         broken_by: "SELECT d.marketplace || ':' || d.asin || ' ' || d.day AS subject FROM product_metrics_daily d
             WHERE NOT EXISTS (SELECT 1 FROM observations o
-                WHERE o.marketplace = d.marketplace AND o.asin = d.asin AND o.found = 1 AND o.day = d.day)",
+                WHERE o.marketplace = d.marketplace AND o.asin = d.asin AND o.found = 1 AND o.is_current = 1
+                  AND o.day = d.day)",
     },
     Invariant {
         name: "rank_orphans",

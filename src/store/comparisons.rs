@@ -23,7 +23,6 @@ impl Store {
             "INSERT INTO comparisons (workspace, cohort, as_of, record) ",
             " ON CONFLICT (workspace, cohort) DO UPDATE SET as_of = excluded.as_of, record = excluded.record
               WHERE comparisons.record <> excluded.record OR comparisons.as_of <> excluded.as_of",
-            4,
             records,
             |values, (cohort, as_of, record)| {
                 values

@@ -69,10 +69,13 @@ fn observed(receipt_id: i64, day: &str, price: Option<i64>) -> NewObservation {
 
 async fn commit(store: &Store, observations: Vec<NewObservation>) -> BatchEffect {
     let receipts = observations.iter().map(|new| (new.receipt_id, ReceiptOutcome::Observed)).collect();
-    let batch = NormalizedBatch { receipts, observations, ..NormalizedBatch::default() };
+    commit_batch(store, NormalizedBatch { receipts, observations, ..NormalizedBatch::default() }).await
+}
+
+async fn commit_batch(store: &Store, batch: NormalizedBatch) -> BatchEffect {
     let daily = |day, seen: &[_]| choose_daily_row(day, seen, &[]);
     let versions = |_: &str, _: &[_]| Vec::<ListingVersion>::new();
-    let derive = Derive { daily: &daily, versions: &versions, precedence: &[] };
+    let derive = Derive { daily: &daily, versions: &versions, adds_nothing: &|_, _| false, precedence: &[] };
     store.commit_normalized("run", at("2026-02-01T00:00:00Z"), &batch, &derive).await.unwrap()
 }
 
@@ -126,6 +129,39 @@ async fn a_day_that_loses_its_last_known_figure_loses_its_row_and_counts_as_chan
     let day: Day = "2026-01-05".parse().unwrap();
     let changed = store.changed_days(before, i64::MAX).await.unwrap();
     assert_eq!(changed, [(Marketplace::Us, day)]);
+}
+
+#[tokio::test]
+async fn a_reading_that_a_receipt_no_longer_gives_counts_nowhere() {
+    let (_folder, store) = fresh().await;
+    receipt(&store, 1).await;
+    receipt(&store, 2).await;
+    commit(&store, vec![observed(1, "2026-01-05", Some(2000)), observed(2, "2026-01-06", Some(2100))]).await;
+    let before = store.mark("changed_seq").await.unwrap();
+
+    // The first receipt is now refused: its day is no longer known.
+    let refused =
+        NormalizedBatch { receipts: vec![(1, ReceiptOutcome::Quarantined)], ..NormalizedBatch::default() };
+    let effect = commit_batch(&store, refused).await;
+    assert_eq!((effect.observations_written, effect.days_changed), (0, 1));
+    assert_eq!(days_of(&store, key()).await, ["2026-01-06"]);
+    assert_eq!(store.changed_days(before, i64::MAX).await.unwrap().len(), 1);
+    assert_eq!(store.load_product(key()).await.unwrap().unwrap().first_day.to_string(), "2026-01-06");
+
+    // The second is now read as another product: the one it was taken for was never seen.
+    let other = "US:B000000002".parse::<ProductRef>().unwrap().key_or(Marketplace::Us);
+    let mut moved = observed(2, "2026-01-06", Some(2100));
+    moved.observation.asin = other.asin;
+    commit(&store, vec![moved]).await;
+    assert_eq!(days_of(&store, key()).await, Vec::<String>::new());
+    assert_eq!(days_of(&store, other).await, ["2026-01-06"]);
+    assert_eq!(store.load_product(key()).await.unwrap(), None);
+    assert!(store.load_product(other).await.unwrap().is_some());
+}
+
+async fn days_of(store: &Store, key: ProductKey) -> Vec<String> {
+    let rows = store.load_daily(&[key], all_days()).await.unwrap();
+    rows.iter().map(|row| row.day.to_string()).collect()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{instant, to_json};
 use super::ops::set_mark;
@@ -140,10 +140,11 @@ impl Store {
         Ok(deliveries)
     }
 
+    /// Begins at the quarantine, as `CROSS JOIN` says: its rows are few.
     async fn failures_between(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
         let rows = sqlx::query(
             "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
-             JOIN raw_receipts r ON r.receipt_id = q.receipt_id
+             CROSS JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
              GROUP BY q.field, q.reason ORDER BY q.field, q.reason",
         )
@@ -183,22 +184,22 @@ impl Store {
         Ok(Some(self.known_fields(first, last, &delivery.source).await?))
     }
 
+    /// Counted in one pass over the receipts from `first` to `last`.
     async fn known_fields(&self, first: i64, last: i64, source: &str) -> Result<Known> {
-        let rows = sqlx::query(
-            "SELECT f.key AS place, COUNT(o.receipt_id) AS records, COUNT(json_extract(o.facts, f.value)) AS known
-             FROM json_each($1) f LEFT JOIN observations o
-               ON o.receipt_id BETWEEN $2 AND $3 AND o.source = $4 AND o.found = 1
-             GROUP BY f.key ORDER BY f.key",
-        )
-        .bind(to_json(&FIELDS.map(|(_, path)| path)))
-        .bind(first)
-        .bind(last)
-        .bind(source)
-        .fetch_all(self.reader())
-        .await?;
-        let records = rows.first().map_or(Ok(0), |row| row.try_get("records"))?;
-        let fields = rows.iter().map(|row| Ok(row.try_get("known")?)).collect::<Result<_>>()?;
-        Ok(Known { records, fields })
+        let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(facts, '{path}'))")).join(", ");
+        // The plus signs keep SQLite on the primary key, as above.
+        let sql = format!(
+            "SELECT COUNT(*), {counts} FROM observations
+             WHERE receipt_id BETWEEN $1 AND $2 AND source = $3 AND +found = 1 AND +is_current = 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(first)
+            .bind(last)
+            .bind(source)
+            .fetch_one(self.reader())
+            .await?;
+        let fields = (1..=FIELDS.len()).map(|column| Ok(row.try_get(column)?)).collect::<Result<_>>()?;
+        Ok(Known { records: row.try_get(0)?, fields })
     }
 
     /// Writes what was found about deliveries and marks receipts up to `last_receipt` watched, in one transaction;

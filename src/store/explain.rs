@@ -37,7 +37,7 @@ pub struct Evidence {
 }
 
 impl Store {
-    /// The observations of a product's day, newest normalizer version of each, in the order of their receipts.
+    /// The observations of a product's day, current readings, in the order of their receipts.
     pub async fn load_evidence(&self, key: ProductKey, day: Day) -> Result<Vec<Evidence>> {
         let rows = sqlx::query(
             "SELECT r.source, r.kind, r.shape, r.observed_at, r.fetched_at, r.recorded_at, o.normalizer_version, o.item,
@@ -45,9 +45,7 @@ impl Store {
                r.job_id, r.body_sha256, b.size_bytes, o.found, o.facts, o.marketplace, o.asin
              FROM observations o JOIN raw_receipts r ON r.receipt_id = o.receipt_id
              JOIN raw_bodies b ON b.sha256 = r.body_sha256
-             WHERE o.marketplace = $1 AND o.asin = $2 AND o.found IN (0, 1) AND o.day = $3
-               AND o.normalizer_version = (SELECT MAX(n.normalizer_version) FROM observations n
-                                           WHERE n.receipt_id = o.receipt_id AND n.item = o.item)
+             WHERE o.marketplace = $1 AND o.asin = $2 AND o.found IN (0, 1) AND o.day = $3 AND o.is_current = 1
              ORDER BY r.observed_at, r.body_sha256, o.item",
         )
         .bind(key.marketplace.code())

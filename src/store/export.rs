@@ -269,7 +269,7 @@ impl ExportView {
             ExportView::Observations => (
                 "observations t LEFT JOIN listing_contents c ON c.listing_hash = t.listing_hash",
                 "t.day",
-                "t.marketplace, t.asin, t.observed_at, t.body_sha256, t.receipt_id, t.item, t.normalizer_version",
+                "t.marketplace, t.asin, t.observed_at, t.body_sha256, t.receipt_id, t.item",
             ),
             ExportView::Reviews => ("reviews t", "t.reviewed_on", "t.marketplace, t.asin, t.review_id"),
             ExportView::Daily => ("product_metrics_daily t", "t.day", "t.marketplace, t.asin, t.day"),
@@ -317,7 +317,7 @@ impl Store {
 
     /// Hands every row of a view to `take`, in key order, until it answers false; answers how many were taken.
     ///
-    /// Observations are those of each receipt's newest normalizer version.
+    /// Observations are the current readings.
     pub async fn export_rows(
         &self,
         view: ExportView,
@@ -331,10 +331,7 @@ impl Store {
         };
         let shape = view.shape();
         let newest = match view {
-            ExportView::Observations => {
-                " AND t.normalizer_version = (SELECT MAX(n.normalizer_version) FROM observations n
-                    WHERE n.receipt_id = t.receipt_id AND n.item = t.item)"
-            }
+            ExportView::Observations => " AND t.is_current = 1",
             _ => "",
         };
         let sql = format!(

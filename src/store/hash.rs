@@ -138,7 +138,7 @@ impl Store {
 
 /// Observations under the identity of their receipt instead of its row id.
 const OBSERVATIONS: &str = "SELECT json_array(r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at,
-      r.body_sha256, o.item, o.normalizer_version, o.marketplace, o.asin, o.day, o.found, o.facts, o.listing_hash)
+      r.body_sha256, o.item, o.normalizer_version, o.is_current, o.marketplace, o.asin, o.day, o.found, o.facts, o.listing_hash)
     FROM observations o JOIN raw_receipts r ON r.receipt_id = o.receipt_id
     ORDER BY r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.body_sha256, o.item,
       o.normalizer_version";

@@ -151,11 +151,11 @@ impl Store {
         let rows = sqlx::query(
             "SELECT w.marketplace, w.asin, w.tier, w.added_at,
                     (SELECT MAX(o.observed_at) FROM observations o
-                     WHERE o.marketplace = w.marketplace AND o.asin = w.asin AND o.found IN (0, 1)
+                     WHERE o.marketplace = w.marketplace AND o.asin = w.asin AND o.found IN (0, 1) AND o.is_current = 1
                        AND o.day >= COALESCE((SELECT MAX(day) FROM observations
-                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 0), '')
+                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 0 AND is_current = 1), '')
                        AND o.day >= COALESCE((SELECT MAX(day) FROM observations
-                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 1), '')
+                                              WHERE marketplace = w.marketplace AND asin = w.asin AND found = 1 AND is_current = 1), '')
                     ) AS observed_at
              FROM watch_items w WHERE w.workspace = $1 AND w.paused = 0 ORDER BY w.marketplace, w.asin",
         )
@@ -179,11 +179,12 @@ impl Store {
     pub async fn load_gone_products(&self) -> Result<Vec<GoneFacts>> {
         let rows = sqlx::query(
             "WITH gone AS (SELECT p.marketplace AS m, p.asin AS a,
-                (SELECT MAX(day) FROM observations WHERE marketplace = p.marketplace AND asin = p.asin AND found = 1)
+                (SELECT MAX(day) FROM observations WHERE marketplace = p.marketplace AND asin = p.asin AND found = 1
+                   AND is_current = 1)
                   AS last_found
                FROM products p WHERE p.status = 'gone')
              SELECT DISTINCT gone.m AS marketplace, gone.a AS asin, gone.last_found, o.day
-             FROM gone JOIN observations o ON o.marketplace = gone.m AND o.asin = gone.a AND o.found = 0
+             FROM gone JOIN observations o ON o.marketplace = gone.m AND o.asin = gone.a AND o.found = 0 AND o.is_current = 1
                AND o.day > COALESCE(gone.last_found, '')
              ORDER BY 1, 2, 4",
         )

@@ -30,12 +30,12 @@ pub mod reports;
 pub mod watch;
 
 pub use core::{
-    BatchEffect, Derive, NewObservation, NewQuarantine, NormalizedBatch, ProductRecord, RawRecord,
-    ReceiptOutcome, Unread,
+    BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome, Unread,
 };
 pub use drift::{Delivery, NewIncident};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
+pub use quarantine::NewQuarantine;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ const READ_ONLY_FOLDER: i64 = 8 | 6 << 8;
 const CACHE_KIB: &str = "-65536";
 /// Pages in the WAL before they are moved into the file: 64 MiB, so that a page that many batches touch is written once.
 const CHECKPOINT_PAGES: &str = "16384";
+/// Rows that a query may be ahead of its reader: with sqlx's 50 the two threads wake each other all the time.
+const ROW_BUFFER: usize = 1000;
 /// Readers of one process.
 const READERS: u32 = 4;
 
@@ -207,6 +209,7 @@ impl Store {
             // Rows arrive by day and lie by product: with SQLite's 2 MiB every batch would read its pages anew.
             .pragma("cache_size", CACHE_KIB)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .row_buffer_size(ROW_BUFFER)
             // A long export is not worth a warning on the terminal.
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()

@@ -215,7 +215,6 @@ pub(super) async fn insert_events(
         tx,
         "INSERT INTO outbox_events (event_id, workspace, event_type, alert_id, payload, created_at) ",
         " ON CONFLICT (event_id) DO NOTHING",
-        6,
         events,
         |values, event| {
             values
@@ -239,7 +238,6 @@ pub(super) async fn insert_events(
         tx,
         "INSERT INTO deliveries (event_id, channel, recipient, state, next_attempt_at) ",
         " ON CONFLICT (event_id, channel, recipient) DO NOTHING",
-        5,
         &deliveries,
         |values, (event, to, due_at)| {
             values

@@ -1,10 +1,13 @@
 //! The quarantine: records that were refused, with the reason and the way back to their bytes.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::columns::instant;
-use super::{Result, Store};
+use super::columns::{instant, to_json};
+use super::core::NormalizedBatch;
+use super::{Result, Store, Tx, bulk};
 use crate::model::Timestamp;
 
 /// One refused record. Texts are empty where nothing is known.
@@ -30,6 +33,24 @@ pub struct QuarantineRow {
     pub state: String,
     pub run_id: String,
     pub recorded_at: Timestamp,
+}
+
+/// A row for the quarantine. Its id is derived from what it is about, so that the same failure is one row.
+#[derive(Clone, Debug)]
+pub struct NewQuarantine {
+    pub quarantine_id: String,
+    pub reason: String,
+    pub field: String,
+    pub detail: String,
+    pub source: String,
+    pub marketplace: String,
+    pub asin: String,
+    pub receipt_id: i64,
+    pub item: i64,
+    pub body_sha256: String,
+    pub file_path: Option<String>,
+    pub file_line: Option<i64>,
+    pub file_offset: Option<i64>,
 }
 
 /// Which rows: null is any.
@@ -127,4 +148,52 @@ fn quarantine_row(row: &SqliteRow) -> Result<QuarantineRow> {
         run_id: row.try_get("run_id")?,
         recorded_at: instant(row, "quarantine", "recorded_at")?,
     })
+}
+
+/// Adds the batch's rejects and resolves older ones of receipts that now read well. Answers how many are new.
+pub(super) async fn write_quarantine(
+    tx: &mut Tx,
+    run_id: &str,
+    now: Timestamp,
+    batch: &NormalizedBatch,
+) -> Result<u64> {
+    let kept: BTreeSet<&str> = batch.quarantine.iter().map(|row| row.quarantine_id.as_str()).collect();
+    let read: Vec<i64> = batch.receipts.iter().map(|(receipt_id, _)| *receipt_id).collect();
+    sqlx::query(
+        "UPDATE quarantine SET state = 'resolved' WHERE stage = 'normalize' AND state = 'open'
+         AND receipt_id IN (SELECT value FROM json_each($1))
+         AND quarantine_id NOT IN (SELECT value FROM json_each($2))",
+    )
+    .bind(to_json(&read))
+    .bind(to_json(&kept))
+    .execute(&mut **tx)
+    .await?;
+    bulk::insert(
+        tx,
+        "INSERT INTO quarantine (quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id,
+         item, body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at) ",
+        " ON CONFLICT (quarantine_id) DO UPDATE SET state = 'open' WHERE quarantine.state = 'resolved'",
+        &batch.quarantine,
+        |values, row| {
+            values
+                .push_bind(row.quarantine_id.as_str())
+                .push_bind("normalize")
+                .push_bind(row.reason.as_str())
+                .push_bind(row.field.as_str())
+                .push_bind(row.detail.as_str())
+                .push_bind(row.source.as_str())
+                .push_bind(row.marketplace.as_str())
+                .push_bind(row.asin.as_str())
+                .push_bind(row.receipt_id)
+                .push_bind(row.item)
+                .push_bind(row.body_sha256.as_str())
+                .push_bind(row.file_path.as_deref())
+                .push_bind(row.file_line)
+                .push_bind(row.file_offset)
+                .push_bind("open")
+                .push_bind(run_id)
+                .push_bind(now.timestamp_micros());
+        },
+    )
+    .await
 }

@@ -297,7 +297,6 @@ async fn insert_bodies(tx: &mut Tx, batch: &RawBatch) -> Result<()> {
         tx,
         "INSERT INTO raw_bodies (sha256, codec, size_bytes, bytes) ",
         " ON CONFLICT (sha256) DO NOTHING",
-        4,
         &batch.bodies,
         |values, body| {
             values
@@ -319,7 +318,6 @@ async fn insert_receipts(tx: &mut Tx, read: &FileRead, batch: &RawBatch, landed:
          fetched_at, recorded_at, shape, copies, run_id, file_sha256, file_path, file_line, file_offset, job_id,
          item_index) ",
         "",
-        18,
         &new,
         |values, receipt| {
             bind_key(values, &receipt.key);
@@ -357,7 +355,6 @@ async fn insert_problems(tx: &mut Tx, read: &FileRead, problems: &[RawProblem]) 
         "INSERT INTO quarantine (quarantine_id, stage, reason, detail, source, marketplace, body_sha256, file_path,
          file_line, file_offset, state, run_id, recorded_at) ",
         " ON CONFLICT (quarantine_id) DO NOTHING",
-        13,
         problems,
         |values, problem| {
             values

@@ -8,7 +8,7 @@ fn observed(hours_ago: i64) -> Sandbox {
     sandbox.sql(&format!(
         "INSERT INTO products VALUES ('US', 'B0FDKB341G', 'Earbuds', NULL, NULL, NULL, NULL, 'active', '2026-02-27',
              '2026-02-27');
-         INSERT INTO observations VALUES (1, 0, 1, 'US', 'B0FDKB341G', '2026-02-27', {at}, {at}, 'file', 'x', 1, '{{}}', 'x');
+         INSERT INTO observations VALUES (1, 0, 1, 1, 'US', 'B0FDKB341G', '2026-02-27', {at}, {at}, 'file', 'x', 1, '{{}}', 'x');
          INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor, availability,
              observations, source, sources)
          VALUES ('US', 'B0FDKB341G', '2026-02-27', {at}, 'USD', 2599, 'in_stock', 1, 'file', 'file')"

@@ -9,7 +9,7 @@ CREATE TABLE raw_bodies (
     codec       TEXT    NOT NULL CHECK (codec IN ('plain', 'zstd')),
     size_bytes  INTEGER NOT NULL,
     bytes       BLOB    NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;                                      -- with row ids: bodies are appended, only the hashes lie at random
 
 -- Each time a source told us something.
 CREATE TABLE raw_receipts (
@@ -35,10 +35,8 @@ CREATE TABLE raw_receipts (
     file_offset     INTEGER,
     job_id          TEXT,
     item_index      INTEGER,
-    UNIQUE (source, kind, marketplace, asin_requested, observed_at, body_sha256)
+    UNIQUE (source, kind, marketplace, observed_at, asin_requested, body_sha256) -- time first: new ones are neighbours
 ) STRICT;
-
-CREATE INDEX raw_receipts_by_product ON raw_receipts (marketplace, asin_requested, observed_at);
 
 -- Append-only: a body never changes; of a receipt only `copies` may grow; deleting needs a grant that names
 -- the table, written in the same transaction.
@@ -127,11 +125,15 @@ CREATE TABLE listing_versions (
     PRIMARY KEY (marketplace, asin, source, valid_from)
 ) STRICT, WITHOUT ROWID;
 
--- Append-only facts. The newest normalizer version of a receipt's item counts.
+CREATE INDEX listing_versions_by_time ON listing_versions (valid_from);
+
+-- Append-only facts. Of a receipt's item one reading is current, by the newest normalizer version; a reading that a
+-- newer one replaced, or no longer gives, stays and counts no more.
 CREATE TABLE observations (
     receipt_id          INTEGER NOT NULL,
     item                INTEGER NOT NULL,
     normalizer_version  INTEGER NOT NULL,
+    is_current          INTEGER NOT NULL,
     marketplace         TEXT    NOT NULL,
     asin                TEXT    NOT NULL,
     day                 TEXT    NOT NULL,
@@ -145,7 +147,7 @@ CREATE TABLE observations (
     PRIMARY KEY (receipt_id, item, normalizer_version)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX observations_by_product ON observations (marketplace, asin, found, day);
+CREATE INDEX observations_by_product ON observations (marketplace, asin, found, day) WHERE is_current = 1;
 
 -- Each distinct listing content once: it rarely changes from day to day.
 CREATE TABLE listing_contents (
@@ -560,6 +562,8 @@ CREATE TABLE alert_changes (
     changed_at  INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX alert_changes_by_alert ON alert_changes (alert_id);
+
 CREATE TABLE outbox_events (
     event_id    TEXT    NOT NULL PRIMARY KEY,      -- deterministic: hash of (alert, severity) and the event type
     workspace   TEXT    NOT NULL DEFAULT 'main',
@@ -568,6 +572,8 @@ CREATE TABLE outbox_events (
     payload     TEXT    NOT NULL,                  -- JSON, the same bytes at every attempt
     created_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outbox_events_by_alert ON outbox_events (alert_id);
 
 CREATE TABLE deliveries (
     event_id         TEXT    NOT NULL REFERENCES outbox_events (event_id),

@@ -342,10 +342,10 @@ async fn what_tells_of_the_present_is_told_once_whatever_its_day() {
         .sql(format!(
             "INSERT INTO watch_items (marketplace, asin, tier, relation, added_at) VALUES
                ('US', 'B0STALE000', 'routine', 'own', 0), ('US', 'B0FRESH000', 'routine', 'own', 0);
-             INSERT INTO observations (receipt_id, item, normalizer_version, marketplace, asin, day, observed_at, fetched_at,
-               source, body_sha256, found, facts, listing_hash) VALUES
-               (1, 0, 1, 'US', 'B0STALE000', '{observed}', {}, 0, 'file', 'x', 1, '{{}}', ''),
-               (2, 0, 1, 'US', 'B0FRESH000', '2026-03-10', {}, 0, 'file', 'x', 1, '{{}}', '');
+             INSERT INTO observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day, observed_at,
+               fetched_at, source, body_sha256, found, facts, listing_hash) VALUES
+               (1, 0, 1, 1, 'US', 'B0STALE000', '{observed}', {}, 0, 'file', 'x', 1, '{{}}', ''),
+               (2, 0, 1, 1, 'US', 'B0FRESH000', '2026-03-10', {}, 0, 'file', 'x', 1, '{{}}', '');
              INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at)
                VALUES ('i1', 'schema_drift', 'apify', 'out_of_range', '30 of 40 records fail', '2026-02-01', 'open', 'r', 0)",
             "2026-03-01T09:00:00Z".parse::<Timestamp>().unwrap().timestamp_micros(),
@@ -374,12 +374,12 @@ async fn a_product_is_gone_on_the_second_day_without_it() {
         .sql(
             "INSERT INTO products (marketplace, asin, status, first_day, last_day) VALUES
                ('US', 'B0GONE0000', 'gone', '2026-03-01', '2026-03-05');
-             INSERT INTO observations (receipt_id, item, normalizer_version, marketplace, asin, day, observed_at, fetched_at,
-               source, body_sha256, found, facts, listing_hash) VALUES
-               (1, 0, 1, 'US', 'B0GONE0000', '2026-03-04', 1, 0, 'file', 'x', 0, '{}', ''),
-               (2, 0, 1, 'US', 'B0GONE0000', '2026-03-05', 2, 0, 'file', 'x', 1, '{}', ''),
-               (3, 0, 1, 'US', 'B0GONE0000', '2026-03-08', 3, 0, 'file', 'x', 0, '{}', ''),
-               (4, 0, 1, 'US', 'B0GONE0000', '2026-03-09', 4, 0, 'file', 'x', 0, '{}', '')",
+             INSERT INTO observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day, observed_at,
+               fetched_at, source, body_sha256, found, facts, listing_hash) VALUES
+               (1, 0, 1, 1, 'US', 'B0GONE0000', '2026-03-04', 1, 0, 'file', 'x', 0, '{}', ''),
+               (2, 0, 1, 1, 'US', 'B0GONE0000', '2026-03-05', 2, 0, 'file', 'x', 1, '{}', ''),
+               (3, 0, 1, 1, 'US', 'B0GONE0000', '2026-03-08', 3, 0, 'file', 'x', 0, '{}', ''),
+               (4, 0, 1, 1, 'US', 'B0GONE0000', '2026-03-09', 4, 0, 'file', 'x', 0, '{}', '')",
         )
         .await;
     bench.run(now(), &options()).await;

@@ -20,8 +20,8 @@ use crate::failpoint;
 use crate::ids::stable_id;
 use crate::model::{Listing, Marketplace, ReportingZone, Timestamp};
 use crate::normalize::{
-    ListingVersion, Parsed, RecordContext, Reject, Shape, SourceListing, choose_daily_row, content_hash,
-    listing_versions, parse,
+    ListingVersion, Parsed, RecordContext, Reject, Shape, SourceListing, adds_nothing, choose_daily_row,
+    content_hash, listing_versions, parse,
 };
 use crate::store::{
     BatchEffect, Delivery, Derive, NewIncident, NewObservation, NewQuarantine, NormalizedBatch, RawRecord,
@@ -29,7 +29,7 @@ use crate::store::{
 };
 
 /// Receipts of one transaction.
-const BATCH_RECEIPTS: i64 = 4000;
+const BATCH_RECEIPTS: i64 = 16_000;
 /// Bytes of bodies after which a batch takes no more receipts: a thousand usual payloads are a third of this, one of
 /// the largest accepted records is a batch of its own.
 const BATCH_BYTES: usize = 64 << 20;
@@ -90,7 +90,12 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let unread = options.unread();
     let daily = |day, seen: &[_]| choose_daily_row(day, seen, &options.precedence);
-    let derive = Derive { daily: &daily, versions: &cut_versions, precedence: &options.precedence };
+    let derive = Derive {
+        daily: &daily,
+        versions: &cut_versions,
+        adds_nothing: &adds_nothing,
+        precedence: &options.precedence,
+    };
     let mut summary = Summary::default();
     let whole = Stopwatch::start();
     let mut after = 0;

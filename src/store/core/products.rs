@@ -1,0 +1,274 @@
+//! Listing versions and the product rows drawn from them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::super::columns::{from_json, instant, known_word, product_key, to_json, word};
+use super::super::{Result, Store, Tx, bulk};
+use super::observations::Superseded;
+use super::{Derive, NewObservation, NormalizedBatch};
+use crate::model::{Asin, Day, Listing, Marketplace, ProductKey, Timestamp};
+
+/// A product as it is now known.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProductRecord {
+    pub marketplace: Marketplace,
+    pub asin: Asin,
+    pub title: Option<String>,
+    pub brand: Option<String>,
+    pub category: Option<String>,
+    pub image_url: Option<String>,
+    pub parent_asin: Option<String>,
+    pub status: String,
+    pub first_day: Day,
+    pub last_day: Day,
+}
+
+impl Store {
+    /// What is known of a product; null when it was never seen.
+    pub async fn load_product(&self, key: ProductKey) -> Result<Option<ProductRecord>> {
+        let row = sqlx::query(
+            "SELECT marketplace, asin, title, brand, category, image_url, parent_asin, status, first_day, last_day
+             FROM products WHERE marketplace = $1 AND asin = $2",
+        )
+        .bind(key.marketplace.code())
+        .bind(key.asin.as_str())
+        .fetch_optional(self.reader())
+        .await?;
+        row.as_ref().map(product_record).transpose()
+    }
+
+    /// Every marketplace in which an ASIN was seen or is watched, sorted.
+    pub async fn find_products(&self, asin: Asin) -> Result<Vec<ProductKey>> {
+        let rows = sqlx::query(
+            "SELECT marketplace FROM products WHERE asin = $1 UNION SELECT marketplace FROM watch_items WHERE asin = $1
+             ORDER BY 1",
+        )
+        .bind(asin.as_str())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| Ok(ProductKey { marketplace: word(row, "products", "marketplace")?, asin }))
+            .collect()
+    }
+}
+
+/// Products of one statement.
+const CHUNK: usize = 500;
+
+/// Cuts listing versions anew where an observation does not fit them or one counts no more, and writes the product
+/// rows of all touched products.
+pub(super) async fn rebuild(
+    tx: &mut Tx,
+    batch: &NormalizedBatch,
+    superseded: &[Superseded],
+    derive: &Derive<'_>,
+) -> Result<()> {
+    let touched: BTreeSet<ProductKey> = (batch.observations.iter().map(|new| new.observation.key()))
+        .chain(superseded.iter().map(|old| old.key))
+        .collect();
+    let touched: Vec<ProductKey> = touched.into_iter().collect();
+    for chunk in touched.chunks(CHUNK) {
+        let versions = stored_versions(tx, chunk).await?;
+        let misfits = (batch.observations.iter())
+            .filter(|new| new.observation.found && chunk.binary_search(&new.observation.key()).is_ok())
+            .filter(|new| !fits(new, &versions, derive))
+            .map(|new| (new.observation.key(), new.source.as_str()));
+        let ended = superseded.iter().filter(|old| chunk.binary_search(&old.key).is_ok());
+        let wrong: BTreeSet<(ProductKey, &str)> =
+            misfits.chain(ended.map(|old| (old.key, old.source.as_str()))).collect();
+        for (key, source) in wrong {
+            rebuild_versions(tx, key, source, derive).await?;
+        }
+        refresh_products(tx, chunk, derive.precedence).await?;
+    }
+    for old in superseded {
+        sqlx::query(
+            "DELETE FROM products WHERE marketplace = $1 AND asin = $2 AND NOT EXISTS (
+               SELECT 1 FROM observations o WHERE o.marketplace = $1 AND o.asin = $2 AND o.is_current = 1)",
+        )
+        .bind(old.key.marketplace.code())
+        .bind(old.key.asin.as_str())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A version as it is stored, of one product and source.
+struct StoredVersion {
+    valid_from: i64,
+    valid_until: Option<i64>,
+    content_hash: String,
+    listing: Listing,
+}
+
+type Versions = HashMap<(ProductKey, String), Vec<StoredVersion>>;
+
+/// True when the observation shows what the version in force at its time already says, part of it, or nothing.
+fn fits(new: &NewObservation, versions: &Versions, derive: &Derive<'_>) -> bool {
+    let shown = &new.observation.listing;
+    if *shown == Listing::default() {
+        return true;
+    }
+    let at = new.observed_at.timestamp_micros();
+    let of_source = versions.get(&(new.observation.key(), new.source.clone()));
+    of_source
+        .into_iter()
+        .flatten()
+        .find(|version| version.valid_from <= at && version.valid_until.is_none_or(|until| at < until))
+        .is_some_and(|version| {
+            version.content_hash == new.content_hash || (derive.adds_nothing)(&version.listing, shown)
+        })
+}
+
+async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
+    let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a) AS (");
+    query.push_values(keys, |mut values, key| {
+        values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string());
+    });
+    query.push(
+        ") SELECT v.*
+         FROM touched CROSS JOIN listing_versions v ON v.marketplace = m AND v.asin = a",
+    );
+    let mut versions = Versions::new();
+    for row in &query.build().persistent(false).fetch_all(&mut **tx).await? {
+        let version = StoredVersion {
+            valid_from: row.try_get("valid_from")?,
+            valid_until: row.try_get("valid_until")?,
+            content_hash: row.try_get("content_hash")?,
+            listing: listing(row)?,
+        };
+        let source: String = row.try_get("source")?;
+        versions.entry((product_key(row, TABLE)?, source)).or_default().push(version);
+    }
+    Ok(versions)
+}
+
+const TABLE: &str = "listing_versions";
+/// Between the levels of a category path, in the column `category`.
+const LEVELS: &str = " > ";
+
+fn listing(row: &SqliteRow) -> Result<Listing> {
+    let category: Option<String> = row.try_get("category")?;
+    Ok(Listing {
+        title: row.try_get("title")?,
+        brand: row.try_get("brand")?,
+        category_path: category.iter().flat_map(|path| path.split(LEVELS)).map(str::to_owned).collect(),
+        image_url: row.try_get("image_url")?,
+        parent_asin: known_word(row, TABLE, "parent_asin")?,
+        bullets: from_json(row, TABLE, "bullets")?,
+        images: from_json(row, TABLE, "images")?,
+        variants: from_json(row, TABLE, "variants")?,
+    })
+}
+
+/// Cuts the versions of one product and source anew from all their observations.
+async fn rebuild_versions(tx: &mut Tx, key: ProductKey, source: &str, derive: &Derive<'_>) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT o.observed_at, c.content FROM observations o
+         JOIN listing_contents c ON c.listing_hash = o.listing_hash
+         WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.is_current = 1 AND o.source = $3
+         ORDER BY o.observed_at, o.body_sha256, o.receipt_id, o.item",
+    )
+    .bind(key.marketplace.code())
+    .bind(key.asin.as_str())
+    .bind(source)
+    .fetch_all(&mut **tx)
+    .await?;
+    let shown: Vec<(Timestamp, Listing)> = rows
+        .iter()
+        .map(|row| {
+            Ok((instant(row, "observations", "observed_at")?, from_json(row, "listing_contents", "content")?))
+        })
+        .collect::<Result<_>>()?;
+    let versions = (derive.versions)(source, &shown);
+    sqlx::query("DELETE FROM listing_versions WHERE marketplace = $1 AND asin = $2 AND source = $3")
+        .bind(key.marketplace.code())
+        .bind(key.asin.as_str())
+        .bind(source)
+        .execute(&mut **tx)
+        .await?;
+    bulk::insert(
+        tx,
+        "INSERT INTO listing_versions (marketplace, asin, source, valid_from, valid_until, content_hash, title, brand,
+         category, image_url, parent_asin, bullets, images, variants) ",
+        "",
+        &versions,
+        |values, version| {
+            let listing = &version.listing;
+            values
+                .push_bind(key.marketplace.code())
+                .push_bind(key.asin.to_string())
+                .push_bind(version.source.as_str())
+                .push_bind(version.valid_from.timestamp_micros())
+                .push_bind(version.valid_until.map(|until| until.timestamp_micros()))
+                .push_bind(version.content_hash.as_str())
+                .push_bind(listing.title.as_deref())
+                .push_bind(listing.brand.as_deref())
+                .push_bind((!listing.category_path.is_empty()).then(|| listing.category_path.join(LEVELS)))
+                .push_bind(listing.image_url.as_deref())
+                .push_bind(listing.parent_asin.map(|asin| asin.to_string()))
+                .push_bind(to_json(&listing.bullets))
+                .push_bind(to_json(&listing.images))
+                .push_bind(to_json(&listing.variants));
+        },
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes the product rows: listing of the most trusted source, first and last day seen, gone or not.
+async fn refresh_products(tx: &mut Tx, keys: &[ProductKey], precedence: &[String]) -> Result<()> {
+    let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a) AS (");
+    query.push_values(keys, |mut values, key| {
+        values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string());
+    });
+    // Two "not found" answers on different days, and nothing found since, make a product gone.
+    query.push(
+        "), seen AS (SELECT m, a,
+            (SELECT MIN(day) FROM observations WHERE marketplace = m AND asin = a AND found = 1 AND is_current = 1) AS first_found,
+            (SELECT MAX(day) FROM observations WHERE marketplace = m AND asin = a AND found = 1 AND is_current = 1) AS last_found,
+            (SELECT MIN(day) FROM observations WHERE marketplace = m AND asin = a AND found = 0 AND is_current = 1) AS first_lost
+          FROM touched),
+          chosen AS (SELECT m, a, v.source, v.title, v.brand, v.category, v.image_url, v.parent_asin,
+            ROW_NUMBER() OVER (PARTITION BY m, a ORDER BY v.title IS NULL,
+              COALESCE((SELECT key FROM json_each(",
+    );
+    query.push_bind(to_json(&precedence));
+    query.push(
+        ") WHERE value = v.source), 1000), v.source) AS place
+          FROM touched JOIN listing_versions v ON v.marketplace = m AND v.asin = a AND v.valid_until IS NULL)
+        INSERT INTO products (marketplace, asin, title, brand, category, image_url, parent_asin, status, first_day, last_day)
+        SELECT seen.m, seen.a, title, brand, category, image_url, parent_asin,
+          CASE WHEN (SELECT COUNT(DISTINCT day) FROM observations WHERE marketplace = seen.m AND asin = seen.a
+                     AND found = 0 AND is_current = 1 AND day > COALESCE(last_found, '')) >= 2 THEN 'gone' ELSE 'active' END,
+          COALESCE(first_found, first_lost), COALESCE(last_found, first_lost)
+        FROM seen LEFT JOIN chosen ON chosen.m = seen.m AND chosen.a = seen.a AND place = 1
+        WHERE COALESCE(first_found, first_lost) IS NOT NULL
+        ON CONFLICT (marketplace, asin) DO UPDATE SET title = excluded.title, brand = excluded.brand,
+          category = excluded.category, image_url = excluded.image_url, parent_asin = excluded.parent_asin,
+          status = excluded.status, first_day = excluded.first_day, last_day = excluded.last_day",
+    );
+    query.build().persistent(false).execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn product_record(row: &SqliteRow) -> Result<ProductRecord> {
+    let key = product_key(row, "products")?;
+    Ok(ProductRecord {
+        marketplace: key.marketplace,
+        asin: key.asin,
+        title: row.try_get("title")?,
+        brand: row.try_get("brand")?,
+        category: row.try_get("category")?,
+        image_url: row.try_get("image_url")?,
+        parent_asin: row.try_get("parent_asin")?,
+        status: row.try_get("status")?,
+        first_day: word(row, "products", "first_day")?,
+        last_day: word(row, "products", "last_day")?,
+    })
+}

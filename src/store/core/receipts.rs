@@ -1,0 +1,137 @@
+//! Receipts as normalize reads them, with their bodies.
+
+use futures_util::TryStreamExt;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::super::columns::instant;
+use super::super::raw::decode_body;
+use super::super::{Result, Store};
+use crate::model::Timestamp;
+use crate::normalize::NORMALIZER_VERSION;
+
+/// A receipt with its body, as normalize reads it.
+#[derive(Clone, Debug)]
+pub struct RawRecord {
+    pub receipt_id: i64,
+    pub source: String,
+    pub kind: String,
+    pub marketplace: String,
+    pub asin_requested: String,
+    pub observed_at: Timestamp,
+    pub fetched_at: Timestamp,
+    pub body_sha256: String,
+    pub shape: String,
+    pub file_path: Option<String>,
+    pub file_line: Option<i64>,
+    pub file_offset: Option<i64>,
+    pub body: Vec<u8>,
+}
+
+/// Which receipts to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unread {
+    /// Those the current normalizer has not read.
+    New,
+    /// All that were observed at or after this instant.
+    Since(Timestamp),
+}
+
+impl Store {
+    /// The next receipts after `after` to normalize, oldest first, bodies decompressed: at most `limit` of them, and
+    /// no more once their bodies are `most_bytes` together.
+    pub async fn load_unread(
+        &self,
+        unread: Unread,
+        after: i64,
+        limit: i64,
+        most_bytes: usize,
+    ) -> Result<Vec<RawRecord>> {
+        let query = match unread {
+            Unread::New => sqlx::query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit),
+            Unread::Since(at) => {
+                sqlx::query(LOAD_RECEIPTS_SINCE).bind(after).bind(at.timestamp_micros()).bind(limit)
+            }
+        };
+        let mut rows = query.fetch(self.reader());
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while bytes < most_bytes
+            && let Some(row) = rows.try_next().await?
+        {
+            let record = raw_record(&row)?;
+            bytes += record.body.len();
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// How many receipts are still to be read.
+    pub async fn count_unread(&self, unread: Unread) -> Result<u64> {
+        let count: i64 = match unread {
+            Unread::New => {
+                sqlx::query_scalar(
+                    "SELECT COUNT(*) FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
+                     WHERE n.receipt_id IS NULL OR n.normalizer_version < $1",
+                )
+                .bind(NORMALIZER_VERSION)
+                .fetch_one(self.reader())
+                .await?
+            }
+            Unread::Since(at) => {
+                sqlx::query_scalar("SELECT COUNT(*) FROM raw_receipts WHERE observed_at >= $1")
+                    .bind(at.timestamp_micros())
+                    .fetch_one(self.reader())
+                    .await?
+            }
+        };
+        Ok(count.unsigned_abs())
+    }
+}
+
+/// The receipts that `$picked` names, with their bodies. The order of the joins is fixed: rows come in the order of
+/// receipts without being sorted, and no body is looked up for a receipt that was read long ago.
+macro_rules! with_bodies {
+    ($picked:literal) => {
+        concat!(
+            "SELECT r.receipt_id, r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.fetched_at,
+                r.body_sha256, r.shape, r.file_path, r.file_line, r.file_offset, b.codec, b.size_bytes, b.bytes
+             FROM raw_receipts r ",
+            $picked,
+            " ORDER BY r.receipt_id LIMIT $3"
+        )
+    };
+}
+
+const LOAD_NEW_RECEIPTS: &str = with_bodies!(
+    "LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
+     CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256
+     WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)"
+);
+
+const LOAD_RECEIPTS_SINCE: &str = with_bodies!(
+    "CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256 WHERE r.receipt_id > $1 AND r.observed_at >= $2"
+);
+
+fn raw_record(row: &SqliteRow) -> Result<RawRecord> {
+    let body = decode_body(
+        row.try_get("codec")?,
+        row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
+        row.try_get("bytes")?,
+        row.try_get("body_sha256")?,
+    )?;
+    Ok(RawRecord {
+        receipt_id: row.try_get("receipt_id")?,
+        source: row.try_get("source")?,
+        kind: row.try_get("kind")?,
+        marketplace: row.try_get("marketplace")?,
+        asin_requested: row.try_get("asin_requested")?,
+        observed_at: instant(row, "raw_receipts", "observed_at")?,
+        fetched_at: instant(row, "raw_receipts", "fetched_at")?,
+        body_sha256: row.try_get("body_sha256")?,
+        shape: row.try_get("shape")?,
+        file_path: row.try_get("file_path")?,
+        file_line: row.try_get("file_line")?,
+        file_offset: row.try_get("file_offset")?,
+        body,
+    })
+}
