@@ -9,6 +9,8 @@
 
 mod categories;
 mod compute;
+mod core_files;
+mod days;
 mod plan;
 mod products;
 mod serving;
