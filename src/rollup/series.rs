@@ -265,9 +265,8 @@ impl Run {
             self.start += 1;
         }
         if self.start == self.end {
-            while entries[self.start].day <= before {
-                self.start += 1;
-            }
+            // A daily build looks at the end of a long history only.
+            self.start += entries[self.start..].partition_point(|point| point.day <= before);
             self.end = self.start;
         }
         while entries[self.end].day <= day {

@@ -1,6 +1,5 @@
 //! The core files of a build: which of their columns and rows are read, a bucket range at a time.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::products::Pass;
@@ -139,7 +138,7 @@ impl CoreFiles {
     /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
     pub(super) fn load(&self, buckets: &Range<usize>, words: &mut Words) -> Result<Pass, LakeError> {
         let recent: Vec<&str> = HISTORY_COLUMNS.into_iter().chain(RECENT_COLUMNS).collect();
-        let mut canonical = CanonicalNames { marketplace: self.marketplace, names: HashMap::new() };
+        let mut canonical = CanonicalNames::new(self.marketplace);
         let mut daily = Vec::with_capacity(self.daily.len());
         for file in &self.daily {
             let names = if file.is_recent { recent.as_slice() } else { &HISTORY_COLUMNS };
@@ -180,13 +179,19 @@ impl CoreFile {
     }
 }
 
-/// Codes of category names, of main ranks and of others -> codes of the names they are compared by.
+/// The names that category names are compared by: for each code of a word the code of its canonical name, as the
+/// main category and as another.
 struct CanonicalNames {
     marketplace: Marketplace,
-    names: HashMap<(i32, bool), i32>,
+    main: Vec<Option<i32>>,
+    other: Vec<Option<i32>>,
 }
 
 impl CanonicalNames {
+    fn new(marketplace: Marketplace) -> CanonicalNames {
+        CanonicalNames { marketplace, main: Vec::new(), other: Vec::new() }
+    }
+
     fn replace(
         &mut self,
         block: &mut Block,
@@ -195,14 +200,21 @@ impl CanonicalNames {
         words: &mut Words,
     ) {
         for (row, code) in block.columns[column].codes_mut().iter_mut().enumerate() {
-            if *code == NO_CODE {
-                continue;
+            if *code != NO_CODE {
+                *code = self.of(*code, is_main(row), words);
             }
-            let is_main = is_main(row);
-            *code = *self.names.entry((*code, is_main)).or_insert_with(|| {
-                let name = words.get(*code).unwrap_or_default().to_owned();
-                words.intern(&canonical_category(self.marketplace, &name, is_main))
-            });
         }
+    }
+
+    fn of(&mut self, code: i32, is_main: bool, words: &mut Words) -> i32 {
+        let names = if is_main { &mut self.main } else { &mut self.other };
+        let place = code as usize;
+        if names.len() <= place {
+            names.resize(place + 1, None);
+        }
+        *names[place].get_or_insert_with(|| {
+            let name = words.get(code).unwrap_or_default().to_owned();
+            words.intern(&canonical_category(self.marketplace, &name, is_main))
+        })
     }
 }

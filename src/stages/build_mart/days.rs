@@ -1,7 +1,5 @@
 //! One product's days in owned columns, gathered from the loaded files, in the shape that the kernels take.
 
-use std::collections::HashMap;
-
 use super::categories::Categories;
 use super::core_files::at;
 use super::products::{Pass, Product, Segment};
@@ -40,14 +38,23 @@ pub(super) struct Days {
     pub(super) leaf_name: Vec<i32>,
 }
 
-/// Codes of availability words.
-pub(super) struct AvailabilityCodes(HashMap<i32, i64>);
+/// The code of each availability word, at the place of the word's own code.
+pub(super) struct AvailabilityCodes(Vec<i64>);
 
 impl AvailabilityCodes {
     pub(super) fn new(words: &mut Words) -> AvailabilityCodes {
-        AvailabilityCodes(
-            Availability::ALL.iter().map(|word| (words.intern(word.as_str()), word.code())).collect(),
-        )
+        let mut codes = Vec::new();
+        for availability in Availability::ALL {
+            let place = words.intern(availability.as_str()) as usize;
+            codes.resize(codes.len().max(place + 1), Availability::Unknown.code());
+            codes[place] = availability.code();
+        }
+        AvailabilityCodes(codes)
+    }
+
+    fn of(&self, word: i32) -> i64 {
+        let code = usize::try_from(word).ok().and_then(|place| self.0.get(place));
+        code.copied().unwrap_or(Availability::Unknown.code())
     }
 }
 
@@ -115,10 +122,7 @@ impl Days {
             leaf_name: codes(at::LEAF_NAME),
             ..Days::default()
         };
-        days.availability = codes(at::AVAILABILITY)
-            .iter()
-            .map(|word| availability.0.get(word).copied().unwrap_or(Availability::Unknown.code()))
-            .collect();
+        days.availability = codes(at::AVAILABILITY).iter().map(|word| availability.of(*word)).collect();
         days.set_sellers(codes(at::SELLER), words);
         days.set_categories(&codes(at::BSR_ID), &codes(at::LEAF_ID), pass, product);
         days
@@ -129,13 +133,13 @@ impl Days {
         distinct.sort_unstable();
         distinct.dedup();
         distinct.sort_by(|a, b| words.compare(*a, *b));
+        let mut places: Vec<(i32, i32)> = distinct.iter().copied().zip(0..).collect();
+        places.sort_unstable();
         let place = |word: &i32| {
-            distinct.iter().position(|seller| seller == word).map_or(NO_CODE, |place| place as i32)
+            let found = places.binary_search_by_key(word, |(seller, _)| *seller);
+            found.map_or(NO_CODE, |index| places[index].1)
         };
-        self.seller = match distinct.len() {
-            1 => sellers.iter().map(|word| if *word == NO_CODE { NO_CODE } else { 0 }).collect(),
-            _ => sellers.iter().map(place).collect(),
-        };
+        self.seller = sellers.iter().map(place).collect();
         let unknown = Availability::Unknown.code();
         // A day with a seller or a word about stock has a known offer; nothing else of the offer block decides
         // who had the buy box.
