@@ -86,7 +86,7 @@ fn push_marks(svg: &mut String, chart: &LineChart, frame: &Frame) {
             "<path class=\"mark\" d=\"M{:.1} {:.1}h8l-4 7z\"><title>{}</title></path>",
             x - 4.0,
             frame.top - 8.0,
-            encode_text(&format!("{}: {}", format::long_day(day), texts.join("; "))),
+            encode_text(&format!("{day}: {}", texts.join("; "))),
         );
     }
 }
@@ -109,7 +109,7 @@ fn push_days(svg: &mut String, chart: &LineChart, frame: &Frame, scale: &Scale) 
                 (None, _) => None,
             })
             .collect();
-        let text = format!("{}: {}", format::short_day(day), told.join(", "));
+        let text = format!("{day}: {}", told.join(", "));
         let x = frame.x(index);
         let _ = write!(
             svg,
