@@ -21,7 +21,7 @@ use scores::{Inputs, market, scores};
 /// A member's value is its newest daily row within this many days, as_of included.
 const VALUE_DAYS: i32 = 7;
 /// Days over which completeness counts the main product's observed days.
-const COMPLETENESS_DAYS: i32 = 30;
+pub const COMPLETENESS_DAYS: i32 = 30;
 
 /// One product to compare, with its daily rows up to `as_of`, sorted by day.
 #[derive(Clone, Debug)]

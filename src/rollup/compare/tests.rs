@@ -137,3 +137,29 @@ fn a_value_is_at_most_seven_days_old() {
     assert_eq!(compare(None, day("2026-01-10"), 7, &at("2026-01-04"), &[]).main.price_minor, Some(2000));
     assert_eq!(compare(None, day("2026-01-10"), 7, &at("2026-01-03"), &[]).main.price_minor, None);
 }
+
+#[test]
+fn days_before_the_window_matter_only_to_a_member_that_has_none_in_it() {
+    let on = |name: &str, days: &[&str]| {
+        let rows =
+            days.iter().map(|text| row(key(name), day(text), Some(2000), &[("Electronics", 9)], Some(400)));
+        member(name, rows.collect())
+    };
+    let members = [
+        on(MAIN, &["2025-11-01", "2025-12-20", "2026-01-09", "2026-01-10"]),
+        on("B000000002", &["2025-11-01", "2025-12-20"]),
+        on("B000000003", &["2025-11-01"]),
+        on("B000000004", &[]),
+    ];
+    let window = DayRange::window(day("2026-01-10"), COMPLETENESS_DAYS);
+    let lately = members.clone().map(|mut member| {
+        if member.days.iter().any(|row| window.contains(row.day)) {
+            member.days.retain(|row| window.contains(row.day));
+        }
+        member
+    });
+    let compared = |members: &[Member]| compare(None, day("2026-01-10"), 30, &members[0], &members[1..]);
+    assert_eq!(compared(&members), compared(&lately));
+    let reasons = compared(&lately).competitors.into_iter().map(|pair| pair.price.reason);
+    assert!(reasons.eq([Some(Reason::Stale), Some(Reason::Stale), Some(Reason::CompetitorMissing)]));
+}
