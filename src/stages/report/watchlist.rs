@@ -202,3 +202,33 @@ fn summary(scope: &Scope<'_>, products: &[WatchedProduct], alerts: &[AlertLine])
         lake_until: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_alerts_are_counted_by_product_and_marketplace() {
+        let alert = |marketplace: &str, asin: &str, state: &str| AlertLine {
+            alert_id: "a".into(),
+            day: "2026-01-10".parse().unwrap(),
+            rule: "price_drop".into(),
+            severity: "high".into(),
+            state: state.into(),
+            marketplace: marketplace.into(),
+            asin: asin.into(),
+            message: String::new(),
+            historical: false,
+        };
+        let alerts = [
+            alert("US", "B1", "open"),
+            alert("US", "B1", "open"),
+            alert("US", "B1", "resolved"),
+            alert("DE", "B1", "open"),
+            alert("US", "", "open"),
+        ];
+        let open = open_alerts(&alerts);
+        assert_eq!((open.get(&("US", "B1")), open.get(&("DE", "B1"))), (Some(&2), Some(&1)));
+        assert_eq!(open.get(&("US", "B2")), None);
+    }
+}
