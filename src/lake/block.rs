@@ -1,7 +1,6 @@
 //! Rows in memory on their way into or out of a file: columns of integers, with words interned.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +12,8 @@ use crate::rollup::{NO_CODE, NO_DAY, NULL};
 /// Words and their codes; a code is a place in the list, [`NO_CODE`] is no word.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    codes: HashMap<Arc<str>, i32>,
+    /// Hashed fast: every text of every file read is looked up here.
+    codes: PlHashMap<Arc<str>, i32>,
     words: Vec<Arc<str>>,
 }
 
@@ -271,6 +271,14 @@ impl Block {
             columns.push(values.into_column(column.name, words));
         }
         DataFrame::new(rows, columns)
+    }
+
+    /// The named ones of the table's columns as a frame.
+    pub(crate) fn to_frame(&self, table: Table, names: &[&str], words: &Words) -> PolarsResult<DataFrame> {
+        let columns = table.columns().iter().zip(&self.columns);
+        let named = columns.filter(|(column, _)| names.contains(&column.name));
+        let named = named.map(|(column, values)| values.clone().into_column(column.name, words));
+        DataFrame::new(self.rows(), named.collect())
     }
 
     /// Reads the named columns out of a frame, in the order of `columns`.

@@ -7,12 +7,12 @@ use std::io;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Lake;
 use super::block::{Block, Words};
 use super::plan::{Span, by_month};
 use super::read::FileReader;
 use super::schema::Table;
 use super::sync::{files_of, load_block};
+use super::{Lake, LakeError};
 use crate::ids::hex;
 use crate::model::Marketplace;
 use crate::store::Store;
@@ -187,13 +187,18 @@ async fn compare_month(
     for span in spans {
         stored.append(&load_block(store, table, marketplace, *span, &mut words).await?);
     }
-    let mut exported = Block::empty(table);
-    for file in files {
-        exported.append(&FileReader::new(lake, file).read_block(table.columns(), None, &mut words)?);
-    }
-    let (in_database, in_lake) = (stored.rows(), exported.rows());
-    let same = in_database == in_lake
-        && stored.sorted(table, &words).columns == exported.sorted(table, &words).columns;
+    let files: Vec<FileReader> = files.iter().map(|file| FileReader::new(lake, file)).collect();
+    let compared = tokio::task::spawn_blocking(move || {
+        let mut exported = Block::empty(table);
+        for file in files {
+            exported.append(&file.read_block(table.columns(), None, &mut words)?);
+        }
+        let (in_database, in_lake) = (stored.rows(), exported.rows());
+        let same = in_database == in_lake
+            && stored.sorted(table, &words).columns == exported.sorted(table, &words).columns;
+        Ok::<_, LakeError>((in_database, in_lake, same))
+    });
+    let (in_database, in_lake, same) = compared.await??;
     Ok((!same).then(|| LakeFinding::ContentDiffers {
         table: table.name().to_owned(),
         marketplace,

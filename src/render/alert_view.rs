@@ -19,7 +19,7 @@ pub(super) fn alerts_section(alerts: &[AlertLine], report: &Report, with_product
         let tone =
             if matches!(alert.severity.as_str(), "critical" | "high") { Tone::Bad } else { Tone::Neutral };
         let mut cells = vec![
-            Cell::new(format::long_day(alert.day)),
+            Cell::new(alert.day.to_string()),
             Cell::new(alert.severity.clone()).tone(tone),
             Cell::new(plain_line(&alert.message)).sub(spoken(&alert.rule)),
         ];
@@ -31,9 +31,8 @@ pub(super) fn alerts_section(alerts: &[AlertLine], report: &Report, with_product
     });
     let table = Table {
         caption: format!(
-            "Alerts from {} to {}, newest first",
-            format::long_day(report.window.first),
-            format::long_day(report.window.last)
+            "Alerts from {}, newest first",
+            format::long_period(report.window.first, report.window.last)
         ),
         columns,
         rows: rows.collect(),

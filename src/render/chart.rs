@@ -146,8 +146,7 @@ impl LineChart {
     /// The chart in a sentence: how much is known, extremes and latest value of the main series.
     pub(super) fn summary(&self) -> String {
         let days = self.range.days().count();
-        let period =
-            format!("{} to {}", format::long_day(self.range.first), format::long_day(self.range.last));
+        let period = format::long_period(self.range.first, self.range.last);
         let Some(main) = self.main() else { return format!("{period}: no data.") };
         // Among several measured series the sentence says which one it is about.
         let measured = self.series.iter().filter(|series| series.role != Role::Reference).count();
@@ -167,7 +166,7 @@ impl LineChart {
         let (low_word, high_word) =
             if self.unit == Unit::Rank { ("best", "worst") } else { ("lowest", "highest") };
         let on =
-            |(day, value): &(Day, i64)| format!("{} on {}", self.unit.text(*value), format::short_day(*day));
+            |(day, value): &(Day, i64)| format!("{} on {}", self.unit.text(*value), format::long_day(*day));
         format!(
             "{period}: known on {} of {}; {low_word} {}, {high_word} {}, latest {}.",
             known.len(),

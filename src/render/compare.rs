@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::format::{
-    amount, one_decimal, plain_line, rank, signed_amount, signed_integer, spoken, stars, truncated,
+    UNKNOWN, amount, one_decimal, plain_line, rank, signed_amount, signed_integer, spoken, stars, truncated,
 };
 use super::rows::{Cell, Format, Rows, render};
 use super::spark::{Up, condensed, sparkline};
@@ -16,9 +16,6 @@ const SPARK_COLUMNS: usize = 8;
 /// Columns of the names before the scores.
 const TOPIC_COLUMNS: usize = 12;
 const PART_GAP: &str = "   ";
-
-/// What stands for a value that is not known.
-const UNKNOWN: &str = "unknown";
 
 /// The columns of [`rows`], and of `export comparisons`.
 pub const COLUMNS: [&str; 40] = [

@@ -151,7 +151,7 @@ fn pair_row(pair: &Pair, main: &MemberValue, currency: Currency) -> Row {
             format::signed_integer,
         )),
         Cell::new(stock_text(value)).sub(match value.day {
-            Some(day) if main.day != Some(day) => format!("on {}", format::short_day(day)),
+            Some(day) if main.day != Some(day) => format!("on {day}"),
             _ => String::new(),
         }),
         price_spark(value),

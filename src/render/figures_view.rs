@@ -9,7 +9,7 @@ use super::history_view::day_values;
 use super::spark::Up;
 use super::strip::Stock;
 use super::view::{Block, Card, CardExtra, Cell, Row, Section, Spark, Table, Tone, figures, words};
-use crate::model::Currency;
+use crate::model::{Currency, Day};
 
 pub(super) fn measure_unit(measure: Measure, currency: Currency) -> Unit {
     match measure {
@@ -53,13 +53,18 @@ fn change(figure: &Figures, currency: Currency) -> (String, Tone) {
     (format!("{amount}{pct} {}", if delta > 0 { up } else { down }), tone)
 }
 
-fn since(product: &Product, figure: &Figures) -> String {
+/// `shown` writes the day as it is written around it.
+fn since(product: &Product, figure: &Figures, shown: fn(Day) -> String) -> String {
     match (figure.value, figure.previous_day) {
         (Some(_), None) if !product.quality.mart_is_current => "the mart is not built".to_owned(),
-        (Some(_), Some(day)) => format!("since {}", format::short_day(day)),
+        (Some(_), Some(day)) => format!("since {}", shown(day)),
         (Some(_), None) => "no earlier value to compare with".to_owned(),
         (None, _) => String::new(),
     }
+}
+
+fn in_table(day: Day) -> String {
+    day.to_string()
 }
 
 pub(super) fn value_text(figure: &Figures, currency: Currency) -> String {
@@ -104,7 +109,7 @@ fn measure_card(report: &Report, product: &Product, measure: Measure) -> Card {
         Some(figure) if known.is_some() => {
             let (change, tone) = change(figure, currency);
             let change = if figure.delta.is_none() { String::new() } else { format!("{change} ") };
-            (format!("{change}{}", since(product, figure)), tone)
+            (format!("{change}{}", since(product, figure, format::long_day)), tone)
         }
         _ => (String::new(), Tone::Neutral),
     };
@@ -159,7 +164,7 @@ fn key_figures(product: &Product) -> Table {
         let mut cells = vec![
             Cell::new(measure_name(figure.name)).sub(category),
             Cell::new(value_text(figure, product.currency)),
-            Cell::new(change).sub(since(product, figure)).tone(tone),
+            Cell::new(change).sub(since(product, figure, in_table)).tone(tone),
         ];
         cells.extend([7, 30, 90].map(|days| window_cell(product, figure, days)));
         Row { cells, emphasis: false }
@@ -254,7 +259,8 @@ fn windows_table(product: &Product) -> Table {
 }
 
 fn range_text((low, high): (i64, i64), currency: Currency) -> String {
-    format!("{} to {}", format::amount(low, currency), format::money(high, currency))
+    let highest = format::money(high, currency);
+    if low == high { highest } else { format!("{} to {highest}", format::amount(low, currency)) }
 }
 
 fn offer_table(product: &Product) -> Table {
@@ -271,9 +277,9 @@ fn offer_table(product: &Product) -> Table {
         .map(|figure| {
             let (change, _) = change(figure, product.currency);
             let note = if figure.delta.is_some() {
-                format!("{change} {}", since(product, figure))
+                format!("{change} {}", since(product, figure, in_table))
             } else {
-                since(product, figure)
+                since(product, figure, in_table)
             };
             row(measure_name(figure.name), value_text(figure, product.currency), note)
         })

@@ -122,12 +122,17 @@ pub fn count_of(count: i64, singular: &str) -> String {
     format!("{} {singular}{plural}", integer(count))
 }
 
-/// A day as people write it: `3 May 2026`.
+/// A day in sentences and headings: `3 May 2026`. Tables and what a chart says of a day have `2026-05-03`.
 pub fn long_day(day: Day) -> String {
     day.date().format("%-d %b %Y").to_string()
 }
 
-/// A day without its year: `3 May`.
+/// The first and the last day of a period, in sentences: `1 May 2026 to 3 May 2026`; one day alone.
+pub fn long_period(first: Day, last: Day) -> String {
+    if first == last { long_day(first) } else { format!("{} to {}", long_day(first), long_day(last)) }
+}
+
+/// A day without its year, for the axis of a chart: `3 May`.
 pub fn short_day(day: Day) -> String {
     day.date().format("%-d %b").to_string()
 }
@@ -159,7 +164,20 @@ pub fn product_name(label: &str, title: Option<&str>, asin: &str) -> String {
     const COLUMNS: usize = 48;
     let cleaned = [label, title.unwrap_or_default()].map(plain_line);
     let name = cleaned.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| asin.to_owned());
-    truncated(&name, COLUMNS)
+    shortened(&name, COLUMNS)
+}
+
+/// At most `columns` columns of `text` for a sentence or a heading: [`truncated`] between two words, unless half of
+/// it would go.
+pub fn shortened(text: &str, columns: usize) -> String {
+    let cut = truncated(text, columns);
+    let Some(kept) = cut.strip_suffix('…').filter(|kept| text.starts_with(kept) && cut != text) else {
+        return cut;
+    };
+    let ends_in_word = !text[kept.len()..].starts_with(' ');
+    let whole = kept.rsplit_once(' ').filter(|(words, _)| ends_in_word && words.width() > columns / 2);
+    let kept = whole.map_or(kept, |(words, _)| words);
+    format!("{}…", kept.trim_end_matches([',', ';', ':', '-', '–', '|', ' ']))
 }
 
 /// At most `columns` terminal columns of `text`, ending in `…` where something was cut. Wide characters count two.
@@ -206,6 +224,16 @@ mod tests {
         assert_eq!(truncated("電子書籍", 6), "電子…");
         assert_eq!(truncated("abc", 2), "a…");
         assert_eq!(truncated("ab cd", 4), "ab…");
+    }
+
+    #[test]
+    fn a_name_in_a_sentence_is_cut_between_words() {
+        assert_eq!(shortened("Wireless Earbuds, 48 Hours Playtime", 30), "Wireless Earbuds, 48 Hours…");
+        assert_eq!(shortened("Wireless Earbuds, 48 Hours Playtime", 27), "Wireless Earbuds, 48 Hours…");
+        assert_eq!(shortened("Wireless Earbuds, 48 Hours", 19), "Wireless Earbuds…");
+        assert_eq!(shortened("Wireless Earbuds…", 30), "Wireless Earbuds…");
+        assert_eq!(shortened("Unterwasserbeleuchtung", 10), "Unterwass…");
+        assert_eq!(shortened("電子書籍リーダー", 9), "電子書籍…");
     }
 
     #[test]

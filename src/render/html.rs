@@ -12,6 +12,7 @@ use super::strip::{self, score_bar, spark_svg, stock_strip, stock_swatch};
 use super::view::{
     Block, Card, CardExtra, Cell, Chart, Column, Fact, Figure, Row, Section, Spark, Table, Tone, View,
 };
+use super::whole::kept_whole;
 
 const TEMPLATE: &str = include_str!("templates/report.html");
 const STYLE: &str = include_str!("templates/report.css");
@@ -26,6 +27,7 @@ pub(super) fn render_html(view: &View, description: &str) -> Result<String, mini
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
+    environment.add_filter("whole", |text: &str| safe(kept_whole(text)));
     // The name decides that everything is escaped for HTML.
     environment.add_template("report.html", TEMPLATE)?;
     let sections: Vec<Value> = view.sections.iter().map(section_value).collect();
@@ -108,6 +110,8 @@ fn card_value(card: &Card) -> Value {
         label => card.label,
         value => card.value,
         unit => card.unit,
+        // A unit of one word stays beside its number.
+        glue => if card.unit.contains(' ') { " " } else { "\u{a0}" },
         detail => card.detail,
         tone => tone_class(card.tone),
         // Words are longer than figures and are set smaller.

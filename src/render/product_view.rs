@@ -1,8 +1,7 @@
 //! The view of a product or cohort report: its header and the order of its sections.
 
 use super::document::{Body, Counted, DataQuality, Product, ProductReport, Report};
-use super::format::{self, count_of, long_day, or_unknown, plain_line, spoken};
-use super::strip::period;
+use super::format::{self, count_of, long_day, long_period, or_unknown, plain_line, spoken};
 use super::view::{Action, Block, Fact, Section, View};
 use super::{alert_view, comparison_view, figures_view, history_view};
 use crate::model::Marketplace;
@@ -64,11 +63,19 @@ fn product_title(product: &Product) -> String {
     title.unwrap_or_else(|| product.asin.clone())
 }
 
+fn product_name(product: &Product) -> String {
+    format::product_name("", product.title.as_deref(), &product.asin)
+}
+
 fn title(body: &ProductReport, is_cohort: bool) -> String {
     match &body.cohort {
         Some(cohort) if is_cohort => {
             let label = plain_line(&cohort.label);
-            if label.is_empty() { plain_line(&cohort.name) } else { label }
+            if label.is_empty() {
+                format!("{} and its competitors", product_name(&body.product))
+            } else {
+                label
+            }
         }
         _ => product_title(&body.product),
     }
@@ -83,7 +90,7 @@ fn header_facts(report: &Report, body: &ProductReport) -> Vec<Fact> {
     };
     let mut facts = vec![key];
     if matches!(report.body, Body::Cohort(_)) {
-        facts.push(fact("Main product", format::truncated(&product_title(product), 70)));
+        facts.push(fact("Main product", format::shortened(&product_title(product), 70)));
     }
     facts.push(fact("Brand", or_unknown(product.brand.as_deref().map(plain_line))));
     facts.push(fact("Category", or_unknown(product.category.as_deref().map(plain_line))));
@@ -146,7 +153,7 @@ fn quality_section(report: &Report, product: &Product) -> Section {
     let quality = &product.quality;
     let mut facts = quality_facts(report, quality);
     if let Some(latest) = &product.latest {
-        let seen = latest.observed_at.format("%Y-%m-%d %H:%M UTC").to_string();
+        let seen = latest.observed_at.format("%-d %b %Y, %H:%M UTC").to_string();
         let sources = latest.sources.replace(',', ", ");
         facts.push(Fact::new("Last observation", format!("{seen}, from {}", plain_line(&sources))));
     }
@@ -171,7 +178,7 @@ fn quality_facts(report: &Report, quality: &DataQuality) -> Vec<Fact> {
             .collect();
         if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
     };
-    let gaps: Vec<String> = quality.gaps.iter().map(|gap| period(gap.first, gap.last)).collect();
+    let gaps: Vec<String> = quality.gaps.iter().map(|gap| long_period(gap.first, gap.last)).collect();
     let fact = |label, value: String| Fact::new(label, value);
     vec![
         fact("Observed", format!("{} of {} days, {unseen} not observed", quality.observed_days, days)),
@@ -197,10 +204,9 @@ fn quality_facts(report: &Report, quality: &DataQuality) -> Vec<Fact> {
 fn colophon(report: &Report, body: &ProductReport) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "Days are calendar days in {}; the window is {} to {}.",
+            "Days are calendar days in {}; the window is {}.",
             report.zone,
-            long_day(report.window.first),
-            long_day(report.window.last)
+            long_period(report.window.first, report.window.last)
         ),
         "Unknown means that no source said so; it is never counted as zero, as in stock or as unchanged. A change is \
          against the previous known day of the same field."

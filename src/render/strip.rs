@@ -88,11 +88,7 @@ impl StockStrip {
         let unseen = self.days.iter().filter(|day| day.is_none()).count();
         let seen = if counts.is_empty() { "no data".to_owned() } else { counts.join(", ") };
         let unseen = if unseen == 0 { String::new() } else { format!("; {unseen} not observed") };
-        format!(
-            "{} to {}: {seen}{unseen}.",
-            format::long_day(self.range.first),
-            format::long_day(self.range.last)
-        )
+        format!("{}: {seen}{unseen}.", format::long_period(self.range.first, self.range.last))
     }
 
     /// The states that occur, in the order of the legend.
@@ -148,12 +144,8 @@ pub(super) fn stock_strip(strip: &StockStrip, size: Size, variant: &str) -> Stri
 }
 
 /// One day, or the first and the last of several.
-pub(super) fn period(first: Day, last: Day) -> String {
-    if first == last {
-        format::long_day(first)
-    } else {
-        format!("{} to {}", format::short_day(first), format::long_day(last))
-    }
+fn period(first: Day, last: Day) -> String {
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
 
 /// A swatch of the stock legend.

@@ -7,12 +7,14 @@ use unicode_width::UnicodeWidthStr;
 
 use super::format::plain_line;
 use super::spark::{condensed, sparkline};
-use super::view::{Block, Card, CardExtra, Cell, Fact, Section, Spark, Table, View};
+use super::view::{Block, Card, CardExtra, Cell, Column, Fact, Section, Spark, Table, View};
 
 /// Columns of a sparkline inside a table.
 const SPARK_COLUMNS: usize = 14;
 /// Columns of a row's name that are kept on one line.
 const NAME_COLUMNS: usize = 28;
+/// Columns of a table's cell besides its text.
+const PADDING: usize = 2;
 /// Rows of a table before it is cut.
 const MAX_ROWS: usize = 20;
 
@@ -119,12 +121,10 @@ fn push_table(text: &mut String, table: &Table, width: usize) {
     for row in table.rows.iter().take(MAX_ROWS) {
         drawn.add_row(row.cells.iter().map(cell_text));
     }
-    // Names are what rows are found by: they are not broken before the figures are.
-    let widest = table.rows.iter().take(MAX_ROWS).filter_map(|row| row.cells.first()).map(name_width).max();
-    if let (Some(column), Some(widest)) = (drawn.column_mut(0), widest) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
-            widest.min(NAME_COLUMNS) as u16 + 2,
-        )));
+    for (index, least) in least_widths(table, width).into_iter().enumerate() {
+        if let Some(column) = drawn.column_mut(index) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        }
     }
     for (index, _) in table.columns.iter().enumerate().filter(|(_, column)| column.numeric) {
         if let Some(column) = drawn.column_mut(index) {
@@ -138,8 +138,57 @@ fn push_table(text: &mut String, table: &Table, width: usize) {
     text.push('\n');
 }
 
+/// What is not broken in a table besides names; each keeps what the next one keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Sparklines,
+    Words,
+    Amounts,
+}
+
+/// What each column is drawn wide at least, its padding included: as much is kept whole as there is room for.
+fn least_widths(table: &Table, width: usize) -> Vec<u16> {
+    let cells = |index: usize| table.rows.iter().take(MAX_ROWS).filter_map(move |row| row.cells.get(index));
+    let widest = |index: usize, measure: &dyn Fn(&Cell) -> usize| {
+        PADDING + cells(index).map(measure).max().unwrap_or(0).min(NAME_COLUMNS)
+    };
+    let name = widest(0, &name_width);
+    let narrowest_name = widest(0, &|cell| longest_word(&cell_text(cell)));
+    for kept in [Kept::Amounts, Kept::Words, Kept::Sparklines] {
+        let others = table.columns.iter().enumerate().skip(1);
+        let others: Vec<usize> =
+            others.map(|(index, column)| widest(index, &|cell| kept_width(cell, column, kept))).collect();
+        let room = width.saturating_sub(others.iter().sum());
+        if room >= narrowest_name {
+            let name = if kept == Kept::Sparklines { narrowest_name } else { name.min(room) };
+            return [vec![name], others].concat().into_iter().map(clamped).collect();
+        }
+    }
+    vec![clamped(narrowest_name)]
+}
+
+fn clamped(width: usize) -> u16 {
+    u16::try_from(width).unwrap_or(u16::MAX)
+}
+
 fn name_width(cell: &Cell) -> usize {
     cell_text(cell).lines().map(|line| line.width()).max().unwrap_or(0)
+}
+
+/// Columns of the longest piece of a cell, or of its column's heading, that is not to be broken.
+fn kept_width(cell: &Cell, column: &Column, kept: Kept) -> usize {
+    let words = longest_word(&cell_text(cell)).max(longest_word(column.label));
+    match (&cell.spark, kept) {
+        // The gaps of a sparkline are spaces, but no place for a break.
+        (Some(spark), _) => spark_text(spark).width(),
+        (None, Kept::Amounts) if column.numeric => words.max(plain_line(&cell.text).width()),
+        (None, Kept::Amounts | Kept::Words) => words,
+        (None, Kept::Sparklines) => 0,
+    }
+}
+
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace().map(|word| word.width()).max().unwrap_or(0)
 }
 
 fn cell_text(cell: &Cell) -> String {

@@ -173,6 +173,17 @@ fn terminal_lines_fit_the_width() {
 }
 
 #[test]
+fn no_sparkline_of_a_terminal_table_is_broken() {
+    let report = samples::cohort_report();
+    for width in [80, 100] {
+        let text = render_report(&report, ReportFormat::Table { width }).unwrap();
+        let sparkline = |line: &&str| line.trim().chars().all(|c| ('▁'..='█').contains(&c) || c == ' ');
+        let broken = text.lines().filter(|line| !line.trim().is_empty()).find(sparkline);
+        assert_eq!(broken, None, "{text}");
+    }
+}
+
+#[test]
 fn a_comparison_alone_is_a_page_too() {
     let page = comparison_page(&samples::comparison()).unwrap();
     tags(&page);

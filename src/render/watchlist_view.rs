@@ -3,7 +3,7 @@
 use super::alert_view;
 use super::document::{Report, WatchedProduct, WatchlistReport};
 use super::format::{
-    self, UNKNOWN, count_of, integer, long_day, or_unknown, plain_line, signed_percent, spoken,
+    self, UNKNOWN, count_of, integer, long_day, long_period, or_unknown, plain_line, signed_percent, spoken,
 };
 use super::spark::Up;
 use super::view::{Block, Card, CardExtra, Cell, Fact, Row, Section, Table, Tone, View, figures, words};
@@ -31,10 +31,9 @@ pub(super) fn watchlist_view(report: &Report, body: &WatchlistReport) -> View {
         ],
         colophon: vec![
             format!(
-                "Days are calendar days in {}; sparklines cover {} to {}.",
+                "Days are calendar days in {}; sparklines cover {}.",
                 report.zone,
-                long_day(report.window.first),
-                long_day(report.window.last)
+                long_period(report.window.first, report.window.last)
             ),
             "Unknown means that no source said so; it is never counted as zero, as in stock or as unchanged."
                 .to_owned(),
@@ -99,11 +98,16 @@ fn summary_section(body: &WatchlistReport) -> Section {
         card(
             "Out of stock",
             summary.out_of_stock,
-            "by the newest row".to_owned(),
+            "when last seen".to_owned(),
             bad_if(summary.out_of_stock > 0),
         ),
-        card("Stale", summary.stale, "no row in the last seven days".to_owned(), bad_if(summary.stale > 0)),
-        card("Quarantined", summary.quarantined, "open records".to_owned(), bad_if(summary.quarantined > 0)),
+        card("Stale", summary.stale, "not seen in the last seven days".to_owned(), bad_if(summary.stale > 0)),
+        card(
+            "Quarantined",
+            summary.quarantined,
+            "records set aside, not yet settled".to_owned(),
+            bad_if(summary.quarantined > 0),
+        ),
     ];
     Section { id: "now", heading: "At a glance", blocks: vec![Block::Cards(cards)], detail: false }
 }
@@ -199,7 +203,7 @@ fn products_section(report: &Report, body: &WatchlistReport) -> Section {
         let is_out = product.availability.is_some_and(Availability::is_out);
         let seen = match product.day {
             Some(day) if day == report.as_of => String::new(),
-            Some(day) => format!("on {}", format::short_day(day)),
+            Some(day) => format!("on {day}"),
             None => "not seen in the window".to_owned(),
         };
         let rating = or_unknown(product.rating_centi.map(format::stars));

@@ -46,10 +46,12 @@ impl<'a> GuardedPrices<'a> {
                 (false, true) => next.day,
                 (false, false) => i32::MAX,
             });
-            if index >= MEDIAN_OF {
-                before.remove(entries[index - MEDIAN_OF].value);
+            let leaving = index.checked_sub(MEDIAN_OF).map(|leaving| entries[leaving].value);
+            // Prices mostly hold: then one goes and its like comes.
+            if leaving != Some(point.value) {
+                leaving.into_iter().for_each(|value| before.remove(value));
+                before.insert(point.value);
             }
-            before.insert(point.value);
         }
         GuardedPrices { points, counts_from }
     }

@@ -11,8 +11,8 @@ pub const MAX_VALUE: i64 = 300_000_000;
 /// One product's daily rows: one entry per row in every slice, sorted by `day_no`, each day once.
 ///
 /// Unknown is [`NULL`](super::NULL) in `i64` columns and [`NO_CODE`] in code columns. Codes are the caller's:
-/// equal code means equal thing; two codes of categories may still be the same category. The rows must reach back as far as the product is known: all-time extremes,
-/// their guard and "never seen before" look at all of them.
+/// equal code means equal thing; two codes of categories may still be the same category. The rows must reach back as
+/// far as the product is known: all-time extremes, their guard and "never seen before" look at all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct ProductDays<'a> {
     /// Days since 1970-01-01.
@@ -265,9 +265,8 @@ impl Run {
             self.start += 1;
         }
         if self.start == self.end {
-            while entries[self.start].day <= before {
-                self.start += 1;
-            }
+            // A daily build looks at the end of a long history only.
+            self.start += entries[self.start..].partition_point(|point| point.day <= before);
             self.end = self.start;
         }
         while entries[self.end].day <= day {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock::Stopwatch;
 use crate::failpoint;
 use crate::model::{Cohort, Day, DayRange, ProductKey};
-use crate::rollup::compare::{Comparison, Member, compare};
+use crate::rollup::compare::{COMPLETENESS_DAYS, Comparison, Member, compare};
 use crate::store::Store;
 
 /// Older rows than this are not looked at, not even to call a member stale.
@@ -41,7 +41,7 @@ pub async fn run(
     as_of: Day,
     window_days: i32,
 ) -> anyhow::Result<Comparison> {
-    let range = DayRange::window(as_of, window_days.max(LOOK_BACK_DAYS));
+    let range = DayRange::window(as_of, window_days.max(COMPLETENESS_DAYS));
     let main = load_member(store, subject.main, "", 0, range).await?;
     let mut competitors = Vec::with_capacity(subject.competitors.len());
     for (key, label, priority) in &subject.competitors {
@@ -57,8 +57,15 @@ async fn load_member(
     priority: i64,
     range: DayRange,
 ) -> anyhow::Result<Member> {
-    let days =
-        store.load_daily(&[key], range).await.with_context(|| format!("failed to load the days of {key}"))?;
+    let load = async |range: DayRange| {
+        let days = store.load_daily(&[key], range).await;
+        days.with_context(|| format!("failed to load the days of {key}"))
+    };
+    let mut days = load(range).await?;
+    if days.is_empty() {
+        // Older days only tell a member that is stale from one that was never seen.
+        days = load(DayRange::window(range.last, LOOK_BACK_DAYS)).await?;
+    }
     let product = store.load_product(key).await.with_context(|| format!("failed to load {key}"))?;
     Ok(Member {
         key,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::products::{AvailabilityCodes, Days, Pass, Product};
+use super::days::{AvailabilityCodes, Days};
+use super::products::{Pass, Product};
 use crate::lake::{Block, Kind, Span, Table, Values, Words};
 use crate::model::Availability;
 use crate::rollup::{

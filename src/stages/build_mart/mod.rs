@@ -9,11 +9,14 @@
 
 mod categories;
 mod compute;
+mod core_files;
+mod days;
 mod plan;
 mod products;
 mod serving;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -206,8 +209,7 @@ async fn build(
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let built = loop {
-        let built = write::write(lake, state, &plan, Limits::default(), cancel, progress)
-            .context("failed to build the mart")?;
+        let built = write_in_background(lake, state, &plan, cancel, progress).await?;
         // A product whose newest rollups are gone falls back on older ones: those days are built too.
         match plan::widen(store, state, &plan, &built).await? {
             None => break built,
@@ -222,6 +224,7 @@ async fn build(
         removed: plan.files().flat_map(|file| file.replaced.iter().cloned()).collect(),
         added: built.files.clone(),
     };
+    let built = Arc::new(built);
     publish(store, lake, state, &plan, &built, &swap, options).await?;
     lake::retire(lake, &swap.removed, clock.now().into());
     for market in &built.markets {
@@ -237,25 +240,50 @@ async fn build(
     Ok(())
 }
 
+/// Computes and writes the plan's files on a thread of its own. What `progress` is to be told comes back to this one,
+/// because it is only borrowed.
+async fn write_in_background(
+    lake: &Lake,
+    state: &LakeState,
+    plan: &MartPlan,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> anyhow::Result<Built> {
+    let (lake, state, plan, cancel) = (lake.clone(), state.clone(), plan.clone(), cancel.clone());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let stage = tracing::Span::current();
+    let writing = tokio::task::spawn_blocking(move || {
+        let _stage = stage.entered();
+        let tell = move |rows| {
+            // Nobody listens any more only where the build was given up.
+            let _ = tell.send(rows);
+        };
+        write::write(&lake, &state, &plan, Limits::default(), &cancel, &tell)
+    });
+    while let Some(rows) = told.recv().await {
+        progress(rows);
+    }
+    writing.await?.context("failed to build the mart")
+}
+
 /// Files, mark and serving tables in one transaction.
 async fn publish(
     store: &Store,
     lake: &Lake,
     state: &LakeState,
     plan: &MartPlan,
-    built: &Built,
+    built: &Arc<Built>,
     swap: &FileSwap,
     options: &Options,
 ) -> anyhow::Result<()> {
     let mut records = Vec::new();
-    for (market, planned) in built.markets.iter().zip(&plan.markets) {
+    for (index, planned) in plan.markets.iter().enumerate() {
         let observed = observed_at(store, lake, planned).await?;
-        let code = planned.marketplace.code();
-        // On a thread of its own: polars refuses to collect on one that drives a single-threaded runtime.
-        let made = rayon::scope(|_| {
-            serving::records(market.deltas.clone(), code, &observed, options.zone, &built.words)
+        let (built, zone) = (Arc::clone(built), options.zone);
+        let made = tokio::task::spawn_blocking(move || {
+            serving::records(&built.markets[index].deltas, &observed, zone, &built.words)
         });
-        records.push(made.context("failed to aggregate the days")?);
+        records.push(made.await?.context("failed to aggregate the days")?);
     }
     let served: Vec<_> = built
         .markets

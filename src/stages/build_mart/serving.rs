@@ -6,7 +6,9 @@ use polars::prelude::*;
 
 use crate::lake::{Block, Table, Values, Words};
 use crate::model::{Day, ReportingZone};
-use crate::rollup::aggregate::{Aggregate, OBSERVED_COLUMNS, category_metrics, daily_aggregates};
+use crate::rollup::aggregate::{
+    Aggregate, DELTA_COLUMNS, OBSERVED_COLUMNS, category_metrics, daily_aggregates,
+};
 use crate::rollup::{NO_DAY, NULL};
 use crate::store::mart::{DayRecord, ServingRows, ServingValue};
 
@@ -79,11 +81,19 @@ pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table, words: &Words) ->
     let mut whole = Block::empty(table);
     for (place, block) in blocks.iter().enumerate() {
         let asins = block.columns[asin].codes();
-        let kept: Vec<usize> =
-            (0..block.rows()).filter(|row| newest.get(&asins[*row]) == Some(&place)).collect();
-        whole.append(&block.gather(&kept));
+        append_where(&mut whole, block, |row| newest.get(&asins[row]) == Some(&place));
     }
     whole.sorted(table, words)
+}
+
+/// Adds the rows that are kept, run by run: mostly a block is kept as a whole.
+fn append_where(whole: &mut Block, block: &Block, is_kept: impl Fn(usize) -> bool) {
+    let mut row = 0;
+    while row < block.rows() {
+        let end = (row..block.rows()).find(|row| !is_kept(*row)).unwrap_or(block.rows());
+        whole.append_rows(block, row..end);
+        row = end + 1;
+    }
 }
 
 /// Seller rows that belong to served rollups: same product, same day.
@@ -95,21 +105,19 @@ pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>, words: &Words) ->
     let served: HashSet<(i32, i32)> = (0..rollups.rows()).map(|row| key(rollups, row)).collect();
     let mut whole = Block::empty(Table::RollupSellers);
     for block in &sellers {
-        let kept: Vec<usize> = (0..block.rows()).filter(|row| served.contains(&key(block, *row))).collect();
-        whole.append(&block.gather(&kept));
+        append_where(&mut whole, block, |row| served.contains(&key(block, row)));
     }
     whole.sorted(Table::RollupSellers, words)
 }
 
 /// The day and category records of the served deltas' days.
 pub(super) fn records(
-    deltas: Block,
-    marketplace: &str,
+    deltas: &Block,
     observed: &DataFrame,
     zone: ReportingZone,
     words: &Words,
 ) -> PolarsResult<(Vec<DayRecord>, Vec<DayRecord>)> {
-    let frame = deltas.into_frame(Table::Deltas, marketplace, "", words)?;
+    let frame = deltas.to_frame(Table::Deltas, &DELTA_COLUMNS, words)?;
     let end_of_day = |day_no: i32| zone.end_of(Day::from_no(day_no)).timestamp_micros();
     let observed = observed.select(OBSERVED_COLUMNS)?;
     let days = daily_aggregates(&frame, &observed, end_of_day)?;

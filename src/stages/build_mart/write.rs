@@ -7,8 +7,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::compute::{Batch, Job, Target, Vocabulary, compute};
+use super::core_files::CoreFiles;
 use super::plan::{MarketPlan, MartPlan};
-use super::products::{CoreFiles, Pass, Product};
+use super::products::{Pass, Product};
 use super::{serving, stop_if_asked};
 use crate::cancel::CancelToken;
 use crate::clock::Stopwatch;

@@ -23,6 +23,7 @@ const ROLLUPS: [&str; 5] = ["asin", "day_no", "window_days", "price_change_pct",
 pub(super) async fn watchlist_report(scope: &Scope<'_>) -> anyhow::Result<WatchlistReport> {
     let watched = scope.store.load_watchlist().await.context("failed to load the watchlist")?;
     let alerts = alerts(scope, &watched).await?;
+    let open = open_alerts(&alerts);
     let mut products = Vec::with_capacity(watched.len());
     let mut lake_until = None;
     let marketplaces: BTreeMap<&str, Marketplace> =
@@ -31,7 +32,7 @@ pub(super) async fn watchlist_report(scope: &Scope<'_>) -> anyhow::Result<Watchl
         let facts = MarketplaceFacts::load(scope, marketplace).await?;
         lake_until = lake_until.max(facts.newest_day());
         let here = watched.iter().filter(|item| item.item.key.marketplace == marketplace);
-        products.extend(here.map(|item| watched_product(scope, item, &facts, &alerts)));
+        products.extend(here.map(|item| watched_product(scope, item, &facts, &open)));
     }
     let quarantined =
         scope.store.count_quarantined(None).await.context("failed to count quarantined records")?;
@@ -61,6 +62,15 @@ async fn alerts(scope: &Scope<'_>, watched: &[Watched]) -> anyhow::Result<Vec<Al
         .collect();
     document::sort_alerts(&mut lines);
     Ok(lines)
+}
+
+/// How many alerts are open, by marketplace and ASIN.
+fn open_alerts(alerts: &[AlertLine]) -> HashMap<(&str, &str), i64> {
+    let mut open = HashMap::new();
+    for alert in alerts.iter().filter(|alert| alert.state == "open") {
+        *open.entry((alert.marketplace.as_str(), alert.asin.as_str())).or_insert(0) += 1;
+    }
+    open
 }
 
 /// What the lake says of one marketplace's products.
@@ -126,7 +136,7 @@ fn watched_product(
     scope: &Scope<'_>,
     watched: &Watched,
     facts: &MarketplaceFacts,
-    alerts: &[AlertLine],
+    open_alerts: &HashMap<(&str, &str), i64>,
 ) -> WatchedProduct {
     let item = &watched.item;
     let asin = item.key.asin.to_string();
@@ -139,9 +149,7 @@ fn watched_product(
     let delta = key.as_ref().and_then(|key| facts.delta_of.get(key)).copied();
     let rollup = key.as_ref().and_then(|key| facts.rollup_of.get(key)).copied();
     let price_minor = int("price_minor");
-    let is_open = |alert: &&AlertLine| {
-        alert.state == "open" && alert.asin == asin && alert.marketplace == item.key.marketplace.code()
-    };
+    let open_alerts = open_alerts.get(&(item.key.marketplace.code(), asin.as_str())).copied();
     WatchedProduct {
         marketplace: item.key.marketplace.to_string(),
         title: watched.title.clone(),
@@ -164,7 +172,7 @@ fn watched_product(
         availability: latest
             .and_then(|row| facts.daily.text("availability", row))
             .and_then(|word| Availability::from_word(&word)),
-        open_alerts: alerts.iter().filter(is_open).count() as i64,
+        open_alerts: open_alerts.unwrap_or(0),
         price_series: facts.series(scope, rows, "price_minor"),
         bsr_series: facts.series(scope, rows, "bsr"),
         asin,
@@ -192,5 +200,35 @@ fn summary(scope: &Scope<'_>, products: &[WatchedProduct], alerts: &[AlertLine])
             .collect(),
         quarantined: 0,
         lake_until: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_alerts_are_counted_by_product_and_marketplace() {
+        let alert = |marketplace: &str, asin: &str, state: &str| AlertLine {
+            alert_id: "a".into(),
+            day: "2026-01-10".parse().unwrap(),
+            rule: "price_drop".into(),
+            severity: "high".into(),
+            state: state.into(),
+            marketplace: marketplace.into(),
+            asin: asin.into(),
+            message: String::new(),
+            historical: false,
+        };
+        let alerts = [
+            alert("US", "B1", "open"),
+            alert("US", "B1", "open"),
+            alert("US", "B1", "resolved"),
+            alert("DE", "B1", "open"),
+            alert("US", "", "open"),
+        ];
+        let open = open_alerts(&alerts);
+        assert_eq!((open.get(&("US", "B1")), open.get(&("DE", "B1"))), (Some(&2), Some(&1)));
+        assert_eq!(open.get(&("US", "B2")), None);
     }
 }

@@ -1,0 +1,220 @@
+//! The core files of a build: which of their columns and rows are read, a bucket range at a time.
+
+use std::ops::Range;
+
+use super::products::Pass;
+use crate::lake::{BUCKETS, Block, FileReader, Lake, LakeColumn, LakeError, Table, Words};
+use crate::model::Marketplace;
+use crate::model::text::canonical_category;
+use crate::rollup::NO_CODE;
+use crate::store::lake::LakeFile;
+
+/// What is read of every daily file; all that is needed of days before any window: the kernels look at all
+/// prices and sellers of a product.
+const HISTORY_COLUMNS: [&str; 5] = ["bucket", "asin", "day_no", "price_minor", "seller_id"];
+/// What is read of the others, behind [`HISTORY_COLUMNS`].
+const RECENT_COLUMNS: [&str; 14] = [
+    "list_price_minor",
+    "buy_box_price_minor",
+    "landed_price_minor",
+    "bsr",
+    "bsr_leaf",
+    "rating_centi",
+    "ratings_count",
+    "currency",
+    "price_basis",
+    "availability",
+    "bsr_category_id",
+    "bsr_category",
+    "bsr_leaf_category_id",
+    "bsr_leaf_category",
+];
+const RANK_COLUMNS: [&str; 7] = ["bucket", "asin", "day_no", "category_id", "category", "rank", "is_main"];
+
+/// Places in a daily block.
+pub(super) mod at {
+    pub(crate) const BUCKET: usize = 0;
+    pub(crate) const ASIN: usize = 1;
+    pub(crate) const DAY: usize = 2;
+    pub(crate) const PRICE: usize = 3;
+    pub(crate) const SELLER: usize = 4;
+    pub(crate) const LIST_PRICE: usize = 5;
+    pub(crate) const BUY_BOX: usize = 6;
+    pub(crate) const LANDED: usize = 7;
+    pub(crate) const BSR: usize = 8;
+    pub(crate) const BSR_LEAF: usize = 9;
+    pub(crate) const RATING: usize = 10;
+    pub(crate) const RATINGS_COUNT: usize = 11;
+    pub(crate) const CURRENCY: usize = 12;
+    pub(crate) const BASIS: usize = 13;
+    pub(crate) const AVAILABILITY: usize = 14;
+    pub(crate) const BSR_ID: usize = 15;
+    pub(crate) const BSR_NAME: usize = 16;
+    pub(crate) const LEAF_ID: usize = 17;
+    pub(crate) const LEAF_NAME: usize = 18;
+    pub(crate) const RANK_ID: usize = 3;
+    pub(crate) const RANK_NAME: usize = 4;
+    pub(crate) const RANK: usize = 5;
+    pub(crate) const IS_MAIN: usize = 6;
+}
+
+/// The core files of one marketplace that a build reads, in time order.
+pub(super) struct CoreFiles {
+    marketplace: Marketplace,
+    daily: Vec<CoreFile>,
+    ranks: Vec<CoreFile>,
+}
+
+struct CoreFile {
+    reader: FileReader,
+    rows: usize,
+    /// All columns are read, not only the history's.
+    is_recent: bool,
+    /// Where each bucket begins; null when all buckets are read at once.
+    offsets: Option<Vec<usize>>,
+}
+
+impl CoreFiles {
+    /// Chooses what is read for days up to `last`: everything of a file that holds a day from `recent_from` on,
+    /// only prices and sellers of older ones.
+    pub(super) fn new(
+        lake: &Lake,
+        marketplace: Marketplace,
+        files: &[LakeFile],
+        recent_from: i32,
+        last: i32,
+    ) -> CoreFiles {
+        let of = |table: Table, first: i32| {
+            let mut files: Vec<&LakeFile> = files
+                .iter()
+                .filter(|file| file.table == table.name() && file.marketplace == marketplace)
+                .filter(|file| file.last_day_no >= first && file.first_day_no <= last)
+                .collect();
+            files.sort_by_key(|file| file.first_day_no);
+            files
+                .into_iter()
+                .map(|file| CoreFile {
+                    reader: FileReader::new(lake, file),
+                    rows: usize::try_from(file.rows).unwrap_or_default(),
+                    is_recent: file.last_day_no >= recent_from,
+                    offsets: None,
+                })
+                .collect()
+        };
+        CoreFiles { marketplace, daily: of(Table::Daily, i32::MIN), ranks: of(Table::Ranks, recent_from) }
+    }
+
+    /// Bucket ranges that hold at most `most` daily rows each (one bucket at least); a row of which only the
+    /// history is read counts a quarter.
+    pub(super) fn passes(&mut self, most: usize) -> Result<Vec<Range<usize>>, LakeError> {
+        let weight = |file: &CoreFile, rows: usize| if file.is_recent { rows } else { rows / 4 };
+        let total: usize = self.daily.iter().map(|file| weight(file, file.rows)).sum();
+        if total <= most {
+            return Ok(std::iter::once(0..BUCKETS as usize).collect());
+        }
+        for file in self.daily.iter_mut().chain(&mut self.ranks) {
+            file.offsets = Some(file.reader.bucket_offsets()?);
+        }
+        let rows_of = |bucket: usize| -> usize {
+            let rows = |offsets: &Vec<usize>| offsets[bucket + 1] - offsets[bucket];
+            self.daily.iter().map(|file| weight(file, file.offsets.as_ref().map_or(0, rows))).sum()
+        };
+        let mut passes: Vec<Range<usize>> = Vec::new();
+        let mut rows_in_pass = 0;
+        for bucket in 0..BUCKETS as usize {
+            let rows = rows_of(bucket);
+            match passes.last_mut() {
+                Some(pass) if rows_in_pass + rows <= most => pass.end = bucket + 1,
+                _ => {
+                    passes.push(bucket..bucket + 1);
+                    rows_in_pass = 0;
+                }
+            }
+            rows_in_pass += rows;
+        }
+        Ok(passes)
+    }
+
+    /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
+    pub(super) fn load(&self, buckets: &Range<usize>, words: &mut Words) -> Result<Pass, LakeError> {
+        let recent: Vec<&str> = HISTORY_COLUMNS.into_iter().chain(RECENT_COLUMNS).collect();
+        let mut canonical = CanonicalNames::new(self.marketplace);
+        let mut daily = Vec::with_capacity(self.daily.len());
+        for file in &self.daily {
+            let names = if file.is_recent { recent.as_slice() } else { &HISTORY_COLUMNS };
+            let mut block = file.read(Table::Daily, names, buckets, words)?;
+            if file.is_recent {
+                canonical.replace(&mut block, at::BSR_NAME, |_| true, words);
+                canonical.replace(&mut block, at::LEAF_NAME, |_| false, words);
+            }
+            daily.push(block);
+        }
+        let mut ranks = Vec::with_capacity(self.ranks.len());
+        for file in &self.ranks {
+            let mut block = file.read(Table::Ranks, &RANK_COLUMNS, buckets, words)?;
+            let is_main: Vec<bool> =
+                block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
+            canonical.replace(&mut block, at::RANK_NAME, |row| is_main[row], words);
+            ranks.push(block);
+        }
+        Ok(Pass::new(daily, ranks, words))
+    }
+}
+
+impl CoreFile {
+    fn read(
+        &self,
+        table: Table,
+        names: &[&str],
+        buckets: &Range<usize>,
+        words: &mut Words,
+    ) -> Result<Block, LakeError> {
+        let columns: Vec<LakeColumn> = names
+            .iter()
+            .filter_map(|name| table.columns().iter().find(|column| column.name == *name))
+            .copied()
+            .collect();
+        let rows = self.offsets.as_ref().map(|offsets| offsets[buckets.start]..offsets[buckets.end]);
+        self.reader.read_block(&columns, rows, words)
+    }
+}
+
+/// The names that category names are compared by: for each code of a word the code of its canonical name, as the
+/// main category and as another.
+struct CanonicalNames {
+    marketplace: Marketplace,
+    main: Vec<Option<i32>>,
+    other: Vec<Option<i32>>,
+}
+
+impl CanonicalNames {
+    fn new(marketplace: Marketplace) -> CanonicalNames {
+        CanonicalNames { marketplace, main: Vec::new(), other: Vec::new() }
+    }
+
+    fn replace(
+        &mut self,
+        block: &mut Block,
+        column: usize,
+        is_main: impl Fn(usize) -> bool,
+        words: &mut Words,
+    ) {
+        for (row, code) in block.columns[column].codes_mut().iter_mut().enumerate() {
+            if *code != NO_CODE {
+                *code = self.of(*code, is_main(row), words);
+            }
+        }
+    }
+
+    fn of(&mut self, code: i32, is_main: bool, words: &mut Words) -> i32 {
+        let names = if is_main { &mut self.main } else { &mut self.other };
+        let place = code as usize;
+        if names.len() <= place {
+            names.resize(place + 1, None);
+        }
+        *names[place].get_or_insert_with(|| {
+            let name = words.get(code).unwrap_or_default().to_owned();
+            words.intern(&canonical_category(self.marketplace, &name, is_main))
+        })
+    }
+}
