@@ -32,7 +32,7 @@ fn a_file_lands_once_and_the_second_run_says_so() {
     --- stderr
     flat.csv: already read with this time, nothing landed
     ingest: 1 file (1 already read), 0 records, 0 landed
-    next: nothing to do
+    next: `amzctl normalize`
     "#);
     answers!(sandbox.run("ingest -q flat.csv"), @"exit 0");
     assert_eq!(sandbox.succeed("verify --hash"), before);
@@ -88,7 +88,7 @@ fn what_cannot_be_read_is_named_with_line_and_byte() {
     bomb.json.gz: line 1, byte 65536: output_too_large: it expands to more than 64 KiB, the cap on one compressed file
     bomb.json.gz: raise the cap with --max-decompressed if the file can be trusted
     ingest: 1 file, 1 record, 0 landed, 1 rejected
-    next: `amzctl quarantine list`
+    next: `amzctl quarantine list`, then `amzctl normalize`
     "#);
 }
 

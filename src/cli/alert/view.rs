@@ -272,6 +272,6 @@ fn product(marketplace: &str, asin: &str) -> String {
     if asin.is_empty() { String::new() } else { format!("{marketplace}:{asin}") }
 }
 
-fn short_id(alert_id: &str) -> &str {
+pub(super) fn short_id(alert_id: &str) -> &str {
     alert_id.get(..SHORT_ID).unwrap_or(alert_id)
 }
