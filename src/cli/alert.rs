@@ -214,7 +214,7 @@ async fn judge(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
         let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
         return Err(Failure::new(reason, "stopped between two months; run it again to go on").into());
     }
-    if summary.has_news() {
+    if summary.has_news() || summary.historical > 0 {
         context.ui.note("next: `amzctl alert list`, `amzctl explain ID`");
     }
     Ok(outcome)
@@ -363,7 +363,7 @@ pub(super) fn deliver_lines(summary: &deliver::Summary) -> Vec<Line> {
         .collect();
         if !parts.is_empty() {
             let error = channel.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            let to = format!("{} {}", channel.channel, channel.recipient);
+            let to = view::addressed(&channel.channel, &channel.recipient);
             let line = format!("deliver: {to}: {}{error}", parts.join(", "));
             let has_failed = channel.failed + channel.dead > 0;
             lines.push(if has_failed { Line::Complaint(line) } else { Line::Note(line) });

@@ -141,7 +141,10 @@ async fn end(summary: Summary, store: &Store, context: &Context) -> anyhow::Resu
     let said_by_failure = summary.inputs == 1 && matches!(outcome, Outcome::Failed | Outcome::Usage);
     if !said_by_failure {
         for report in &summary.files {
-            progress_line(report).iter().for_each(|line| context.ui.note(line));
+            // Of a folder that was read before, the number in the last line says enough.
+            if summary.inputs == 1 || report.status != FileStatus::AlreadyRead {
+                progress_line(report).iter().for_each(|line| context.ui.note(line));
+            }
         }
         say_problems(&summary, context);
         context.ui.say(&lines(&summary));

@@ -184,7 +184,8 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
     }
     let total = store.count_quarantine(&filter).await?;
     if rows.is_empty() {
-        context.ui.note("no records in quarantine match");
+        let is_filtered = args.filter.is_given() || args.state != "open";
+        context.ui.note(if is_filtered { "no record matches" } else { "no record is in quarantine" });
     } else if total > found.len() as u64 {
         context.ui.note(&format!("{} of {total}; --limit shows more", found.len()));
     }

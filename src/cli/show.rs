@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::dates::{DayArg, RangeArgs};
-use super::output::OutputArgs;
+use super::output::{OutputArgs, counted};
 use super::products::known_key;
 use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, DayRange, Marketplace, Money, ProductKey, ProductRef};
@@ -191,11 +191,11 @@ fn terminal(
         product.status
     ));
     text.push_str(&format!(
-        "{} to {}, {} of {} days seen\nprice  {}\nrank   {}\n\n",
+        "{} to {}, {} of {} seen\nprice  {}\nrank   {}\n\n",
         range.first,
         range.last,
         days.len(),
-        range.days().count(),
+        counted(range.days().count(), "day"),
         drawn(sparkline(&on(|row| row.offer.price_minor), Up::Large)),
         drawn(sparkline(&on(|row| row.rank.main().map(|rank| rank.rank)), Up::Small)),
     ));

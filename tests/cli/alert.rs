@@ -65,7 +65,7 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
     evidence    price_prev = 25.73 USD
     evidence    price_prev_day = 2026-02-27
     delivery    alert.opened to file alerts.ndjson: pending
-    delivery    alert.opened to stdout -: pending
+    delivery    alert.opened to stdout: pending
     "#);
     answers!(sandbox.run_with("USER", "ada", &format!("alert ack {short} --note seen")), @r#"
     exit 0

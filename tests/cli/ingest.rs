@@ -57,6 +57,22 @@ fn standard_input_is_read_like_a_file_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_folder_that_was_read_before_is_said_in_one_line() {
+    let sandbox = Sandbox::initialised();
+    for day in 1..=3 {
+        let row = format!("US,B000000001,2026-02-0{day}T08:00:00Z,1999\n");
+        sandbox.write(&format!("days/{day}.csv"), format!("marketplace,asin,observed_at,price_minor\n{row}"));
+    }
+    sandbox.succeed("ingest -q days");
+    answers!(sandbox.run("ingest days"), @r#"
+    exit 0
+    --- stderr
+    ingest: 3 files (3 already read), 0 records, 0 landed
+    next: `amzctl normalize`
+    "#);
+}
+
+#[test]
 fn what_cannot_be_read_is_named_with_line_and_byte() {
     let sandbox = Sandbox::initialised();
     sandbox.write("2026-02-28/bad.ndjson", "{\"a\":1}\n{\"a\":}\n{\"a\":2}\n{\"a\":");

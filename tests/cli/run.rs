@@ -22,7 +22,7 @@ fn a_run_does_every_stage_and_a_second_one_changes_nothing() {
     build-mart: 2 changed days to the lake (1 file, 2 rows)
     build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 2 files
     alert: 2 days judged, 1 new
-    deliver: stdout -: 1 delivered
+    deliver: stdout: 1 delivered
     deliver: file alerts.ndjson: 1 delivered
     next: `amzctl status`, `amzctl compare`, `amzctl report`
     "#);

@@ -35,7 +35,7 @@ fn a_product_s_days_are_shown_and_a_day_that_was_not_seen_has_no_line() {
     --- stdout
     US:B0FCL55CFF  Headphones
     brand unknown   category unknown   active
-    2026-02-25 to 2026-02-25, 1 of 1 days seen
+    2026-02-25 to 2026-02-25, 1 of 1 day seen
     price  unknown
     rank   ▄
 
