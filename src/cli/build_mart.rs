@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::dates::RangeArgs;
-use super::output::counted;
+use super::output::{counted, spanned};
 use super::ui::Line;
 use crate::error::Outcome;
 use crate::lake::Lake;
@@ -110,7 +110,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
     let deltas = counted(summary.delta_rows, "delta row");
     let files = counted(summary.mart_files_written, "file");
     let days = summary.first_day.zip(summary.last_day).map(|(first, last)| {
-        format!("{} ({first} to {last})", counted(summary.days_built, "marketplace-day"))
+        format!("{} ({})", counted(summary.days_built, "marketplace-day"), spanned(first, last))
     });
     if summary.is_nothing() {
         lines.push("nothing new".to_owned());

@@ -194,7 +194,8 @@ fn build(
     let others: Vec<ProductKey> = competitors.iter().copied().filter(|key| *key != main).collect();
     let kept: Vec<ProductKey> = others.iter().copied().filter(|key| seen.insert(*key)).collect();
     if kept.is_empty() {
-        return Err(Failure::usage(format!("cohort {name} has no competitor")));
+        return Err(Failure::usage(format!("cohort {name} has no competitor"))
+            .hint("name a product besides the main one"));
     }
     if kept.len() > Cohort::MAX_COMPETITORS {
         let limit = Cohort::MAX_COMPETITORS;

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::output::within;
 use crate::error::Failure;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::store::Store;
@@ -37,7 +38,7 @@ pub(super) async fn not_seen(keys: &[ProductKey], range: DayRange, store: &Store
         if let [key] = keys { key.to_string() } else { format!("none of the {} products", keys.len()) };
     let not = if keys.len() == 1 { " not" } else { "" };
     Ok(match days.iter().map(|row| row.day).min_by_key(|day| (distance(*day), *day)) {
-        Some(nearest) => Failure::usage(format!("{what} was{not} seen from {first} to {last}"))
+        Some(nearest) => Failure::usage(format!("{what} was{not} seen {}", within(first, last)))
             .hint(format!("the nearest day with data is {nearest}: --as-of {nearest}")),
         None => Failure::usage(format!("{what} was{not} ever seen"))
             .hint("`amzctl ingest FILE`, then `amzctl normalize`"),

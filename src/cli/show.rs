@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::dates::{DayArg, RangeArgs};
-use super::output::{OutputArgs, counted};
+use super::output::{OutputArgs, counted, spanned, within};
 use super::products::known_key;
 use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, DayRange, Marketplace, Money, ProductKey, ProductRef};
@@ -50,8 +50,8 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Out
     if days.is_empty() {
         let ProductRecord { first_day, last_day, .. } = product;
         context.ui.note(&format!(
-            "{key} was not seen from {} to {}; its first day is {first_day}, its newest {last_day}",
-            range.first, range.last
+            "{key} was not seen {}; its first day is {first_day}, its newest {last_day}",
+            within(range.first, range.last)
         ));
     }
     match args.output.format() {
@@ -191,14 +191,16 @@ fn terminal(
         product.status
     ));
     text.push_str(&format!(
-        "{} to {}, {} of {} seen\nprice  {}\nrank   {}\n\n",
-        range.first,
-        range.last,
+        "{}, {} of {} seen\nprice  {}\nrank   {}\n\n",
+        spanned(range.first, range.last),
         days.len(),
         counted(range.days().count(), "day"),
         drawn(sparkline(&on(|row| row.offer.price_minor), Up::Large)),
         drawn(sparkline(&on(|row| row.rank.main().map(|rank| rank.rank)), Up::Small)),
     ));
+    if days.is_empty() {
+        return Ok(text.trim_end().to_owned());
+    }
     let mut table = Rows::new(
         "",
         &["day", "price", "list", "rank", "leaf rank", "rating", "ratings", "stock", "seller", "source"],

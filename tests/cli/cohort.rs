@@ -123,6 +123,7 @@ fn what_is_no_cohort_is_refused() {
     exit 2
     --- stderr
     error: cohort alone has no competitor
+    hint: name a product besides the main one
     "#);
     sandbox.write("roles.csv", "B0FDKB341G,main\nB0FDKB342G,boss\n");
     answers!(sandbox.run("cohort import roles.csv --marketplace US"), @r#"

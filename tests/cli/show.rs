@@ -35,7 +35,7 @@ fn a_product_s_days_are_shown_and_a_day_that_was_not_seen_has_no_line() {
     --- stdout
     US:B0FCL55CFF  Headphones
     brand unknown   category unknown   active
-    2026-02-25 to 2026-02-25, 1 of 1 day seen
+    2026-02-25, 1 of 1 day seen
     price  unknown
     rank   ▄
 
@@ -71,6 +71,18 @@ fn a_range_is_shown_in_place_of_the_newest_days() {
     --- stderr
     days 2026-01-01 to 2026-01-31
     US:B0FM2YDLHP was not seen from 2026-01-01 to 2026-01-31; its first day is 2026-02-24, its newest 2026-02-28
+    "#);
+    // Nothing to list is no empty table.
+    answers!(sandbox.run("show US:B0FM2YDLHP --as-of 2026-01-31 --days 1"), @r#"
+    exit 0
+    --- stdout
+    US:B0FM2YDLHP  Speaker
+    brand unknown   category unknown   active
+    2026-01-31, 0 of 1 day seen
+    price  unknown
+    rank   unknown
+    --- stderr
+    US:B0FM2YDLHP was not seen on 2026-01-31; its first day is 2026-02-24, its newest 2026-02-28
     "#);
     assert_eq!(sandbox.exit_code("show US:B0FM2YDLHP --from 2026-02-25 --days 3"), 2);
     assert_eq!(sandbox.exit_code("show US:B0FM2YDLHP --to 2026-02-25 --as-of 2026-02-25"), 2);
