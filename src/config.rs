@@ -135,7 +135,7 @@ pub struct AlertSettings {
     pub rules: String,
     /// Print events to standard output.
     pub stdout: bool,
-    /// Append events to this NDJSON file.
+    /// Append events to this NDJSON file; an empty name writes none.
     pub file: Option<PathBuf>,
     /// Slots without an observation after which a product is stale.
     pub stale_slots: u32,
@@ -196,6 +196,7 @@ pub struct Config {
     pub lake_root: PathBuf,
     /// Where `run` finds new files.
     pub inbox: PathBuf,
+    /// Where events are appended; null when no file is wanted.
     pub alert_file: Option<PathBuf>,
     pub zone: ReportingZone,
     pub marketplace: Option<Marketplace>,

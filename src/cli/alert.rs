@@ -214,7 +214,7 @@ async fn judge(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
         let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
         return Err(Failure::new(reason, "stopped between two months; run it again to go on").into());
     }
-    if summary.has_news() {
+    if summary.has_news() || summary.historical > 0 {
         context.ui.note("next: `amzctl alert list`, `amzctl explain ID`");
     }
     Ok(outcome)
@@ -363,7 +363,7 @@ pub(super) fn deliver_lines(summary: &deliver::Summary) -> Vec<Line> {
         .collect();
         if !parts.is_empty() {
             let error = channel.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            let to = format!("{} {}", channel.channel, channel.recipient);
+            let to = view::addressed(&channel.channel, &channel.recipient);
             let line = format!("deliver: {to}: {}{error}", parts.join(", "));
             let has_failed = channel.failed + channel.dead > 0;
             lines.push(if has_failed { Line::Complaint(line) } else { Line::Note(line) });
@@ -409,7 +409,7 @@ fn is_for_people(output: &OutputArgs) -> bool {
 
 async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let alert = one_alert(&store, &args.id).await?;
+    let alert = one_alert(&args.id, &store).await?;
     let changes =
         store.load_alert_changes(&alert.alert_id).await.context("failed to load the alert's history")?;
     let deliveries =
@@ -432,21 +432,29 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
 }
 
 /// The alert whose id begins with the text. Errors: usage when it is none's or several alerts'.
-async fn one_alert(store: &Store, id: &str) -> anyhow::Result<AlertRecord> {
+async fn one_alert(id: &str, store: &Store) -> anyhow::Result<AlertRecord> {
+    find_alert(id, store).await?.ok_or_else(|| unknown_alert(id).into())
+}
+
+/// The alert whose id begins with the text; null when none does. Errors: usage when several do.
+pub(super) async fn find_alert(id: &str, store: &Store) -> anyhow::Result<Option<AlertRecord>> {
     let prefix = id.trim().to_ascii_lowercase();
     let is_id = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut found = if is_id { store.find_alerts(WORKSPACE, &prefix).await? } else { Vec::new() };
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(Failure::usage(format!("there is no alert `{id}`"))
-            .hint("`amzctl alert list` shows their ids")
-            .into()),
-        _ => {
-            let ids: Vec<&str> = found.iter().map(|alert| alert.alert_id.as_str()).collect();
-            let failure = Failure::usage(format!("`{id}` is the beginning of several alerts' ids"));
-            Err(failure.hint(format!("one of {}", ids.join(", "))).into())
-        }
+    if !is_id {
+        return Ok(None);
     }
+    let mut found = store.find_alerts(WORKSPACE, &prefix).await.context("failed to look for the alert")?;
+    if found.len() > 1 {
+        let ids: Vec<&str> = found.iter().map(|alert| alert.alert_id.as_str()).collect();
+        return Err(Failure::usage(format!("several alerts begin with `{id}`"))
+            .hint(format!("one of {}", ids.join(", ")))
+            .into());
+    }
+    Ok(found.pop())
+}
+
+pub(super) fn unknown_alert(id: &str) -> Failure {
+    Failure::usage(format!("there is no alert `{id}`")).hint("`amzctl alert list` shows their ids")
 }
 
 async fn change(
@@ -458,7 +466,7 @@ async fn change(
     let store = context.open_store().await?;
     let mut ids = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
-        let alert_id = one_alert(&store, id).await?.alert_id;
+        let alert_id = one_alert(id, &store).await?.alert_id;
         if !ids.contains(&alert_id) {
             ids.push(alert_id);
         }
@@ -484,5 +492,22 @@ async fn change(
     let rest =
         if changed < ids.len() { format!(", {} unchanged", ids.len() - changed) } else { String::new() };
     context.ui.note(&format!("{changed} {}{rest}", to.as_str()));
+    if changed > 0
+        && let Some(next) = next_after(to, &ids, &store).await?
+    {
+        context.ui.note(&format!("next: {next}"));
+    }
     Ok(outcome)
+}
+
+/// Who was told of an alert ends it; who has ended one looks at the others. Null when there are none.
+async fn next_after(to: AlertState, changed: &[String], store: &Store) -> anyhow::Result<Option<String>> {
+    if to == AlertState::Acknowledged {
+        let id = if let [id] = changed { view::short_id(id) } else { "ID…" };
+        return Ok(Some(format!("`amzctl alert resolve {id}` when it is dealt with")));
+    }
+    let unresolved = vec![AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
+    let filter = AlertFilter { states: unresolved, limit: Some(1), ..AlertFilter::default() };
+    let left = store.list_alerts(WORKSPACE, &filter).await.context("failed to list alerts")?;
+    Ok((!left.is_empty()).then(|| "`amzctl alert list` shows what is left".to_owned()))
 }

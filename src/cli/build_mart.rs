@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::dates::RangeArgs;
-use super::output::counted;
+use super::output::{counted, spanned};
 use super::ui::Line;
 use crate::error::Outcome;
 use crate::lake::Lake;
@@ -64,7 +64,9 @@ pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Resul
     let outcome = summary.outcome();
     run.finish(outcome, &json!({ "build_mart": summary, "comparisons": comparisons })).await?;
     context.ui.say(&lines(&summary));
-    context.ui.note("next: `amzctl compare`, `amzctl report` or `amzctl alert run`");
+    if !summary.is_nothing() {
+        context.ui.note("next: `amzctl compare`, `amzctl report` or `amzctl alert run`");
+    }
     Ok(outcome)
 }
 
@@ -101,30 +103,43 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
     let mut lines: Vec<String> = summary.lake_rebuilt.iter().cloned().collect();
     if summary.files_repaired > 0 {
         let files = counted(summary.files_repaired, "damaged or missing file");
-        lines.push(format!("{files} of the lake written again"));
+        let written = if summary.dry_run { "would be written" } else { "written" };
+        lines.push(format!("{files} of the lake {written} again"));
     }
     let changed = counted(summary.sync.changed_days, "changed day");
-    let days = match (summary.first_day, summary.last_day) {
-        (Some(first), Some(last)) => {
-            format!("{} ({first} to {last})", counted(summary.days_built, "marketplace-day"))
-        }
-        _ => "no days".to_owned(),
-    };
+    let deltas = counted(summary.delta_rows, "delta row");
     let files = counted(summary.mart_files_written, "file");
+    let days = summary.first_day.zip(summary.last_day).map(|(first, last)| {
+        format!("{} ({})", counted(summary.days_built, "marketplace-day"), spanned(first, last))
+    });
     if summary.is_nothing() {
         lines.push("nothing new".to_owned());
     } else if summary.dry_run {
-        let rows = counted(summary.delta_rows, "product-day");
-        lines.push(format!("would move {changed} to the lake and build {days}, {rows}, into {files}"));
+        if summary.sync.changed_days > 0 {
+            lines.push(format!("would move {changed} to the lake"));
+        }
+        // Of days that are not computed nobody knows which files will have rows.
+        match days {
+            Some(days) => lines.push(format!("would build {days}: {deltas}")),
+            None if summary.mart_files_written > 0 => {
+                lines.push(format!("would write {files} of the mart anew; no day has changed"));
+            }
+            None => {}
+        }
     } else {
         if summary.sync.changed_days + summary.sync.files_written > 0 {
             let written = counted(summary.sync.files_written, "file");
             let rows = counted(summary.sync.rows_written, "row");
             lines.push(format!("{changed} to the lake ({written}, {rows})"));
         }
-        let deltas = counted(summary.delta_rows, "delta row");
         let rollups = counted(summary.rollup_rows, "rollup row");
-        lines.push(format!("built {days}: {deltas}, {rollups}, {files}"));
+        match days {
+            Some(days) => lines.push(format!("built {days}: {deltas}, {rollups}, {files}")),
+            None if summary.mart_files_written > 0 => {
+                lines.push(format!("wrote {files} of the mart anew; no day has changed"));
+            }
+            None => {}
+        }
     }
     lines.into_iter().map(|line| Line::Note(format!("build-mart: {line}"))).collect()
 }

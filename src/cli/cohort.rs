@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 use super::OutputArgs;
 use super::context::Context;
+use super::output::counted;
 use super::products::{known_key, named_products, note_duplicates, read_list};
 use super::roles::{Role, parse_roles};
 use super::watch::told;
@@ -15,6 +18,8 @@ use crate::store::Store;
 
 /// Longest name of a cohort.
 const MAX_NAME: usize = 64;
+/// A name less like the one that was typed (0 to 1, Jaro-Winkler) is not suggested.
+const LIKE_ENOUGH: f64 = 0.8;
 
 /// Say which products are compared: a main product and its competitors, under a name
 #[derive(Clone, Debug, clap::Args)]
@@ -143,11 +148,10 @@ async fn save(cohorts: &[Cohort], dry_run: bool, store: &Store, context: &Contex
     let effect = store.save_cohorts(cohorts, dry_run).await?;
     let links: usize = cohorts.iter().map(|cohort| cohort.competitors.len()).sum();
     let would = if dry_run { "dry run, nothing written: " } else { "" };
-    let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     context.ui.note(&format!(
         "{would}{}, {}: {}",
-        count(cohorts.len(), "cohort"),
-        count(links, "link"),
+        counted(cohorts.len(), "cohort"),
+        counted(links, "link"),
         told(effect)
     ));
     if let (false, Some(cohort)) = (dry_run, cohorts.first()) {
@@ -190,7 +194,8 @@ fn build(
     let others: Vec<ProductKey> = competitors.iter().copied().filter(|key| *key != main).collect();
     let kept: Vec<ProductKey> = others.iter().copied().filter(|key| seen.insert(*key)).collect();
     if kept.is_empty() {
-        return Err(Failure::usage(format!("cohort {name} has no competitor")));
+        return Err(Failure::usage(format!("cohort {name} has no competitor"))
+            .hint("name a product besides the main one"));
     }
     if kept.len() > Cohort::MAX_COMPETITORS {
         let limit = Cohort::MAX_COMPETITORS;
@@ -288,9 +293,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
 }
 
 async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let Some(cohort) = store.load_cohort(&args.name).await? else {
-        return Err(unknown(&args.name, store).await?.into());
-    };
+    let cohort = known_cohort(&args.name, store).await?;
     let mut rows =
         Rows::new("amzctl.cohort.show/1", &["role", "marketplace", "asin", "priority", "label", "title"]);
     let main = Competitor { key: cohort.main, priority: 0, label: cohort.label };
@@ -312,27 +315,39 @@ async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Resul
 
 async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     for name in &args.names {
-        if store.load_cohort(name).await?.is_none() {
-            return Err(unknown(name, store).await?.into());
-        }
+        known_cohort(name, store).await?;
     }
     let removed = store.remove_cohorts(&args.names, args.dry_run).await?;
     let would = if args.dry_run { "dry run, nothing written: " } else { "" };
     context.ui.note(&format!("{would}{removed} removed"));
+    if !args.dry_run {
+        let is_left = !store.load_cohorts().await?.is_empty();
+        context.ui.note(if is_left {
+            "next: `amzctl cohort list`"
+        } else {
+            "next: `amzctl cohort set NAME MAIN COMPETITOR…` makes another"
+        });
+    }
     Ok(())
 }
 
-async fn unknown(name: &str, store: &Store) -> anyhow::Result<Failure> {
-    let names = store.load_cohorts().await?.into_iter().map(|cohort| cohort.name);
-    let nearest = names
-        .map(|known| (strsim::jaro_winkler(name, &known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
+/// The cohort of this name. Errors: usage when there is none, with the name that was likely meant.
+pub(super) async fn known_cohort(name: &str, store: &Store) -> anyhow::Result<Cohort> {
+    if let Some(cohort) = store.load_cohort(name).await.context("failed to load the cohort")? {
+        return Ok(cohort);
+    }
+    let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
+    let nearest = cohorts
+        .iter()
+        .map(|cohort| (strsim::jaro_winkler(name, &cohort.name), cohort))
+        .filter(|(likeness, _)| *likeness > LIKE_ENOUGH)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let failure = Failure::usage(format!("there is no cohort `{name}`"));
-    Ok(match nearest {
-        Some((_, known)) => failure.hint(format!("did you mean `{known}`?")),
-        None => failure.hint("`amzctl cohort list` shows the cohorts"),
-    })
+    let hint = match nearest {
+        Some((_, cohort)) => format!("did you mean `{}`? `amzctl cohort list` shows all", cohort.name),
+        None if cohorts.is_empty() => "make one with `amzctl cohort set`".to_owned(),
+        None => "`amzctl cohort list` shows the cohorts".to_owned(),
+    };
+    Err(Failure::usage(format!("there is no cohort `{name}`")).hint(hint).into())
 }
 
 #[cfg(test)]

@@ -4,18 +4,22 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::cohort::known_cohort;
 use super::context::Context;
 use super::dates::DayArg;
 use super::output::write_text;
-use super::products::known_key;
+use super::products::{known_key, not_seen};
 use crate::error::{Failure, Outcome};
-use crate::model::{Cohort, Currency, Marketplace, Money, ProductKey, ProductRef};
+use crate::model::{Currency, DayRange, Marketplace, Money, ProductKey, ProductRef};
 use crate::render::compare::{rows, terminal};
 use crate::render::comparison_page;
 use crate::render::rows::{self, Format};
 use crate::rollup::compare::Comparison;
 use crate::stages::compare::{self, Subject};
 use crate::store::Store;
+
+/// A value is that of the newest day among so many.
+const VALUE_DAYS: i32 = 7;
 
 /// Compare a product with others, or a cohort's main product with its rivals
 ///
@@ -93,17 +97,30 @@ pub(super) async fn run(args: CompareArgs, context: &Context) -> anyhow::Result<
         })?,
     };
     let comparison = compare::run(&store, &subject, as_of, args.days.into()).await?;
+    if has_no_data(&comparison) {
+        let keys: Vec<ProductKey> = std::iter::once(subject.main)
+            .chain(subject.competitors.iter().map(|(competitor, ..)| *competitor))
+            .collect();
+        let failure = not_seen(&keys, DayRange::window(as_of, VALUE_DAYS), &store).await?;
+        // The day that was asked for is wrong; products that were not seen lately are news of a comparison.
+        if args.as_of.is_some() {
+            return Err(failure.into());
+        }
+        context.ui.complain(&format!("{failure}: nothing is known of them now"));
+    }
     print(&args.output, &comparison, context)?;
     let undercut = comparison.market.cheaper_competitors > 0;
     Ok(if args.exit_code && undercut { Outcome::Found } else { Outcome::Done })
 }
 
+/// True where no member has a value.
+fn has_no_data(comparison: &Comparison) -> bool {
+    comparison.main.day.is_none() && comparison.competitors.iter().all(|pair| pair.value.day.is_none())
+}
+
 async fn subject(args: &CompareArgs, store: &Store, context: &Context) -> anyhow::Result<Subject> {
-    let cohorts = || async { store.load_cohorts().await.context("failed to load cohorts") };
     if let Some(name) = &args.cohort {
-        let cohorts = cohorts().await?;
-        let found = cohorts.iter().find(|cohort| cohort.name == *name);
-        return found.map(Subject::of_cohort).ok_or_else(|| unknown_cohort(name, &cohorts));
+        return Ok(Subject::of_cohort(&known_cohort(name, store).await?));
     }
     let mut keys = Vec::with_capacity(args.products.len());
     for product in &args.products {
@@ -113,7 +130,7 @@ async fn subject(args: &CompareArgs, store: &Store, context: &Context) -> anyhow
     if !keys.is_empty() {
         return ad_hoc(main, &keys, context);
     }
-    let cohorts = cohorts().await?;
+    let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
     cohorts.iter().find(|cohort| cohort.main == main).map(Subject::of_cohort).ok_or_else(|| {
         Failure::usage(format!("{main} is not the main product of a cohort"))
             .hint("name competitors behind it, or make a cohort with `amzctl cohort set`")
@@ -136,20 +153,6 @@ fn ad_hoc(main: ProductKey, others: &[ProductKey], context: &Context) -> anyhow:
         return Err(Failure::usage("no competitor is left to compare with").into());
     }
     Ok(Subject { cohort: None, main, competitors })
-}
-
-pub(super) fn unknown_cohort(name: &str, cohorts: &[Cohort]) -> anyhow::Error {
-    let nearest = cohorts
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(&a.name, name).total_cmp(&strsim::jaro_winkler(&b.name, name)));
-    let failure = Failure::usage(format!("there is no cohort `{name}`"));
-    match nearest {
-        Some(cohort) => {
-            failure.hint(format!("did you mean `{}`? `amzctl cohort list` shows all", cohort.name))
-        }
-        None => failure.hint("make one with `amzctl cohort set`"),
-    }
-    .into()
 }
 
 fn print(output: &CompareOutput, comparison: &Comparison, context: &Context) -> anyhow::Result<()> {

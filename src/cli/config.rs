@@ -7,7 +7,7 @@ use super::OutputArgs;
 use super::context::Context;
 use crate::config::{self, Config, ConfigError, LoadOptions, Loaded, Settings};
 use crate::error::{Failure, Outcome};
-use crate::render::rows::{Cell, Rows};
+use crate::render::rows::{Cell, Format, Rows};
 
 /// Show and check the configuration
 #[derive(Clone, Debug, clap::Args)]
@@ -22,8 +22,8 @@ enum ConfigCommand {
     Show(ShowArgs),
     /// Check the configuration and list every problem
     Validate(ValidateArgs),
-    /// Print the JSON Schema of amzctl.toml
-    Schema,
+    /// Print the JSON Schema of amzctl.toml; in another format its keys, a line each
+    Schema(SchemaArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -42,14 +42,17 @@ struct ValidateArgs {
     output: OutputArgs,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+struct SchemaArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
 pub(super) async fn run(args: ConfigArgs, context: &Context) -> anyhow::Result<Outcome> {
     match args.command {
         ConfigCommand::Show(args) => show(&args, context)?,
         ConfigCommand::Validate(args) => validate(&args, context).await?,
-        ConfigCommand::Schema => {
-            let schema = schemars::schema_for!(Settings);
-            context.ui.data(&serde_json::to_string_pretty(&schema)?);
-        }
+        ConfigCommand::Schema(args) => schema(&args, context)?,
     }
     Ok(Outcome::Done)
 }
@@ -75,6 +78,42 @@ fn show(args: &ShowArgs, context: &Context) -> anyhow::Result<()> {
         rows.push(row);
     }
     args.output.emit(&rows, context)
+}
+
+fn schema(args: &SchemaArgs, context: &Context) -> anyhow::Result<()> {
+    let schema = serde_json::to_value(schemars::schema_for!(Settings))?;
+    let is_document = matches!(args.output.format, None | Some(Format::Json)) && args.output.fields.is_none();
+    if is_document {
+        return args.output.write(&format!("{schema:#}\n"), context);
+    }
+    let mut rows = Rows::new("amzctl.config.schema/1", &["key", "type", "default", "description"]).wrapping();
+    for (key, default) in config::known_keys() {
+        let property = property_of(&schema, &key);
+        let text = |name: &str| property.and_then(|property| property[name].as_str());
+        rows.push(vec![
+            key.as_str().into(),
+            property.map(type_of).into(),
+            shown(&key, &default),
+            // The first paragraph's line breaks are those of the source.
+            text("description").map(|text| text.replace('\n', " ")).into(),
+        ]);
+    }
+    args.output.emit(&rows, context)
+}
+
+/// What the schema says of a dotted key.
+fn property_of<'a>(schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let (section, name) = key.split_once('.')?;
+    let pointer = schema["properties"][section]["$ref"].as_str()?.strip_prefix('#')?;
+    schema.pointer(pointer)?["properties"].get(name)
+}
+
+/// `string`, or `string or null` where the key may be left without a value.
+fn type_of(property: &Value) -> String {
+    match &property["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        other => other.as_str().unwrap_or("any").to_owned(),
+    }
 }
 
 /// The value as it may be shown: a secret is not.

@@ -15,6 +15,7 @@ use chrono::{TimeZone, Utc};
 use super::context::Context;
 use super::generate::is_occupied;
 use super::init::initialise;
+use super::output::counted;
 use super::ui::Heard;
 use crate::clock::Clock;
 use crate::config::{self, Config, FILE_NAME, LoadOptions};
@@ -133,7 +134,7 @@ impl Stage<'_> {
         // What a command says of all its work stands at the end.
         let left_out = lines.len().saturating_sub(MAX_LINES);
         if left_out > 0 {
-            self.context.ui.note(&format!("  … {left_out} more lines"));
+            self.context.ui.note(&format!("  … {}", counted(left_out, "more line")));
         }
         for line in &lines[left_out..] {
             self.context.ui.note(&format!("  {line}"));

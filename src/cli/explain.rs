@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::alert::evidence_lines;
+use super::alert::{evidence_lines, find_alert, unknown_alert};
 use super::context::Context;
 use super::dates::DayArg;
-use super::output::{write_bytes, write_text};
+use super::output::{OutputArgs, write_bytes};
 use super::products::known_key;
 use super::show::known_product;
 use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef, Timestamp};
 use crate::render::format::{amount, integer, plain_line, rank, spoken, stars};
-use crate::render::rows::instant;
-use crate::store::alerts::{AlertRecord, WORKSPACE};
+use crate::render::rows::{Cell, Format, Rows, instant};
+use crate::store::alerts::AlertRecord;
 use crate::store::{Evidence, Store};
 
 /// Explain an alert or a product's figures on a day
@@ -37,16 +37,11 @@ pub(super) struct ExplainArgs {
     pub marketplace: Option<Marketplace>,
 
     /// Print the raw bodies themselves, byte for byte; of several each on lines of its own
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["format", "json", "fields"])]
     pub raw: bool,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-
-    /// Write to a file instead of stdout
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// The blocks in which a day's row is chosen.
@@ -58,12 +53,13 @@ enum Block {
     Sold,
 }
 
-/// A figure of the daily row: its name, its block and how it reads.
+/// A figure of the daily row: its name, its block, how it reads, and what it is to programs.
 #[derive(Debug)]
 pub(super) struct Field {
     name: &'static str,
     block: Block,
     show: fn(&Observation) -> Option<String>,
+    cell: fn(&Observation) -> Cell,
 }
 
 impl Field {
@@ -79,42 +75,102 @@ fn money(observation: &Observation, minor: Option<i64>) -> Option<String> {
 }
 
 static FIELDS: &[Field] = &[
-    Field { name: "price_minor", block: Block::Offer, show: |o| money(o, o.offer.price_minor) },
-    Field { name: "list_price_minor", block: Block::Offer, show: |o| money(o, o.offer.list_price_minor) },
+    Field {
+        name: "price_minor",
+        block: Block::Offer,
+        show: |o| money(o, o.offer.price_minor),
+        cell: |o| o.offer.price_minor.into(),
+    },
+    Field {
+        name: "list_price_minor",
+        block: Block::Offer,
+        show: |o| money(o, o.offer.list_price_minor),
+        cell: |o| o.offer.list_price_minor.into(),
+    },
     Field {
         name: "buy_box_price_minor",
         block: Block::Offer,
         show: |o| money(o, o.offer.buy_box_price_minor),
+        cell: |o| o.offer.buy_box_price_minor.into(),
     },
-    Field { name: "shipping_minor", block: Block::Offer, show: |o| money(o, o.offer.shipping_minor) },
+    Field {
+        name: "shipping_minor",
+        block: Block::Offer,
+        show: |o| money(o, o.offer.shipping_minor),
+        cell: |o| o.offer.shipping_minor.into(),
+    },
     Field {
         name: "landed_price_minor",
         block: Block::Offer,
         show: |o| money(o, o.offer.landed_price_minor()),
+        cell: |o| o.offer.landed_price_minor().into(),
     },
-    Field { name: "price_basis", block: Block::Offer, show: |o| o.offer.price_basis.map(|b| b.to_string()) },
+    Field {
+        name: "price_basis",
+        block: Block::Offer,
+        show: |o| o.offer.price_basis.map(|b| b.to_string()),
+        cell: |o| o.offer.price_basis.map(|b| b.as_str()).into(),
+    },
     Field {
         name: "availability",
         block: Block::Offer,
         show: |o| Some(spoken(o.offer.availability.as_str())),
+        cell: |o| o.offer.availability.as_str().into(),
     },
-    Field { name: "stock_quantity", block: Block::Offer, show: |o| o.offer.stock_quantity.map(integer) },
-    Field { name: "seller_id", block: Block::Offer, show: |o| o.offer.seller_id.clone() },
-    Field { name: "seller_name", block: Block::Offer, show: |o| o.offer.seller_name.clone() },
-    Field { name: "fulfilment", block: Block::Offer, show: |o| o.offer.fulfilment.map(|f| f.to_string()) },
+    Field {
+        name: "stock_quantity",
+        block: Block::Offer,
+        show: |o| o.offer.stock_quantity.map(integer),
+        cell: |o| o.offer.stock_quantity.into(),
+    },
+    Field {
+        name: "seller_id",
+        block: Block::Offer,
+        show: |o| o.offer.seller_id.clone(),
+        cell: |o| o.offer.seller_id.clone().into(),
+    },
+    Field {
+        name: "seller_name",
+        block: Block::Offer,
+        show: |o| o.offer.seller_name.clone(),
+        cell: |o| o.offer.seller_name.clone().into(),
+    },
+    Field {
+        name: "fulfilment",
+        block: Block::Offer,
+        show: |o| o.offer.fulfilment.map(|f| f.to_string()),
+        cell: |o| o.offer.fulfilment.map(|f| f.as_str()).into(),
+    },
     Field {
         name: "bsr",
         block: Block::Rank,
         show: |o| o.rank.main().map(|r| format!("{} in {}", rank(r.rank), r.category)),
+        cell: |o| o.rank.main().map(|r| r.rank).into(),
     },
     Field {
         name: "bsr_leaf",
         block: Block::Rank,
         show: |o| o.rank.leaf().map(|r| format!("{} in {}", rank(r.rank), r.category)),
+        cell: |o| o.rank.leaf().map(|r| r.rank).into(),
     },
-    Field { name: "rating_centi", block: Block::Rating, show: |o| o.rating.rating_centi.map(stars) },
-    Field { name: "ratings_count", block: Block::Rating, show: |o| o.rating.ratings_count.map(integer) },
-    Field { name: "monthly_sold_min", block: Block::Sold, show: |o| o.monthly_sold_min.map(integer) },
+    Field {
+        name: "rating_centi",
+        block: Block::Rating,
+        show: |o| o.rating.rating_centi.map(stars),
+        cell: |o| o.rating.rating_centi.into(),
+    },
+    Field {
+        name: "ratings_count",
+        block: Block::Rating,
+        show: |o| o.rating.ratings_count.map(integer),
+        cell: |o| o.rating.ratings_count.into(),
+    },
+    Field {
+        name: "monthly_sold_min",
+        block: Block::Sold,
+        show: |o| o.monthly_sold_min.map(integer),
+        cell: |o| o.monthly_sold_min.into(),
+    },
 ];
 
 fn parse_field(text: &str) -> Result<&'static Field, String> {
@@ -143,17 +199,22 @@ pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<
     };
     if args.raw {
         let bytes = raw_bodies(&store, &days).await?;
-        write_bytes(&bytes, args.output.as_deref(), context)?;
+        write_bytes(&bytes, args.output.output.as_deref(), context)?;
         return Ok(Outcome::Done);
     }
-    let text = if args.json {
-        format!("{:#}\n", document(alert.as_ref(), &days, args.field))
-    } else {
-        let mut text = alert.as_ref().map(alert_text).unwrap_or_default();
-        text.extend(days.iter().map(|day| day_text(day, args.field)));
-        text
-    };
-    write_text(&text, args.output.as_deref(), context)?;
+    let is_flat = args.output.fields.is_some();
+    match args.output.format() {
+        Format::Table if !is_flat => {
+            let mut text = alert.as_ref().map(alert_text).unwrap_or_default();
+            text.extend(days.iter().map(|day| day_text(day, args.field)));
+            args.output.write(&text, context)?;
+        }
+        Format::Json if !is_flat => {
+            let document = document(alert.as_ref(), &days, args.field);
+            args.output.write(&format!("{document:#}\n"), context)?;
+        }
+        _ => args.output.emit(&rows(alert.as_ref(), &days, args.field), context)?,
+    }
     Ok(Outcome::Done)
 }
 
@@ -163,15 +224,10 @@ async fn alert_of(target: &str, store: &Store) -> anyhow::Result<Option<AlertRec
     if !looks_like_id {
         return Ok(None);
     }
-    match store.find_alerts(WORKSPACE, &target.to_ascii_lowercase()).await?.as_slice() {
-        [] if target.parse::<ProductRef>().is_ok() => Ok(None),
-        [] => Err(Failure::usage(format!("no alert begins with `{target}`"))
-            .hint("`amzctl alert list` shows ids")
-            .into()),
-        [alert] => Ok(Some(alert.clone())),
-        several => Err(Failure::usage(format!("{} alerts begin with `{target}`", several.len()))
-            .hint("give more digits of the id")
-            .into()),
+    match find_alert(target, store).await? {
+        // Ten hexadecimal digits may be an ASIN as well.
+        None if target.parse::<ProductRef>().is_err() => Err(unknown_alert(target).into()),
+        found => Ok(found),
     }
 }
 
@@ -273,9 +329,25 @@ fn gave(block: Block, row: &DailyRow, observation: &Observation) -> bool {
     }
 }
 
+/// The figure that was asked for, or all.
+fn shown_fields(field: Option<&'static Field>) -> Vec<&'static Field> {
+    FIELDS.iter().filter(|known| field.is_none_or(|field| field.name == known.name)).collect()
+}
+
+/// The blocks of the day's row that hold one of the fields and are this observation's.
+fn blocks_given(explained: &DayExplained, evidence: &Evidence, fields: &[&Field]) -> Vec<&'static str> {
+    let Some(row) = &explained.row else { return Vec::new() };
+    [(Block::Offer, "offer"), (Block::Rank, "rank"), (Block::Rating, "rating"), (Block::Sold, "sold")]
+        .iter()
+        .filter(|(block, _)| {
+            gave(*block, row, &evidence.observation) && fields.iter().any(|field| field.block == *block)
+        })
+        .map(|(_, name)| *name)
+        .collect()
+}
+
 fn day_text(explained: &DayExplained, field: Option<&'static Field>) -> String {
-    let fields: Vec<&Field> =
-        FIELDS.iter().filter(|known| field.is_none_or(|field| field.name == known.name)).collect();
+    let fields = shown_fields(field);
     let mut text = format!("{} on {}\n", explained.key, explained.day);
     match &explained.row {
         None => text.push_str("  no figures: this day was not seen, or every answer said `not found`\n"),
@@ -299,16 +371,7 @@ fn day_text(explained: &DayExplained, field: Option<&'static Field>) -> String {
 }
 
 fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field]) -> String {
-    let given = |block: Block| {
-        explained.row.as_ref().is_some_and(|row| gave(block, row, &evidence.observation))
-            && fields.iter().any(|field| field.block == block)
-    };
-    let blocks: Vec<&str> =
-        [(Block::Offer, "offer"), (Block::Rank, "rank"), (Block::Rating, "rating"), (Block::Sold, "sold")]
-            .iter()
-            .filter(|(block, _)| given(*block))
-            .map(|(_, name)| *name)
-            .collect();
+    let blocks = blocks_given(explained, evidence, fields);
     let gave = match (evidence.observation.found, blocks.is_empty()) {
         (false, _) => "said that the product does not exist".to_owned(),
         (true, true) => "gave nothing of what is shown".to_owned(),
@@ -355,6 +418,65 @@ fn cost_text(evidence: &Evidence) -> String {
         evidence.cost_currency,
         evidence.cost_units
     )
+}
+
+/// One row per observation that a day was chosen from, with the figures as it gave them.
+fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Rows {
+    let fields = shown_fields(field);
+    let mut columns =
+        vec!["alert_id", "marketplace", "asin", "day", "source", "observed_at", "found", "gave", "currency"];
+    columns.extend(fields.iter().map(|field| field.name));
+    columns.extend([
+        "shape",
+        "copies",
+        "fetched_at",
+        "recorded_at",
+        "run_id",
+        "file_path",
+        "file_line",
+        "file_offset",
+        "job_id",
+        "body_sha256",
+        "body_bytes",
+        "cost_micros",
+        "cost_currency",
+        "cost_units",
+    ]);
+    let mut rows = Rows::new("amzctl.explain/1", &columns);
+    for (explained, evidence) in
+        days.iter().flat_map(|day| day.evidence.iter().map(move |evidence| (day, evidence)))
+    {
+        let mut row: Vec<Cell> = vec![
+            alert.map(|alert| &alert.alert_id).into(),
+            explained.key.marketplace.into(),
+            explained.key.asin.into(),
+            explained.day.into(),
+            evidence.source.as_str().into(),
+            evidence.observed_at.into(),
+            evidence.observation.found.into(),
+            blocks_given(explained, evidence, &fields).join(",").into(),
+            explained.key.marketplace.currency().into(),
+        ];
+        row.extend(fields.iter().map(|field| (field.cell)(&evidence.observation)));
+        row.extend([
+            evidence.shape.as_str().into(),
+            evidence.copies.into(),
+            evidence.fetched_at.into(),
+            evidence.recorded_at.into(),
+            evidence.run_id.as_str().into(),
+            evidence.file_path.as_ref().into(),
+            evidence.file_line.into(),
+            evidence.file_offset.into(),
+            evidence.job_id.as_ref().into(),
+            evidence.body_sha256.as_str().into(),
+            evidence.body_bytes.into(),
+            evidence.cost_micros.into(),
+            evidence.cost_currency.as_str().into(),
+            evidence.cost_units.into(),
+        ]);
+        rows.push(row);
+    }
+    rows
 }
 
 fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Value {

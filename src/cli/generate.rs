@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::output::counted;
 use crate::error::{Failure, Outcome};
 use crate::generate::{self, ListFile, Options, ShapeChoice, Summary};
 use crate::model::{Day, Marketplace};
@@ -143,19 +144,26 @@ fn check_folder(folder: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `12.3 KiB`, `0.9 MiB`.
+fn size(bytes: u64) -> String {
+    let kib = bytes as f64 / 1_024.0;
+    if kib < 100.0 { format!("{kib:.1} KiB") } else { format!("{:.1} MiB", kib / 1_024.0) }
+}
+
 /// What was written, and what to do with it.
 fn said(folder: &Path, options: &Options, summary: &Summary, lists: &[ListFile]) -> Vec<String> {
     let shown = folder.display();
     let (first, last) = (options.start, options.start.plus(options.days - 1));
     let mut lines = vec![format!(
-        "wrote {} records in {} files ({:.1} MiB) to {shown}, {first} to {last}, seed {}",
-        summary.records,
-        summary.files,
-        summary.bytes as f64 / 1_048_576.0,
+        "wrote {} in {} ({}) to {shown}, {first} to {last}, seed {}",
+        counted(summary.records, "record"),
+        counted(summary.files, "file"),
+        size(summary.bytes),
         options.seed
     )];
     if summary.corrections + summary.late > 0 {
-        lines.push(format!("of them {} corrections, {} late files", summary.corrections, summary.late));
+        let corrections = counted(summary.corrections, "correction");
+        lines.push(format!("of them {corrections}, {}", counted(summary.late, "late file")));
     }
     lines.push("next:".to_owned());
     for ListFile { name, marketplace, .. } in lists {

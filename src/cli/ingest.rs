@@ -13,6 +13,7 @@ use crate::ingest::{DEFAULT_OUTPUT_CAP, DiscoverError, Found, KNOWN_ENDINGS, Spo
 use crate::model::{Marketplace, Timestamp};
 use crate::render::rows::printable;
 use crate::stages::ingest::{self, BatchSize, FileReport, FileStatus, Options, Summary};
+use crate::store::{Store, Unread};
 
 /// Land records of files byte-exact in the raw layer
 ///
@@ -68,20 +69,16 @@ pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<O
     let store = context.open_store().await?;
     if args.dry_run {
         let summary = read(&store, context, &options(&args, inputs, String::new(), context)).await?;
-        return end(summary, context);
+        return end(summary, &store, context).await;
     }
     let _lock = context.lock("pipeline")?;
     let run = context.begin_run(&store, "ingest").await?;
     let summary = read(&store, context, &options(&args, inputs, run.run_id.clone(), context)).await?;
     run.finish(summary.outcome(), &json!({ "ingest": summary })).await?;
-    end(summary, context)
+    end(summary, &store, context).await
 }
 
-pub(super) async fn read(
-    store: &crate::store::Store,
-    context: &Context,
-    options: &Options,
-) -> anyhow::Result<Summary> {
+pub(super) async fn read(store: &Store, context: &Context, options: &Options) -> anyhow::Result<Summary> {
     let size = |input: &Found| match input {
         Found::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
         Found::Stdin => 0,
@@ -138,13 +135,16 @@ pub(super) fn say_problems(summary: &Summary, context: &Context) {
 }
 
 /// Says what happened, and ends as it went.
-fn end(summary: Summary, context: &Context) -> anyhow::Result<Outcome> {
+async fn end(summary: Summary, store: &Store, context: &Context) -> anyhow::Result<Outcome> {
     let outcome = summary.outcome();
     // One file that gives nothing is the failure itself, said once.
     let said_by_failure = summary.inputs == 1 && matches!(outcome, Outcome::Failed | Outcome::Usage);
     if !said_by_failure {
         for report in &summary.files {
-            progress_line(report).iter().for_each(|line| context.ui.note(line));
+            // Of a folder that was read before, the number in the last line says enough.
+            if summary.inputs == 1 || report.status != FileStatus::AlreadyRead {
+                progress_line(report).iter().for_each(|line| context.ui.note(line));
+            }
         }
         say_problems(&summary, context);
         context.ui.say(&lines(&summary));
@@ -162,8 +162,10 @@ fn end(summary: Summary, context: &Context) -> anyhow::Result<Outcome> {
     if matches!(outcome, Outcome::Failed | Outcome::Usage) {
         return Err(refusal(outcome, &summary).into());
     }
-    if !summary.dry_run {
-        context.ui.note(next_command(&summary));
+    if !summary.dry_run
+        && let Some(next) = next_command(&summary, store.count_unread(Unread::New).await?)
+    {
+        context.ui.note(next);
     }
     Ok(outcome)
 }
@@ -181,12 +183,13 @@ fn refusal(outcome: Outcome, summary: &Summary) -> Failure {
     }
 }
 
-fn next_command(summary: &Summary) -> &'static str {
-    match (summary.landed > 0, summary.new_problems > 0) {
-        (true, true) => "next: `amzctl quarantine list`, then `amzctl normalize`",
-        (true, false) => "next: `amzctl normalize`",
-        (false, true) => "next: `amzctl quarantine list`",
-        (false, false) => "next: nothing to do",
+/// What to do about what has landed, now or before. Null when there is nothing to do.
+fn next_command(summary: &Summary, unread: u64) -> Option<&'static str> {
+    match (unread > 0, summary.new_problems > 0) {
+        (true, true) => Some("next: `amzctl quarantine list`, then `amzctl normalize`"),
+        (true, false) => Some("next: `amzctl normalize`"),
+        (false, true) => Some("next: `amzctl quarantine list`"),
+        (false, false) => None,
     }
 }
 

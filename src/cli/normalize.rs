@@ -1,5 +1,6 @@
 //! `normalize`: raw receipts to facts, and facts again with `--replay`.
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::context::Context;
@@ -56,11 +57,16 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
         let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
         return Err(Failure::new(reason, "stopped between two batches; run it again to go on").into());
     }
-    context.ui.note(if summary.quarantined > 0 {
-        "next: `amzctl quarantine list`, then `amzctl build-mart`"
-    } else {
-        "next: `amzctl build-mart`"
-    });
+    let lake = store.lake_state().await.context("failed to read how far the mart is built")?;
+    let next = match (summary.quarantined > 0, lake.changed_seq > lake.built_seq) {
+        (true, true) => Some("next: `amzctl quarantine list`, then `amzctl build-mart`"),
+        (true, false) => Some("next: `amzctl quarantine list`"),
+        (false, true) => Some("next: `amzctl build-mart`"),
+        (false, false) => None,
+    };
+    if let Some(next) = next {
+        context.ui.note(next);
+    }
     Ok(outcome)
 }
 

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::context::Context;
 use crate::files::write_atomic;
+use crate::model::Day;
 use crate::render::rows::{self, Cell, Format, Rows};
 
 /// Flags of every reading command.
@@ -91,6 +92,17 @@ pub(super) fn counted(number: impl std::fmt::Display, what: &str) -> String {
     let number = number.to_string();
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {what}{plural}")
+}
+
+/// `2026-02-26 to 2026-02-28`; one day by itself.
+pub(super) fn spanned(first: Day, last: Day) -> String {
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
+/// `from 2026-02-26 to 2026-02-28`, or `on 2026-02-26`.
+pub(super) fn within(first: Day, last: Day) -> String {
+    let word = if first == last { "on" } else { "from" };
+    format!("{word} {}", spanned(first, last))
 }
 
 /// Prints a finished text, or writes it to `path` whole or not at all.

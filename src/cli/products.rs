@@ -7,14 +7,43 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::context::Context;
+use super::output::within;
 use crate::error::Failure;
-use crate::model::{Marketplace, ProductKey, ProductRef};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::store::Store;
 
 /// So many bad lines are named; more would only hide the first.
 const NAMED_LINES: usize = 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The failure of a question about days on which none of the products was seen: names the nearest day that has data.
+pub(super) async fn not_seen(keys: &[ProductKey], range: DayRange, store: &Store) -> anyhow::Result<Failure> {
+    let mut known: Option<DayRange> = None;
+    for key in keys {
+        let Some(product) = store.load_product(*key).await? else { continue };
+        let (first, last) = (product.first_day, product.last_day);
+        known = Some(known.map_or(DayRange { first, last }, |known| DayRange {
+            first: known.first.min(first),
+            last: known.last.max(last),
+        }));
+    }
+    let days = match known {
+        Some(known) => store.load_daily(keys, known).await?,
+        None => Vec::new(),
+    };
+    let distance = |day: Day| (day.no() - range.last.no()).abs();
+    let DayRange { first, last } = range;
+    let what =
+        if let [key] = keys { key.to_string() } else { format!("none of the {} products", keys.len()) };
+    let not = if keys.len() == 1 { " not" } else { "" };
+    Ok(match days.iter().map(|row| row.day).min_by_key(|day| (distance(*day), *day)) {
+        Some(nearest) => Failure::usage(format!("{what} was{not} seen {}", within(first, last)))
+            .hint(format!("the nearest day with data is {nearest}: --as-of {nearest}")),
+        None => Failure::usage(format!("{what} was{not} ever seen"))
+            .hint("`amzctl ingest FILE`, then `amzctl normalize`"),
+    })
+}
 
 /// One product of a list, and where it was named: `asins.txt:3`; null for an argument.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,7 +2,10 @@
 
 use super::OutputArgs;
 use super::context::Context;
+use super::output::counted;
 use crate::error::{Failure, Outcome};
+use crate::normalize::RejectReason;
+use crate::render::format::plain_line;
 use crate::render::rows::Rows;
 use crate::stages;
 use crate::store::Store;
@@ -10,6 +13,8 @@ use crate::store::quarantine::{QuarantineFilter, QuarantineRow};
 
 /// So many characters of a payload are shown.
 const EXCERPT_CHARS: usize = 2_000;
+/// Enough of an id to be typed.
+const SHORT_ID: usize = 10;
 /// More rows than any table of a person needs, and fewer than would hurt.
 const ALL_ROWS: u32 = 1_000_000;
 
@@ -179,7 +184,8 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
     }
     let total = store.count_quarantine(&filter).await?;
     if rows.is_empty() {
-        context.ui.note("no records in quarantine match");
+        let is_filtered = args.filter.is_given() || args.state != "open";
+        context.ui.note(if is_filtered { "no record matches" } else { "no record is in quarantine" });
     } else if total > found.len() as u64 {
         context.ui.note(&format!("{} of {total}; --limit shows more", found.len()));
     }
@@ -189,6 +195,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
 
 async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     let row = named(&args.id, store).await?;
+    let advice = (row.state == "open").then(|| advice(&row));
     let payload = match &row.body_sha256 {
         Some(sha256) => store.load_body(sha256).await?.map(|body| excerpt(&body)),
         None => None,
@@ -213,7 +220,52 @@ async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Resul
         ("recorded_at", row.recorded_at.into()),
         ("payload", payload.into()),
     ];
-    args.output.emit_record("amzctl.quarantine.show/1", &fields, context)
+    args.output.emit_record("amzctl.quarantine.show/1", &fields, context)?;
+    if let Some(advice) = advice {
+        context.ui.note(&advice);
+    }
+    Ok(())
+}
+
+/// What mends a refused record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// Reading it again, after what refused it has changed.
+    Retry,
+    /// Another file: this one could not be read there.
+    File,
+    /// Somebody who says where it was sold: it does not, and a receipt keeps what was said when it landed.
+    Marketplace,
+}
+
+impl Remedy {
+    fn of(row: &QuarantineRow) -> Remedy {
+        let names_no_marketplace =
+            row.reason == RejectReason::MarketplaceUnknown.as_str() && row.marketplace.is_empty();
+        match row.receipt_id {
+            None => Remedy::File,
+            Some(_) if names_no_marketplace => Remedy::Marketplace,
+            Some(_) => Remedy::Retry,
+        }
+    }
+}
+
+fn advice(row: &QuarantineRow) -> String {
+    let id: String = row.quarantine_id.chars().take(SHORT_ID).collect();
+    let file = row.file_path.as_deref().map_or("FILE".to_owned(), plain_line);
+    match Remedy::of(row) {
+        Remedy::Retry => {
+            format!(
+                "next: `amzctl quarantine retry {id}` to have it read again, `amzctl quarantine drop {id}` to let it go"
+            )
+        }
+        Remedy::File => format!(
+            "next: mend the file and `amzctl ingest {file}`, then `amzctl quarantine drop {id}`; a retry has nothing to read"
+        ),
+        Remedy::Marketplace => format!(
+            "next: `amzctl ingest --marketplace CODE {file}`, then `amzctl quarantine drop {id}`; a retry cannot name the marketplace"
+        ),
+    }
 }
 
 /// The beginning of a payload as text.
@@ -229,26 +281,34 @@ fn excerpt(body: &[u8]) -> String {
 async fn retry(args: SelectArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     let _lock = context.lock("pipeline")?;
     let rows = selected(&args, store).await?;
-    let mut receipts: Vec<i64> = rows.iter().filter_map(|row| row.receipt_id).collect();
+    let mut receipts: Vec<i64> =
+        rows.iter().filter(|row| Remedy::of(row) == Remedy::Retry).filter_map(|row| row.receipt_id).collect();
     receipts.sort_unstable();
     receipts.dedup();
-    let without = rows.iter().filter(|row| row.receipt_id.is_none()).count();
-    if without > 0 {
-        context
-            .ui
-            .note(&format!("{without} refused while the file was read: mend the file and ingest it again"));
+    for (remedy, what) in [
+        (Remedy::File, "refused while the file was read: mend the file and ingest it again"),
+        (
+            Remedy::Marketplace,
+            "without a known marketplace, which a retry cannot name: ingest the file again with --marketplace CODE",
+        ),
+    ] {
+        let count = rows.iter().filter(|row| Remedy::of(row) == remedy).count();
+        if count > 0 {
+            context.ui.note(&format!("left out: {} {what}", counted(count, "record")));
+        }
     }
     if args.dry_run {
-        context
-            .ui
-            .note(&format!("dry run, nothing written: {} receipts would be read again", receipts.len()));
+        let receipts = counted(receipts.len(), "receipt");
+        context.ui.note(&format!("dry run, nothing written: {receipts} would be read again"));
         return Ok(());
     }
     let queued = stages::normalize::retry(store, &receipts).await?;
-    context.ui.note(&format!("{queued} receipts will be read again"));
-    if queued > 0 {
-        context.ui.note("next: `amzctl normalize`");
+    if queued == 0 {
+        context.ui.note("nothing to read again");
+        return Ok(());
     }
+    context.ui.note(&format!("{} will be read again", counted(queued, "receipt")));
+    context.ui.note("next: `amzctl normalize`");
     Ok(())
 }
 
@@ -260,12 +320,15 @@ async fn drop_records(args: DropArgs, store: &Store, context: &Context) -> anyho
         return Ok(());
     }
     let by_filter = args.select.ids.is_empty();
-    if by_filter && !args.yes && !context.ui.confirm(&format!("drop {} records?", rows.len()))? {
+    if by_filter && !args.yes && !context.ui.confirm(&format!("drop {}?", counted(rows.len(), "record")))? {
         return Err(Failure::usage("nothing was dropped").hint("confirm with --yes").into());
     }
     let ids: Vec<String> = rows.into_iter().map(|row| row.quarantine_id).collect();
     let dropped = store.drop_quarantined(&ids).await?;
     context.ui.note(&format!("{dropped} dropped"));
+    if dropped > 0 {
+        context.ui.note("next: `amzctl quarantine list`");
+    }
     Ok(())
 }
 

@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::compare::unknown_cohort;
+use super::cohort::known_cohort;
 use super::context::Context;
 use super::dates::DayArg;
-use super::products::known_key;
+use super::products::{known_key, not_seen};
 use crate::error::{Failure, Outcome};
 use crate::lake::Lake;
-use crate::model::{Day, Marketplace, ProductRef};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::render::ReportFormat;
 use crate::stages::report::{self, Options, Rendered, Subject};
 use crate::store::Store;
@@ -81,18 +81,23 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
     let store = context.open_store().await?;
     let subject = subject(&args, &store, context).await?;
     let as_of = as_of(&args, &subject, &store, context).await?;
+    let default_days = if subject == Subject::Watchlist { WATCHLIST_DAYS } else { PRODUCT_DAYS };
+    let days = args.days.unwrap_or(default_days).into();
+    if args.as_of.is_some() {
+        check_seen(&subject, DayRange::window(as_of, days), &store).await?;
+    }
     let format = format(&args, context);
     let guard = context.begin_run(&store, "report").await?;
     let path = path(&args, &subject, as_of, format, context);
     if let Some(folder) = default_folder(&args, path.as_deref()) {
         std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     }
-    let default_days = if subject == Subject::Watchlist { WATCHLIST_DAYS } else { PRODUCT_DAYS };
+    let next = next_after(&subject);
     let options = Options {
         workspace: WORKSPACE.to_owned(),
         subject,
         as_of,
-        days: args.days.unwrap_or(default_days).into(),
+        days,
         zone: context.config.zone,
         format,
         path,
@@ -103,7 +108,36 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
     let rendered = report::run(&store, &lake, &options).await?;
     guard.finish(Outcome::Done, &json!({ "report": rendered.summary })).await?;
     announce(&rendered, context);
+    context.ui.note(&format!("next: {next}"));
     Ok(Outcome::Done)
+}
+
+/// Where a reader of the report goes on.
+fn next_after(subject: &Subject) -> String {
+    match subject {
+        Subject::Product(key) => format!("`amzctl explain {key}` for where its figures come from"),
+        Subject::Cohort(cohort) => {
+            format!("`amzctl explain {}` for where its figures come from", cohort.main)
+        }
+        Subject::Watchlist => "`amzctl report PRODUCT` for one of them".to_owned(),
+    }
+}
+
+/// Errors: usage when none of what is reported on was seen on these days.
+async fn check_seen(subject: &Subject, range: DayRange, store: &Store) -> anyhow::Result<()> {
+    let keys: Vec<ProductKey> = match subject {
+        Subject::Product(key) => vec![*key],
+        Subject::Cohort(cohort) => {
+            std::iter::once(cohort.main).chain(cohort.competitors.iter().map(|one| one.key)).collect()
+        }
+        Subject::Watchlist => {
+            store.load_watchlist().await?.into_iter().map(|watched| watched.item.key).collect()
+        }
+    };
+    if keys.is_empty() || !store.load_daily(&keys, range).await?.is_empty() {
+        return Ok(());
+    }
+    Err(not_seen(&keys, range, store).await?.into())
 }
 
 fn announce(rendered: &Rendered, context: &Context) {
@@ -117,11 +151,7 @@ fn announce(rendered: &Rendered, context: &Context) {
 
 async fn subject(args: &ReportArgs, store: &Store, context: &Context) -> anyhow::Result<Subject> {
     if let Some(name) = &args.cohort {
-        if let Some(cohort) = store.load_cohort(name).await.context("failed to load the cohort")? {
-            return Ok(Subject::Cohort(cohort));
-        }
-        let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
-        return Err(unknown_cohort(name, &cohorts));
+        return Ok(Subject::Cohort(known_cohort(name, store).await?));
     }
     match args.product {
         Some(product) => Ok(Subject::Product(known_key(product, args.marketplace, store, context).await?)),

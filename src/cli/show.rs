@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::context::Context;
-use super::dates::DayArg;
-use super::output::OutputArgs;
+use super::dates::{DayArg, RangeArgs};
+use super::output::{OutputArgs, counted, spanned, within};
 use super::products::known_key;
 use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, DayRange, Marketplace, Money, ProductKey, ProductRef};
@@ -26,12 +26,15 @@ pub(super) struct ShowArgs {
     #[arg(long, value_name = "CODE")]
     pub marketplace: Option<Marketplace>,
 
-    /// How many days back from --as-of
-    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3660))]
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    /// Without --from and --to: how many days back from --as-of
+    #[arg(long, default_value_t = 30, value_name = "N", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(u16).range(1..=3660))]
     pub days: u16,
 
-    /// Last day [default: the product's newest day]
-    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    /// Last day of --days [default: the product's newest day]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
     pub as_of: Option<DayArg>,
 
     #[command(flatten)]
@@ -42,9 +45,15 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Out
     let store = context.open_store().await?;
     let key = known_key(args.product, args.marketplace, &store, context).await?;
     let product = known_product(&store, key).await?;
-    let as_of = args.as_of.map_or(product.last_day, |day| day.resolve(context.today()));
-    let range = DayRange::window(as_of, args.days.into());
+    let range = range(&args, &product, context)?;
     let days = store.load_daily(&[key], range).await?;
+    if days.is_empty() {
+        let ProductRecord { first_day, last_day, .. } = product;
+        context.ui.note(&format!(
+            "{key} was not seen {}; its first day is {first_day}, its newest {last_day}",
+            within(range.first, range.last)
+        ));
+    }
     match args.output.format() {
         Format::Table => {
             let width = args.output.table_width(context);
@@ -54,6 +63,15 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Out
         _ => args.output.emit(&rows(&days), context)?,
     }
     Ok(Outcome::Done)
+}
+
+/// The days asked for: a range, or so many up to a day.
+fn range(args: &ShowArgs, product: &ProductRecord, context: &Context) -> anyhow::Result<DayRange> {
+    if let Some(range) = args.range.resolve(context, product.first_day)? {
+        return Ok(range);
+    }
+    let as_of = args.as_of.map_or(product.last_day, |day| day.resolve(context.today()));
+    Ok(DayRange::window(as_of, args.days.into()))
 }
 
 pub(super) async fn known_product(store: &Store, key: ProductKey) -> anyhow::Result<ProductRecord> {
@@ -173,14 +191,16 @@ fn terminal(
         product.status
     ));
     text.push_str(&format!(
-        "{} to {}, {} of {} days seen\nprice  {}\nrank   {}\n\n",
-        range.first,
-        range.last,
+        "{}, {} of {} seen\nprice  {}\nrank   {}\n\n",
+        spanned(range.first, range.last),
         days.len(),
-        range.days().count(),
+        counted(range.days().count(), "day"),
         drawn(sparkline(&on(|row| row.offer.price_minor), Up::Large)),
         drawn(sparkline(&on(|row| row.rank.main().map(|rank| rank.rank)), Up::Small)),
     ));
+    if days.is_empty() {
+        return Ok(text.trim_end().to_owned());
+    }
     let mut table = Rows::new(
         "",
         &["day", "price", "list", "rank", "leaf rank", "rating", "ratings", "stock", "seller", "source"],

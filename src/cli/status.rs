@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use chrono::SubsecRound as _;
 use serde::Serialize;
 
 use super::OutputArgs;
 use super::context::Context;
+use super::output::counted;
 use super::runs::Holders;
 use crate::error::Outcome;
 use crate::model::{Day, Timestamp};
@@ -137,21 +139,27 @@ fn rows(document: &Document) -> anyhow::Result<Rows> {
     rows.push(vec!["database".into(), path.as_str().into(), format!("days in {zone}").into()]);
     let size = i64::try_from(document.database.size_bytes)?;
     rows.push(vec!["size_bytes".into(), size.into(), Cell::Null]);
-    let age = document.freshness.age_hours.map(|hours| format!("newest observation {hours} h old"));
+    let age = document.freshness.age_hours.map(|hours| format!("newest observation {} old", aged(hours)));
     rows.push(vec!["newest_day".into(), document.freshness.newest_day.into(), age.into()]);
-    for (name, count) in counted(document) {
+    for (name, count) in numbers(document) {
         rows.push(vec![name.into(), count.into(), Cell::Null]);
     }
     rows.push(vec!["to_normalize".into(), document.to_normalize.into(), Cell::Null]);
     for run in &document.last_runs {
         let ended = run.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
-        let detail = format!("{}{ended}", instant(run.started_at));
+        // A person's detail; the runs have their fractions in `runs list`.
+        let detail = format!("{}{ended}", instant(run.started_at.trunc_subsecs(0)));
         rows.push(vec![format!("last {}", run.command).into(), run.state.into(), detail.into()]);
     }
     Ok(rows)
 }
 
-fn counted(document: &Document) -> [(&'static str, i64); 14] {
+/// `30 hours`, and from two days on `417 days`.
+fn aged(hours: i64) -> String {
+    if hours < 48 { counted(hours, "hour") } else { counted(hours / 24, "day") }
+}
+
+fn numbers(document: &Document) -> [(&'static str, i64); 14] {
     let Document { counts, open, .. } = document;
     [
         ("watched", counts.watched),
@@ -185,4 +193,18 @@ fn next_step(document: &Document, context: &Context) {
         return;
     };
     context.ui.note(&format!("next: {next}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_hours_for_two_days() {
+        for (hours, text) in
+            [(0, "0 hours"), (1, "1 hour"), (47, "47 hours"), (48, "2 days"), (10_009, "417 days")]
+        {
+            assert_eq!(aged(hours), text);
+        }
+    }
 }

@@ -1,25 +1,18 @@
 //! `version`: what this binary is.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::context::Context;
+use super::output::OutputArgs;
 use crate::error::Outcome;
+use crate::render::rows::{Cell, Format};
 use crate::store::Store;
 
 /// Print the version, the schema version it writes, and what was compiled in
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct VersionArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    version: &'static str,
-    schema_version: i64,
-    features: &'static [&'static str],
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Optional parts of this build.
@@ -29,21 +22,18 @@ const FEATURES: &[&str] = &[
 ];
 
 pub(super) async fn run(args: VersionArgs, context: &Context) -> anyhow::Result<Outcome> {
-    let version = env!("CARGO_PKG_VERSION");
-    if args.json {
-        let document = Document {
-            schema: "amzctl.version/1",
-            version,
-            schema_version: Store::SCHEMA_VERSION,
-            features: FEATURES,
-        };
-        context.ui.data(&serde_json::to_string_pretty(&document)?);
-    } else {
+    let (version, schema_version) = (env!("CARGO_PKG_VERSION"), Store::SCHEMA_VERSION);
+    if args.output.format() == Format::Table && args.output.fields.is_none() {
         let features = if FEATURES.is_empty() { "none".to_owned() } else { FEATURES.join(", ") };
-        context.ui.data(&format!(
-            "amzctl {version}\nschema version {}\nfeatures {features}",
-            Store::SCHEMA_VERSION
-        ));
+        let text = format!("amzctl {version}\nschema version {schema_version}\nfeatures {features}\n");
+        args.output.write(&text, context)?;
+    } else {
+        let fields = [
+            ("version", version.into()),
+            ("schema_version", schema_version.into()),
+            ("features", Cell::Json(json!(FEATURES))),
+        ];
+        args.output.emit_record("amzctl.version/1", &fields, context)?;
     }
     Ok(Outcome::Done)
 }

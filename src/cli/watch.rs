@@ -272,6 +272,7 @@ async fn tag(args: TagArgs, store: &Store, context: &Context) -> anyhow::Result<
     let (add, remove) = (checked_tags(&args.add)?, checked_tags(&args.remove)?);
     let changed = store.tag_watched(&keys, &add, &remove, args.select.dry_run).await?;
     tell_changed("tagged", changed, keys.len(), &args.select, context);
+    tell_next(changed, &args.select, context);
     Ok(())
 }
 
@@ -279,6 +280,12 @@ async fn pause(args: SelectArgs, paused: bool, store: &Store, context: &Context)
     let keys = selected(&args, store, context).await?;
     let changed = store.pause_watched(&keys, paused, args.dry_run).await?;
     tell_changed(if paused { "paused" } else { "resumed" }, changed, keys.len(), &args, context);
+    if paused && changed > 0 && !args.dry_run {
+        let product = if let [key] = keys.as_slice() { key.to_string() } else { "PRODUCT…".to_owned() };
+        context.ui.note(&format!("next: `amzctl watch resume {product}` when it is to be fetched again"));
+    } else {
+        tell_next(changed, &args, context);
+    }
     Ok(())
 }
 
@@ -286,6 +293,7 @@ async fn remove(args: SelectArgs, store: &Store, context: &Context) -> anyhow::R
     let keys = selected(&args, store, context).await?;
     let removed = store.remove_watched(&keys, args.dry_run).await?;
     tell_changed("removed", removed, keys.len(), &args, context);
+    tell_next(removed, &args, context);
     Ok(())
 }
 
@@ -293,6 +301,12 @@ fn tell_changed(verb: &str, changed: usize, asked: usize, args: &SelectArgs, con
     let would = if args.dry_run { "dry run, nothing written: " } else { "" };
     let rest = if changed < asked { format!(", {} unchanged", asked - changed) } else { String::new() };
     context.ui.note(&format!("{would}{changed} {verb}{rest}"));
+}
+
+fn tell_next(changed: usize, args: &SelectArgs, context: &Context) {
+    if changed > 0 && !args.dry_run {
+        context.ui.note("next: `amzctl watch list`");
+    }
 }
 
 /// The watched products that were named. Errors: usage when one of them is not watched.

@@ -280,7 +280,9 @@ impl Layers {
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
-        let settings: Settings = self.figment.extract().map_err(|error| self.wrong_value(&error))?;
+        let mut settings: Settings = self.figment.extract().map_err(|error| self.wrong_value(&error))?;
+        // The one path that may be empty: it says that no file is wanted, which TOML has no other word for.
+        settings.alerts.file = settings.alerts.file.filter(|path| !path.as_os_str().is_empty());
         let zone = self.checked("time.zone", settings.time.zone.parse::<chrono_tz::Tz>(), |_| {
             format!("`{}` is not an IANA time zone such as UTC or Europe/Berlin", settings.time.zone)
         });
@@ -293,6 +295,18 @@ impl Layers {
         for (key, is_valid, expected) in ranges(&settings) {
             if !is_valid {
                 self.complain(key, format!("`{key}` {expected}"));
+            }
+        }
+        for (key, path, default) in paths(&settings) {
+            if path.as_os_str().is_empty() {
+                self.problems.push(Problem {
+                    place: self.place(key),
+                    message: format!("`{key}` is empty: it names no path"),
+                    hint: Some(format!(
+                        "name one, or leave the key out for the default, `{}`",
+                        default.display()
+                    )),
+                });
             }
         }
         let (Some(zone), true) = (zone, self.problems.is_empty()) else {
@@ -360,20 +374,28 @@ impl Layers {
 }
 
 /// (key, is valid, what is expected of it)
-fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 9] {
-    let Settings { mart, alerts, check, run, normalize, store, lake, .. } = settings;
+fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 7] {
+    let Settings { mart, alerts, check, run, normalize, store, .. } = settings;
     let precedence = &normalize.source_precedence;
     let is_unique = (1..precedence.len()).all(|index| !precedence[..index].contains(&precedence[index]));
     [
-        ("store.path", !store.path.as_os_str().is_empty(), "must not be empty"),
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
-        ("lake.root", !lake.root.as_os_str().is_empty(), "must not be empty"),
         ("normalize.source_precedence", is_unique, "names a source twice"),
         ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
         ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
         ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),
         ("check.min_completeness", (0.0..=1.0).contains(&check.min_completeness), "must be 0 to 1"),
         ("run.tolerate_failed_pct", (0.0..=100.0).contains(&run.tolerate_failed_pct), "must be 0 to 100"),
+    ]
+}
+
+/// (key, its path, the default): none may be empty, for that would be the folder of whoever gave it.
+fn paths(settings: &Settings) -> [(&'static str, &Path, PathBuf); 3] {
+    let Settings { store, lake, ingest, .. } = Settings::default();
+    [
+        ("store.path", &settings.store.path, store.path),
+        ("lake.root", &settings.lake.root, lake.root),
+        ("ingest.inbox", &settings.ingest.inbox, ingest.inbox),
     ]
 }
 

@@ -36,7 +36,8 @@ pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Repor
     }
     if what.raw {
         let (bodies, damaged) = store.check_bodies().await.context("failed to check the raw bodies")?;
-        report.checked.push(format!("raw: {bodies} bodies hashed again"));
+        let bodies = if bodies == 1 { "1 body".to_owned() } else { format!("{bodies} bodies") };
+        report.checked.push(format!("raw: {bodies} hashed again"));
         report
             .problems
             .extend(damaged.iter().map(|sha256| format!("raw body {sha256} does not have its hash")));

@@ -2,12 +2,18 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::columns::at;
+use super::columns::{at, to_json};
 use super::{Result, Store};
-use crate::model::{Day, MAX_MINOR, ProductKey, Timestamp};
+use crate::model::{Day, MAX_MINOR, Marketplace, ProductKey, Timestamp};
 
 /// Subjects that are named of each broken invariant.
 const NAMED_SUBJECTS: i64 = 3;
+
+/// Of the marketplaces $1 (a JSON array) on the day $2. The index is named: without statistics SQLite would read all
+/// days of a marketplace by the primary key.
+const NEWEST_OBSERVED_AT: &str =
+    "SELECT MAX(d.observed_at) FROM json_each($1) m CROSS JOIN product_metrics_daily d INDEXED BY
+        product_metrics_daily_by_day ON d.marketplace = m.value AND d.day = $2";
 
 /// A watched product that is not paused, and when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -242,9 +248,13 @@ impl Store {
         })
     }
 
-    /// When the newest daily row was observed.
+    /// When the newest daily row was observed. Later days were observed later, so only the newest is looked at.
     pub async fn newest_observed_at(&self) -> Result<Option<Timestamp>> {
-        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(observed_at) FROM product_metrics_daily")
+        let Some(day) = self.newest_day(None).await? else { return Ok(None) };
+        let marketplaces: Vec<&str> = Marketplace::ALL.iter().map(|one| one.code()).collect();
+        let newest: Option<i64> = sqlx::query_scalar(NEWEST_OBSERVED_AT)
+            .bind(to_json(&marketplaces))
+            .bind(day.to_string())
             .fetch_one(self.reader())
             .await?;
         newest.map(|micros| at(micros, "product_metrics_daily", "observed_at")).transpose()
@@ -293,5 +303,47 @@ mod tests {
             found,
             ["price_range", "low_high", "rank_range", "rating_range", "observation_per_day", "product_days"]
         );
+    }
+
+    #[tokio::test]
+    async fn the_newest_observation_is_found_by_index_in_whatever_marketplace_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        assert_eq!(store.newest_observed_at().await.unwrap(), None);
+        let mut tx = store.begin().await.unwrap();
+        for (marketplace, asin, day, observed_at) in [
+            ("US", "B000000001", "2026-03-01", 1_772_366_400_000_000_i64),
+            ("UK", "B000000001", "2026-03-02", 1_772_452_800_000_000),
+            ("US", "B000000002", "2026-03-02", 1_772_456_400_000_000),
+        ] {
+            sqlx::query(
+                "INSERT INTO product_metrics_daily
+                    (marketplace, asin, day, observed_at, currency, availability, observations, source, sources)
+                 VALUES ($1, $2, $3, $4, 'USD', 'unknown', 1, 'file', 'file')",
+            )
+            .bind(marketplace)
+            .bind(asin)
+            .bind(day)
+            .bind(observed_at)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+        tx.commit().await.unwrap();
+        let newest = store.newest_observed_at().await.unwrap().unwrap();
+        assert_eq!(newest.to_rfc3339(), "2026-03-02T13:00:00+00:00");
+
+        let plan: Vec<String> =
+            sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEWEST_OBSERVED_AT}")))
+                .bind("[]")
+                .bind("2026-03-02")
+                .fetch_all(store.reader())
+                .await
+                .unwrap()
+                .iter()
+                .map(|step| step.get("detail"))
+                .collect();
+        let by_day = "SEARCH d USING INDEX product_metrics_daily_by_day (marketplace=? AND day=?)";
+        assert!(plan.iter().any(|step| step == by_day), "{plan:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! The newest comparison of each cohort, as the document that `compare --cohort` prints.
 
+use super::alerts::WORKSPACE;
 use super::columns::to_json;
 use super::{Result, Store, bulk};
 use crate::model::Day;
@@ -7,13 +8,12 @@ use crate::model::Day;
 impl Store {
     /// Replaces the stored comparisons; answers how many rows changed.
     pub async fn publish_comparisons(&self, records: &[(String, Day, String)]) -> Result<u64> {
-        let workspace = "main";
         let mut tx = self.begin().await?;
         let kept: Vec<&str> = records.iter().map(|(cohort, _, _)| cohort.as_str()).collect();
         let removed = sqlx::query(
             "DELETE FROM comparisons WHERE workspace = $1 AND cohort NOT IN (SELECT value FROM json_each($2))",
         )
-        .bind(workspace)
+        .bind(WORKSPACE)
         .bind(to_json(&kept))
         .execute(&mut *tx)
         .await?
@@ -26,7 +26,7 @@ impl Store {
             records,
             |values, (cohort, as_of, record)| {
                 values
-                    .push_bind(workspace)
+                    .push_bind(WORKSPACE)
                     .push_bind(cohort.as_str())
                     .push_bind(as_of.to_string())
                     .push_bind(record.as_str());

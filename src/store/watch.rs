@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::alerts::WORKSPACE;
 use super::columns::{instant, known_word, listed, product_key, word};
 use super::{Result, Store, Tx};
 use crate::model::{Cohort, Competitor, Day, ProductKey, Relation, Tier, Timestamp, WatchItem};
@@ -66,8 +67,9 @@ impl Store {
             "SELECT w.marketplace, w.asin, w.tier, w.relation, w.tags, w.source_chain, w.label, w.paused, w.added_at,
                     p.title, p.last_day
              FROM watch_items w LEFT JOIN products p ON p.marketplace = w.marketplace AND p.asin = w.asin
-             WHERE w.workspace = 'main' ORDER BY w.marketplace, w.asin",
+             WHERE w.workspace = $1 ORDER BY w.marketplace, w.asin",
         )
+        .bind(WORKSPACE)
         .fetch_all(self.reader())
         .await?;
         rows.iter()
@@ -143,8 +145,9 @@ impl Store {
         let mut removed = 0;
         for key in keys {
             let done = sqlx::query(
-                "DELETE FROM watch_items WHERE workspace = 'main' AND marketplace = $1 AND asin = $2",
+                "DELETE FROM watch_items WHERE workspace = $1 AND marketplace = $2 AND asin = $3",
             )
+            .bind(WORKSPACE)
             .bind(key.marketplace.code())
             .bind(key.asin.as_str())
             .execute(&mut *tx)
@@ -194,11 +197,13 @@ impl Store {
         let mut removed = 0;
         for name in names {
             // The newest comparison goes with its cohort: it is derived from it.
-            sqlx::query("DELETE FROM comparisons WHERE workspace = 'main' AND cohort = $1")
+            sqlx::query("DELETE FROM comparisons WHERE workspace = $1 AND cohort = $2")
+                .bind(WORKSPACE)
                 .bind(name)
                 .execute(&mut *tx)
                 .await?;
-            let done = sqlx::query("DELETE FROM cohorts WHERE workspace = 'main' AND name = $1")
+            let done = sqlx::query("DELETE FROM cohorts WHERE workspace = $1 AND name = $2")
+                .bind(WORKSPACE)
                 .bind(name)
                 .execute(&mut *tx)
                 .await?;
@@ -246,8 +251,9 @@ fn applied(before: Option<&WatchItem>, change: &WatchChange, now: Timestamp) -> 
 async fn load_item(tx: &mut Tx, key: ProductKey) -> Result<Option<WatchItem>> {
     let row = sqlx::query(
         "SELECT marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at FROM watch_items
-         WHERE workspace = 'main' AND marketplace = $1 AND asin = $2",
+         WHERE workspace = $1 AND marketplace = $2 AND asin = $3",
     )
+    .bind(WORKSPACE)
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
     .fetch_optional(&mut **tx)
@@ -258,11 +264,12 @@ async fn load_item(tx: &mut Tx, key: ProductKey) -> Result<Option<WatchItem>> {
 async fn write_item(tx: &mut Tx, item: &WatchItem) -> Result<()> {
     sqlx::query(
         "INSERT INTO watch_items (workspace, marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at)
-         VALUES ('main', $1, $2, $3, $4, $5, $6, $7, $8, $9)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (workspace, marketplace, asin) DO UPDATE SET
             tier = excluded.tier, relation = excluded.relation, tags = excluded.tags,
             source_chain = excluded.source_chain, label = excluded.label, paused = excluded.paused",
     )
+    .bind(WORKSPACE)
     .bind(item.key.marketplace.code())
     .bind(item.key.asin.as_str())
     .bind(item.tier.as_str())
@@ -298,8 +305,9 @@ fn words(joined: &str) -> Vec<String> {
 async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String, Cohort>> {
     let rows = sqlx::query(
         "SELECT name, marketplace, main_asin, label, created_at FROM cohorts
-         WHERE workspace = 'main' AND ($1 IS NULL OR name = $1)",
+         WHERE workspace = $1 AND ($2 IS NULL OR name = $2)",
     )
+    .bind(WORKSPACE)
     .bind(only)
     .fetch_all(&mut **tx)
     .await?;
@@ -320,9 +328,10 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
     }
     let members = sqlx::query(
         "SELECT cohort, marketplace, asin, priority, label FROM cohort_members
-         WHERE workspace = 'main' AND ($1 IS NULL OR cohort = $1)
+         WHERE workspace = $1 AND ($2 IS NULL OR cohort = $2)
          ORDER BY cohort, priority, marketplace, asin",
     )
+    .bind(WORKSPACE)
     .bind(only)
     .fetch_all(&mut **tx)
     .await?;
@@ -340,10 +349,11 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
 async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
     sqlx::query(
         "INSERT INTO cohorts (workspace, name, marketplace, main_asin, label, created_at)
-         VALUES ('main', $1, $2, $3, $4, $5)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (workspace, name) DO UPDATE SET
             marketplace = excluded.marketplace, main_asin = excluded.main_asin, label = excluded.label",
     )
+    .bind(WORKSPACE)
     .bind(&cohort.name)
     .bind(cohort.main.marketplace.code())
     .bind(cohort.main.asin.as_str())
@@ -351,15 +361,17 @@ async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
     .bind(cohort.created_at.timestamp_micros())
     .execute(&mut **tx)
     .await?;
-    sqlx::query("DELETE FROM cohort_members WHERE workspace = 'main' AND cohort = $1")
+    sqlx::query("DELETE FROM cohort_members WHERE workspace = $1 AND cohort = $2")
+        .bind(WORKSPACE)
         .bind(&cohort.name)
         .execute(&mut **tx)
         .await?;
     for competitor in &cohort.competitors {
         sqlx::query(
             "INSERT INTO cohort_members (workspace, cohort, marketplace, asin, role, priority, label)
-             VALUES ('main', $1, $2, $3, 'competitor', $4, $5)",
+             VALUES ($1, $2, $3, $4, 'competitor', $5, $6)",
         )
+        .bind(WORKSPACE)
         .bind(&cohort.name)
         .bind(competitor.key.marketplace.code())
         .bind(competitor.key.asin.as_str())

@@ -65,12 +65,13 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
     evidence    price_prev = 25.73 USD
     evidence    price_prev_day = 2026-02-27
     delivery    alert.opened to file alerts.ndjson: pending
-    delivery    alert.opened to stdout -: pending
+    delivery    alert.opened to stdout: pending
     "#);
     answers!(sandbox.run_with("USER", "ada", &format!("alert ack {short} --note seen")), @r#"
     exit 0
     --- stderr
     1 acknowledged
+    next: `amzctl alert resolve b8dbb73ee3` when it is dealt with
     "#);
     answers!(sandbox.run(&format!("alert ack {short}")), @r#"
     exit 0
@@ -98,6 +99,30 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
     --- stderr
     error: there is no alert `0000000000000000`
     hint: `amzctl alert list` shows their ids
+    "#);
+}
+
+#[test]
+fn who_resolves_one_alert_is_told_of_those_that_are_left() {
+    let sandbox = Sandbox::initialised();
+    let rows: String = ["1", "2"]
+        .map(|n| {
+            format!("US,B00000000{n},2026-02-27T08:00:00Z,3000\nUS,B00000000{n},2026-02-28T08:00:00Z,2000\n")
+        })
+        .concat();
+    sandbox.write("falling.csv", format!("marketplace,asin,observed_at,price_minor\n{rows}"));
+    sandbox.succeed("run -q --no-deliver falling.csv");
+    let ids = ids(&sandbox, "");
+    answers!(sandbox.run(&format!("alert resolve {}", ids[0])), @r#"
+    exit 0
+    --- stderr
+    1 resolved
+    next: `amzctl alert list` shows what is left
+    "#);
+    answers!(sandbox.run(&format!("alert resolve {}", ids[1])), @r#"
+    exit 0
+    --- stderr
+    1 resolved
     "#);
 }
 

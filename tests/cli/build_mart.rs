@@ -25,7 +25,8 @@ fn a_dry_run_says_what_would_be_built_and_writes_nothing() {
     answers!(sandbox.run("build-mart --dry-run"), @r#"
     exit 0
     --- stderr
-    build-mart: would move 8 changed days to the lake and build 8 marketplace-days (2026-02-20 to 2026-02-27), 8 product-days, into 3 files
+    build-mart: would move 8 changed days to the lake
+    build-mart: would build 8 marketplace-days (2026-02-20 to 2026-02-27): 8 delta rows
     "#);
     assert_eq!((lake(&sandbox).len(), sandbox.succeed("verify --hash")), (0, before));
     assert!(!sandbox.succeed("runs list --format csv --fields command").contains("build-mart"));
@@ -46,7 +47,6 @@ fn what_changed_is_built_once_and_everything_again_when_asked() {
     exit 0
     --- stderr
     build-mart: nothing new
-    next: `amzctl compare`, `amzctl report` or `amzctl alert run`
     "#);
     assert_eq!(lake(&sandbox), files);
     answers!(sandbox.run("build-mart --full"), @r#"
@@ -55,11 +55,18 @@ fn what_changed_is_built_once_and_everything_again_when_asked() {
     build-mart: built 8 marketplace-days (2026-02-20 to 2026-02-27): 8 delta rows, 21 rollup rows, 2 files
     next: `amzctl compare`, `amzctl report` or `amzctl alert run`
     "#);
+    // The dry run has the same days and rows as the run after it.
+    answers!(sandbox.run("build-mart --dry-run --from 2026-02-26 --to 2026-02-27"), @r#"
+    exit 0
+    --- stderr
+    days 2026-02-26 to 2026-02-27
+    build-mart: would build 2 marketplace-days (2026-02-26 to 2026-02-27): 2 delta rows
+    "#);
     answers!(sandbox.run("build-mart --from 2026-02-26 --to 2026-02-27"), @r#"
     exit 0
     --- stderr
     days 2026-02-26 to 2026-02-27
-    build-mart: built 2 marketplace-days (2026-02-26 to 2026-02-27): 8 delta rows, 21 rollup rows, 2 files
+    build-mart: built 2 marketplace-days (2026-02-26 to 2026-02-27): 2 delta rows, 6 rollup rows, 2 files
     next: `amzctl compare`, `amzctl report` or `amzctl alert run`
     "#);
     assert_eq!(sandbox.succeed("verify --hash"), hash, "whatever way led to it");

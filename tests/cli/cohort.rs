@@ -35,7 +35,7 @@ fn a_cohort_is_set_shown_and_removed() {
     exit 2
     --- stderr
     error: there is no cohort `earbud`
-    hint: did you mean `earbuds`?
+    hint: did you mean `earbuds`? `amzctl cohort list` shows all
     "#);
     answers!(sandbox.run("cohort show earbuds --json"), @r#"
     exit 0
@@ -66,12 +66,13 @@ fn a_cohort_is_set_shown_and_removed() {
     exit 0
     --- stderr
     1 removed
+    next: `amzctl cohort set NAME MAIN COMPETITOR…` makes another
     "#);
     answers!(sandbox.run("cohort rm earbuds"), @r#"
     exit 2
     --- stderr
     error: there is no cohort `earbuds`
-    hint: `amzctl cohort list` shows the cohorts
+    hint: make one with `amzctl cohort set`
     "#);
     answers!(sandbox.run("cohort list"), @r#"
     exit 0
@@ -122,6 +123,7 @@ fn what_is_no_cohort_is_refused() {
     exit 2
     --- stderr
     error: cohort alone has no competitor
+    hint: name a product besides the main one
     "#);
     sandbox.write("roles.csv", "B0FDKB341G,main\nB0FDKB342G,boss\n");
     answers!(sandbox.run("cohort import roles.csv --marketplace US"), @r#"

@@ -165,6 +165,40 @@ fn the_exit_code_tells_of_a_cheaper_rival_when_asked() {
 }
 
 #[test]
+fn a_day_without_data_is_refused_with_the_nearest_that_has_some() {
+    let sandbox = Sandbox::with_market();
+    answers!(sandbox.run("compare --cohort earbuds --as-of 2026-01-15"), @r#"
+    exit 2
+    --- stderr
+    error: none of the 3 products was seen from 2026-01-09 to 2026-01-15
+    hint: the nearest day with data is 2026-02-24: --as-of 2026-02-24
+    "#);
+    answers!(sandbox.run("compare US:B0FDKB341G US:B0FM2YDLHP --as-of 2027-01-15 --json"), @r#"
+    exit 2
+    --- stderr
+    error: none of the 2 products was seen from 2027-01-09 to 2027-01-15
+    hint: the nearest day with data is 2026-02-28: --as-of 2026-02-28
+    {"type":"error","code":"usage","exit":2,"message":"none of the 2 products was seen from 2027-01-09 to 2027-01-15","hint":"the nearest day with data is 2026-02-28: --as-of 2026-02-28","run_id":null}
+    "#);
+    // Six days later the newest values still count.
+    assert_eq!(sandbox.exit_code("compare --cohort earbuds --as-of 2026-03-06"), 0);
+    // A marketplace that goes on without these products is no mistake of who asks.
+    sandbox.write(
+        "later.csv",
+        "marketplace,asin,observed_at,price_minor\nUS,B000000009,2026-03-01T08:00:00Z,1\n",
+    );
+    sandbox.succeed("run -q --no-deliver later.csv");
+    let later = sandbox.run("compare --cohort earbuds --as-of 2026-03-01");
+    assert!(later.starts_with("exit 0\n"), "{later}");
+    sandbox.succeed("cohort set -q strangers US:B0STRANGE1 US:B0STRANGE2");
+    let unseen = sandbox.run("compare --cohort strangers -q");
+    answers!(&unseen[unseen.find("--- stderr").unwrap()..], @r#"
+    --- stderr
+    none of the 2 products was ever seen: nothing is known of them now
+    "#);
+}
+
+#[test]
 fn what_cannot_be_compared_is_said_with_what_to_do() {
     let sandbox = Sandbox::with_market();
     answers!(sandbox.run("compare --cohort earbud"), @r#"

@@ -119,6 +119,44 @@ fn a_value_that_is_not_valid_is_named_with_its_place() {
 }
 
 #[test]
+fn an_empty_path_is_refused_except_for_the_alerts_file_where_it_means_none() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("amzctl.toml", "[ingest]\ninbox = \"\"\n[alerts]\nfile = \"\"\n");
+    answers!(sandbox.run_with("AMZCTL_STORE__PATH", "", "config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE                                    PROBLEM                                    HINT
+    environment variable AMZCTL_STORE__PATH  `store.path` is empty: it names no path    name one, or leave the key out for the default, `amzctl.db`
+    amzctl.toml:2                            `ingest.inbox` is empty: it names no path  name one, or leave the key out for the default, `inbox`
+    --- stderr
+    error: the configuration has 2 problems
+    "#);
+    sandbox.write("amzctl.toml", "[alerts]\nfile = \"\"\n");
+    assert!(sandbox.succeed("config show --origin --format tsv").contains("alerts.file\t\tamzctl.toml:2\n"));
+
+    sandbox.write("market.csv", TWO_DAYS);
+    answers!(sandbox.run("run market.csv"), @r#"
+    exit 0
+    --- stdout
+    CRITICAL US:B000000001 price fell 50.0 % from 19.99 to 9.99 USD (2026-02-27 → 2026-02-28) [9bfcd52ac6]
+    --- stderr
+    ingest: 1 file, 2 records, 2 landed
+    normalize: 2 receipts read, 2 observations written, 2 daily rows changed
+    build-mart: 2 changed days to the lake (1 file, 2 rows)
+    build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 2 files
+    alert: 2 days judged, 1 new
+    deliver: stdout: 1 delivered
+    next: `amzctl status`, `amzctl compare`, `amzctl report`
+    "#);
+}
+
+/// A price that falls by half.
+const TWO_DAYS: &str = "marketplace,asin,observed_at,price_minor
+US,B000000001,2026-02-27T12:00:00Z,1999
+US,B000000001,2026-02-28T12:00:00Z,999
+";
+
+#[test]
 fn a_variable_that_looks_like_a_setting_and_is_none_is_refused() {
     let sandbox = Sandbox::initialised();
     answers!(sandbox.run_with("AMZCTL_STORE_PATH", "x.db", "watch list"), @r#"

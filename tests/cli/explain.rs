@@ -38,6 +38,25 @@ fn a_figure_is_explained_down_to_the_line_of_its_file() {
 }
 
 #[test]
+fn programs_get_a_row_for_every_observation_of_the_day() {
+    let sandbox = Sandbox::with_market();
+    answers!(sandbox.run("explain US:B0FDKB341G --format csv --fields asin,day,source,gave,currency,price_minor,bsr,file_path,file_line"), @r#"
+    exit 0
+    --- stdout
+    asin,day,source,gave,currency,price_minor,bsr,file_path,file_line
+    B0FDKB341G,2026-02-28,file,"offer,rank,rating",USD,1999,128,market.csv,17
+    "#);
+    let columns = sandbox.succeed("explain US:B0FDKB341G --field bsr --format csv");
+    let columns = columns.lines().next().unwrap();
+    assert!(columns.contains(",bsr,") && !columns.contains("price_minor"), "{columns}");
+    assert_eq!(
+        sandbox.succeed("explain US:B0FDKB341G --format json"),
+        sandbox.succeed("explain US:B0FDKB341G --json")
+    );
+    assert_eq!(sandbox.exit_code("explain US:B0FDKB341G --raw --format csv"), 2);
+}
+
+#[test]
 fn the_raw_body_is_printed_byte_for_byte() {
     let sandbox = Sandbox::with_market();
     let document: serde_json::Value =
@@ -88,7 +107,7 @@ fn an_alert_is_explained_with_the_days_that_its_rule_compared() {
     answers!(sandbox.run("explain ffffffff"), @r#"
     exit 2
     --- stderr
-    error: no alert begins with `ffffffff`
-    hint: `amzctl alert list` shows ids
+    error: there is no alert `ffffffff`
+    hint: `amzctl alert list` shows their ids
     "#);
 }

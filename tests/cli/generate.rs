@@ -3,6 +3,13 @@
 use crate::sandbox::{Sandbox, answers};
 
 #[test]
+fn one_record_is_said_as_one() {
+    let sandbox = Sandbox::empty();
+    let said = sandbox.run("gen --seed 5 --products 1 --days 1 --out one");
+    assert!(said.contains("wrote 1 record in 1 file (") && said.contains(" KiB) to one, "), "{said}");
+}
+
+#[test]
 fn gen_says_what_it_wrote_and_how_to_go_on() {
     let sandbox = Sandbox::empty();
     answers!(

@@ -32,7 +32,7 @@ fn a_file_lands_once_and_the_second_run_says_so() {
     --- stderr
     flat.csv: already read with this time, nothing landed
     ingest: 1 file (1 already read), 0 records, 0 landed
-    next: nothing to do
+    next: `amzctl normalize`
     "#);
     answers!(sandbox.run("ingest -q flat.csv"), @"exit 0");
     assert_eq!(sandbox.succeed("verify --hash"), before);
@@ -54,6 +54,22 @@ fn standard_input_is_read_like_a_file_and_leaves_nothing_behind() {
     hint: an export that failed often leaves an empty file: fetch it again
     "#);
     assert!(!sandbox.path("amzctl.db.spool").exists());
+}
+
+#[test]
+fn a_folder_that_was_read_before_is_said_in_one_line() {
+    let sandbox = Sandbox::initialised();
+    for day in 1..=3 {
+        let row = format!("US,B000000001,2026-02-0{day}T08:00:00Z,1999\n");
+        sandbox.write(&format!("days/{day}.csv"), format!("marketplace,asin,observed_at,price_minor\n{row}"));
+    }
+    sandbox.succeed("ingest -q days");
+    answers!(sandbox.run("ingest days"), @r#"
+    exit 0
+    --- stderr
+    ingest: 3 files (3 already read), 0 records, 0 landed
+    next: `amzctl normalize`
+    "#);
 }
 
 #[test]
@@ -88,7 +104,7 @@ fn what_cannot_be_read_is_named_with_line_and_byte() {
     bomb.json.gz: line 1, byte 65536: output_too_large: it expands to more than 64 KiB, the cap on one compressed file
     bomb.json.gz: raise the cap with --max-decompressed if the file can be trusted
     ingest: 1 file, 1 record, 0 landed, 1 rejected
-    next: `amzctl quarantine list`
+    next: `amzctl quarantine list`, then `amzctl normalize`
     "#);
 }
 

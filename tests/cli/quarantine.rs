@@ -62,6 +62,8 @@ fn refused_records_are_listed_and_shown() {
     run_id         r1
     recorded_at    2026-03-01T08:00:00Z
     payload        -
+    --- stderr
+    next: `amzctl quarantine retry 0a1` to have it read again, `amzctl quarantine drop 0a1` to let it go
     "#);
     answers!(sandbox.run("quarantine show 0"), @r#"
     exit 2
@@ -78,6 +80,7 @@ fn records_are_let_go_one_by_one_or_with_yes() {
     exit 0
     --- stderr
     1 dropped
+    next: `amzctl quarantine list`
     "#);
     answers!(sandbox.run("quarantine drop --all"), @r#"
     exit 2
@@ -94,6 +97,7 @@ fn records_are_let_go_one_by_one_or_with_yes() {
     exit 0
     --- stderr
     1 dropped
+    next: `amzctl quarantine list`
     "#);
     answers!(sandbox.run("quarantine list --state all --format csv --fields quarantine_id,state"), @r#"
     exit 0
@@ -116,25 +120,54 @@ fn records_are_let_go_one_by_one_or_with_yes() {
 }
 
 #[test]
+fn a_record_without_a_marketplace_is_mended_by_another_ingest_not_by_a_retry() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("plain.csv", "asin,observed_at,price_minor\nB000000001,2026-02-27T12:00:00Z,1999\n");
+    sandbox.succeed("ingest -q plain.csv");
+    assert_eq!(sandbox.exit_code("normalize -q"), 3);
+    let listed = sandbox.succeed("quarantine list --format csv --fields quarantine_id");
+    let id = &listed.lines().nth(1).unwrap()[..10];
+    let shown = sandbox.run(&format!("quarantine show {id}"));
+    answers!(shown[shown.find("--- stderr").unwrap()..].replace(id, "[ID]"), @r#"
+    --- stderr
+    next: `amzctl ingest --marketplace CODE plain.csv`, then `amzctl quarantine drop [ID]`; a retry cannot name the marketplace
+    "#);
+    answers!(sandbox.run(&format!("quarantine retry {id}")), @r#"
+    exit 0
+    --- stderr
+    left out: 1 record without a known marketplace, which a retry cannot name: ingest the file again with --marketplace CODE
+    nothing to read again
+    "#);
+    // What it says helps.
+    sandbox.succeed("ingest -q --marketplace US plain.csv");
+    sandbox.succeed("normalize -q");
+    sandbox.succeed(&format!("quarantine drop -q {id}"));
+    assert_eq!(
+        sandbox.succeed("export daily --fields asin,price_minor"),
+        "asin,price_minor\nB000000001,1999\n"
+    );
+}
+
+#[test]
 fn a_retry_queues_receipts_and_says_what_it_cannot() {
     let sandbox = with_records();
     sandbox.sql("INSERT INTO normalized_receipts VALUES (1, 1, 'quarantined'), (2, 1, 'quarantined')");
     answers!(sandbox.run("quarantine retry --all --dry-run"), @r#"
     exit 0
     --- stderr
-    1 refused while the file was read: mend the file and ingest it again
+    left out: 1 record refused while the file was read: mend the file and ingest it again
     dry run, nothing written: 2 receipts would be read again
     "#);
     answers!(sandbox.run("quarantine retry --all"), @r#"
     exit 0
     --- stderr
-    1 refused while the file was read: mend the file and ingest it again
+    left out: 1 record refused while the file was read: mend the file and ingest it again
     2 receipts will be read again
     next: `amzctl normalize`
     "#);
     answers!(sandbox.run("quarantine retry 0a1"), @r#"
     exit 0
     --- stderr
-    0 receipts will be read again
+    nothing to read again
     "#);
 }

@@ -52,7 +52,11 @@ fn stdout_is_the_report_in_the_format_asked_for() {
     assert!(sandbox.succeed("report B0FDKB341G --format markdown").starts_with("# "));
     assert!(sandbox.succeed("report").contains("Watchlist digest"));
     assert!(sandbox.succeed("report --watchlist --format html -o -").starts_with("<!DOCTYPE html>"));
-    sandbox.succeed("report B0FDKB341G --format markdown -o mine.md --as-of 2026-02-25 --days 7");
+    let written = sandbox.run("report B0FDKB341G --format markdown -o mine.md --as-of 2026-02-25 --days 7");
+    assert!(
+        written.ends_with("\nnext: `amzctl explain US:B0FDKB341G` for where its figures come from\n"),
+        "{written}"
+    );
     assert!(sandbox.read("mine.md").contains("25 Feb 2026"));
 }
 
@@ -63,6 +67,13 @@ fn what_is_not_there_is_a_usage_error_with_a_hint() {
         ["report --cohort pear", "report US:B000000009", "report --cohort pair B0FDKB341G", "report --days 0"]
     {
         assert_eq!(sandbox.exit_code(line), 2, "{line}");
+    }
+    for line in ["report B0FDKB341G", "report --cohort pair"] {
+        let answer = sandbox.run(&format!("{line} --as-of 2020-01-01"));
+        assert!(
+            answer.starts_with("exit 2\n") && answer.contains("the nearest day with data is 2026-02-2"),
+            "{answer}"
+        );
     }
     assert!(sandbox.run("report --cohort pear").contains("did you mean `pair`"));
     assert_eq!(Sandbox::initialised().exit_code("report"), 2);

@@ -191,7 +191,6 @@ fn the_same_samples_again_land_nothing_and_change_nothing() {
     exit 0
     --- stderr
     ingest: 1 file, 25 records, 0 landed, 25 already there
-    next: nothing to do
     "#);
     assert_eq!(sandbox.exit_code("run"), 0);
     assert_eq!(sandbox.succeed("verify --hash --tables"), before);

@@ -35,13 +35,57 @@ fn a_product_s_days_are_shown_and_a_day_that_was_not_seen_has_no_line() {
     --- stdout
     US:B0FCL55CFF  Headphones
     brand unknown   category unknown   active
-    2026-02-25 to 2026-02-25, 1 of 1 days seen
+    2026-02-25, 1 of 1 day seen
     price  unknown
     rank   ▄
 
     DAY         PRICE    LIST  RANK    LEAF RANK  RATING  RATINGS  STOCK         SELLER   SOURCE
     2026-02-25  unknown        #1,900  unknown    4.1     1,200    out of stock  unknown  file
     "#);
+}
+
+#[test]
+fn a_range_is_shown_in_place_of_the_newest_days() {
+    let sandbox = Sandbox::with_market();
+    answers!(sandbox.run("show US:B0FM2YDLHP --from 2026-02-25 --to 2026-02-27 --format csv --fields day,price_minor"), @r#"
+    exit 0
+    --- stdout
+    day,price_minor
+    2026-02-25,2200
+    2026-02-27,2200
+    --- stderr
+    days 2026-02-25 to 2026-02-27
+    "#);
+    answers!(sandbox.run("show US:B0FM2YDLHP --to 2026-02-24 --format csv --fields day,price_minor"), @r#"
+    exit 0
+    --- stdout
+    day,price_minor
+    2026-02-24,2200
+    --- stderr
+    days 2026-02-24 to 2026-02-24
+    "#);
+    answers!(sandbox.run("show US:B0FM2YDLHP --from 2026-01-01 --to 2026-01-31 --format csv --fields day"), @r#"
+    exit 0
+    --- stdout
+    day
+    --- stderr
+    days 2026-01-01 to 2026-01-31
+    US:B0FM2YDLHP was not seen from 2026-01-01 to 2026-01-31; its first day is 2026-02-24, its newest 2026-02-28
+    "#);
+    // Nothing to list is no empty table.
+    answers!(sandbox.run("show US:B0FM2YDLHP --as-of 2026-01-31 --days 1"), @r#"
+    exit 0
+    --- stdout
+    US:B0FM2YDLHP  Speaker
+    brand unknown   category unknown   active
+    2026-01-31, 0 of 1 day seen
+    price  unknown
+    rank   unknown
+    --- stderr
+    US:B0FM2YDLHP was not seen on 2026-01-31; its first day is 2026-02-24, its newest 2026-02-28
+    "#);
+    assert_eq!(sandbox.exit_code("show US:B0FM2YDLHP --from 2026-02-25 --days 3"), 2);
+    assert_eq!(sandbox.exit_code("show US:B0FM2YDLHP --to 2026-02-25 --as-of 2026-02-25"), 2);
 }
 
 #[test]

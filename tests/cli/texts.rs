@@ -30,6 +30,30 @@ fn the_version_says_what_the_binary_is() {
 }
 
 #[test]
+fn the_version_and_the_keys_of_the_configuration_come_in_every_format() {
+    let sandbox = Sandbox::empty();
+    assert_eq!(
+        sandbox.succeed("version --format csv --fields version,schema_version"),
+        "version,schema_version\n0.1.0,1\n"
+    );
+    assert_eq!(sandbox.succeed("version --format json"), sandbox.succeed("version --json"));
+
+    let schema: serde_json::Value = serde_json::from_str(&sandbox.succeed("config schema")).unwrap();
+    assert_eq!(schema["title"], "Settings");
+    assert_eq!(sandbox.succeed("config schema --format json"), sandbox.succeed("config schema"));
+    let keys = sandbox.succeed("config schema --format tsv");
+    let lines: Vec<&str> = keys.lines().filter(|line| line.contains("alerts.")).collect();
+    answers!(lines.join("\n"), @r#"
+    alerts.file	string or null	alerts.ndjson	Append events to this NDJSON file; an empty name writes none.
+    alerts.rules	string	plain	Shipped rule set.
+    alerts.stale_slots	integer	2	Slots without an observation after which a product is stale.
+    alerts.stdout	boolean	true	Print events to standard output.
+    "#);
+    // A key that the schema does not describe would be one that nobody can look up.
+    assert!(keys.lines().all(|line| line.split('\t').count() == 4 && !line.ends_with('\t')), "{keys}");
+}
+
+#[test]
 fn every_shell_gets_its_completions() {
     let sandbox = Sandbox::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

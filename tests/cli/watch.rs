@@ -92,6 +92,7 @@ fn a_plain_asin_needs_a_marketplace_from_somewhere() {
     exit 0
     --- stderr
     1 paused
+    next: `amzctl watch resume UK:B0FDKB341G` when it is to be fetched again
     "#);
 }
 
@@ -209,6 +210,7 @@ fn tags_pauses_and_removals_tell_what_changed() {
     exit 0
     --- stderr
     1 tagged
+    next: `amzctl watch list`
     "#);
     answers!(sandbox.run("watch tag B0FDKB341G --add two,words"), @r#"
     exit 2
@@ -220,11 +222,13 @@ fn tags_pauses_and_removals_tell_what_changed() {
     --- stderr
     dropped 1 duplicate
     2 paused
+    next: `amzctl watch resume PRODUCT…` when it is to be fetched again
     "#);
     answers!(sandbox.run("watch resume B0FDKB341G"), @r#"
     exit 0
     --- stderr
     1 resumed
+    next: `amzctl watch list`
     "#);
     answers!(sandbox.run("watch resume B0FDKB341G"), @r#"
     exit 0
@@ -240,6 +244,7 @@ fn tags_pauses_and_removals_tell_what_changed() {
     exit 0
     --- stderr
     1 removed
+    next: `amzctl watch list`
     "#);
     answers!(sandbox.run("watch list --format tsv --fields asin,tags,paused"), @r#"
     exit 0

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::notify::StdoutNotifier;
 use crate::render::rows::{self, Cell, Format, Rows, instant, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
@@ -230,8 +231,10 @@ pub(super) fn alert_text(
             format!(" ({})", delivery.last_error)
         };
         let said = format!(
-            "{} to {} {}: {}{when}{error}",
-            delivery.event_type, delivery.channel, delivery.recipient, delivery.state
+            "{} to {}: {}{when}{error}",
+            delivery.event_type,
+            addressed(&delivery.channel, &delivery.recipient),
+            delivery.state
         );
         line("delivery", &said);
     }
@@ -272,6 +275,11 @@ fn product(marketplace: &str, asin: &str) -> String {
     if asin.is_empty() { String::new() } else { format!("{marketplace}:{asin}") }
 }
 
-fn short_id(alert_id: &str) -> &str {
+/// The channel and who is told through it; stdout has nobody of a name.
+pub(super) fn addressed(channel: &str, recipient: &str) -> String {
+    if channel == StdoutNotifier::CHANNEL { channel.to_owned() } else { format!("{channel} {recipient}") }
+}
+
+pub(super) fn short_id(alert_id: &str) -> &str {
     alert_id.get(..SHORT_ID).unwrap_or(alert_id)
 }

@@ -21,6 +21,8 @@ pub(super) struct Target {
 pub(super) struct Job {
     /// Days of which rows are computed: sorted, without overlap.
     pub(super) emit: Vec<Span>,
+    /// Days among them whose rows may have changed; the others are there because their file is written anew.
+    pub(super) dirty: Vec<Span>,
     pub(super) targets: Vec<Target>,
     /// Days whose deltas are served from the database.
     pub(super) served_deltas: Option<Span>,
@@ -36,8 +38,11 @@ pub(super) struct Batch {
     /// Each product's newest rollups among those computed.
     pub(super) served_rollups: Block,
     pub(super) served_sellers: Block,
-    /// Days that have rows.
+    /// Dirty days that have rows.
     pub(super) days: BTreeSet<i32>,
+    /// Daily rows that were computed, of dirty days and others.
+    pub(super) computed_rows: usize,
+    /// Rows of dirty days.
     pub(super) delta_rows: usize,
     pub(super) rollup_rows: usize,
 }
@@ -119,6 +124,7 @@ pub(super) fn compute(
     ];
     let of = |table: Table| &computed[Table::MART.iter().position(|mart| *mart == table).unwrap_or_default()];
     let (delta, rollup, seller) = (of(Table::Deltas), of(Table::Rollups), of(Table::RollupSellers));
+    let is_dirty = |day: &&i32| job.dirty.iter().any(|span| span.contains(**day));
     let served_deltas = job.served_deltas.map(|span| delta.rows_in(&[span])).unwrap_or_default();
     Batch {
         blocks: job
@@ -129,9 +135,10 @@ pub(super) fn compute(
         served_deltas: delta.block(&served_deltas),
         served_rollups: rollup.block(&rollup.newest_rows(job.serve_from)),
         served_sellers: seller.block(&newest_sellers(rollup, seller)),
-        days: delta_rows.day_no.iter().copied().collect(),
-        delta_rows: delta_rows.len(),
-        rollup_rows: rollup_rows.len(),
+        days: delta_rows.day_no.iter().filter(is_dirty).copied().collect(),
+        computed_rows: delta_rows.len(),
+        delta_rows: delta_rows.day_no.iter().filter(is_dirty).count(),
+        rollup_rows: rollup_rows.day_no.iter().filter(is_dirty).count(),
     }
 }
 

@@ -65,8 +65,11 @@ pub struct Summary {
     pub days_built: usize,
     pub first_day: Option<Day>,
     pub last_day: Option<Day>,
+    /// Rows of the days built; what else lies in their files is not counted.
     pub delta_rows: usize,
+    /// Rows of the days built; 0 in a dry run, which computes none.
     pub rollup_rows: usize,
+    /// In a dry run those planned: one that turns out to have no row is not written.
     pub mart_files_written: usize,
     pub mart_bytes_written: i64,
     pub files_vacuumed: usize,

@@ -58,6 +58,7 @@ pub(super) struct BuiltMarket {
     pub(super) sellers: Block,
     /// Dirty days that have rows.
     pub(super) days: BTreeSet<i32>,
+    /// Rows of these days.
     pub(super) delta_rows: usize,
     pub(super) rollup_rows: usize,
 }
@@ -97,7 +98,7 @@ pub(super) fn write(
             log_files(&written, watch);
             built.files.extend(written);
         }
-        built.markets.push(gathered.into_market(market, &words));
+        built.markets.push(gathered.into_market(&words));
     }
     built.words = words;
     Ok(built)
@@ -140,19 +141,18 @@ impl Gathered {
         self.rollup_rows += batch.rollup_rows;
     }
 
-    fn into_market(self, market: &MarketPlan, words: &Words) -> BuiltMarket {
+    fn into_market(self, words: &Words) -> BuiltMarket {
         let mut deltas = Block::empty(Table::Deltas);
         for block in &self.deltas {
             deltas.append(block);
         }
         let rollups = serving::newest_of_each(self.rollups, Table::Rollups, words);
         let sellers = serving::sellers_of(&rollups, self.sellers, words);
-        let is_dirty = |day: &i32| market.dirty.iter().any(|span| span.contains(*day));
         BuiltMarket {
             deltas,
             rollups,
             sellers,
-            days: self.days.into_iter().filter(is_dirty).collect(),
+            days: self.days,
             delta_rows: self.delta_rows,
             rollup_rows: self.rollup_rows,
         }
@@ -199,7 +199,7 @@ impl Group<'_> {
                 for products in pass.products.chunks(self.products_at_once(&job)) {
                     let batches = compute_batches(&pass, products, &job, words, vocabulary);
                     take_batches(&mut files, &batches, words)?;
-                    progress(batches.iter().map(|batch| batch.delta_rows as u64).sum());
+                    progress(batches.iter().map(|batch| batch.computed_rows as u64).sum());
                     batches.into_iter().for_each(|batch| gathered.add(batch));
                 }
             }
@@ -222,6 +222,7 @@ impl Group<'_> {
         let emit = merge(targets.iter().flat_map(|target| target.spans.clone()).collect());
         Job {
             emit,
+            dirty: self.market.dirty.clone(),
             targets,
             served_deltas: self.market.served_deltas(),
             serve_from: self.market.serve_from(),

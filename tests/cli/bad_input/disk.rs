@@ -288,7 +288,7 @@ fn a_disk_that_runs_full_under_the_file_of_alerts_delivers_later_and_once() {
     --- stdout
     HIGH US:B000000001 price fell 50.0 % from 20.00 to 10.00 USD (2026-02-27 → 2026-02-28) [9bfcd52ac6]
     --- stderr
-    deliver: stdout -: 1 delivered
+    deliver: stdout: 1 delivered
     deliver: file [DISK]/alerts.ndjson: 1 failed, tried again later (cannot write [DISK]/alerts.ndjson: No space left on device (os error 28))
     "#);
     free(&disk);

@@ -69,6 +69,12 @@ fn a_binary_file() {
     error: noise.json: it is not text (control characters in its first bytes)
     hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
     "#);
+    // Without a zero byte it is the number of control characters that tells.
+    let controls: Vec<u8> = noise.iter().map(|byte| if *byte == 0 { 1 } else { *byte }).collect();
+    sandbox.write("controls.json", &controls);
+    assert_eq!(sandbox.exit_code("ingest controls.json --captured-at 2026-02-28"), 1);
+    let found = sandbox.succeed("quarantine list --format csv --fields file_path,reason");
+    assert!(found.contains("controls.json,binary_file\n"), "{found}");
     sandbox.write("book.csv", b"PK\x03\x04\x14\0\x06\0rest of a workbook");
     answers!(sandbox.run("ingest book.csv --captured-at 2026-02-28"), @r#"
     exit 1
