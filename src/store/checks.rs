@@ -9,11 +9,8 @@ use crate::model::{Day, MAX_MINOR, Marketplace, ProductKey, Timestamp};
 /// Subjects that are named of each broken invariant.
 const NAMED_SUBJECTS: i64 = 3;
 
-/// Of the marketplaces $1 (a JSON array) on the day $2. The index is named: without statistics SQLite would read all
-/// days of a marketplace by the primary key.
-const NEWEST_OBSERVED_AT: &str =
-    "SELECT MAX(d.observed_at) FROM json_each($1) m CROSS JOIN product_metrics_daily d INDEXED BY
-        product_metrics_daily_by_day ON d.marketplace = m.value AND d.day = $2";
+/// Of the marketplaces $1 (a JSON array) on the day $2.
+const NEWEST_OBSERVED_AT: &str = "SELECT MAX(d.observed_at) FROM json_each($1) m CROSS JOIN product_metrics_daily d ON d.marketplace = m.value AND d.day = $2";
 
 /// A watched product that is not paused, and when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -343,7 +340,7 @@ mod tests {
                 .iter()
                 .map(|step| step.get("detail"))
                 .collect();
-        let by_day = "SEARCH d USING INDEX product_metrics_daily_by_day (marketplace=? AND day=?)";
+        let by_day = "SEARCH d USING PRIMARY KEY (marketplace=? AND day=?)";
         assert!(plan.iter().any(|step| step == by_day), "{plan:?}");
     }
 }

@@ -261,3 +261,31 @@ async fn damaged_bodies_are_found() {
     assert_eq!(store.check_bodies().await.unwrap(), (2, vec!["wrong".to_owned()]));
     assert_eq!(store.check_integrity().await.unwrap(), [] as [String; 0]);
 }
+
+#[tokio::test]
+async fn a_products_history_is_found_by_product_and_a_days_rows_by_day() {
+    let (_folder, store) = fresh().await;
+    for (sql, wanted) in [
+        (core::LOAD_DAILY, "product_metrics_daily_by_product (marketplace=? AND asin=? AND day>? AND day<?)"),
+        (core::LOAD_RANKS, "r USING PRIMARY KEY (marketplace=? AND day=? AND asin=?)"),
+        (
+            "SELECT asin FROM ranks WHERE marketplace = $1 AND day BETWEEN $2 AND $3 GROUP BY day",
+            "ranks USING PRIMARY KEY (marketplace=? AND day>? AND day<?)",
+        ),
+        (
+            "SELECT item FROM observations WHERE receipt_id BETWEEN $1 AND $2 AND source = $3 AND is_current = 1",
+            "observations USING PRIMARY KEY (receipt_id>? AND receipt_id<?)",
+        ),
+    ] {
+        let steps = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let steps = steps.bind("US").bind("B000000001").bind("2026-01-01").bind("2026-01-31");
+        let steps: Vec<String> = steps
+            .fetch_all(store.reader())
+            .await
+            .unwrap()
+            .iter()
+            .map(|step| sqlx::Row::get(step, "detail"))
+            .collect();
+        assert!(steps.iter().any(|step| step.contains(wanted)), "{sql}: {steps:?}");
+    }
+}

@@ -140,11 +140,10 @@ impl Store {
         Ok(deliveries)
     }
 
-    /// Begins at the quarantine, as `CROSS JOIN` says: its rows are few.
     async fn failures_between(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
         let rows = sqlx::query(
             "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
-             CROSS JOIN raw_receipts r ON r.receipt_id = q.receipt_id
+             JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
              GROUP BY q.field, q.reason ORDER BY q.field, q.reason",
         )
@@ -167,12 +166,11 @@ impl Store {
 
     /// The newest delivery before this one with the same source and shape; null when it is the first.
     async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<Known>> {
-        // The plus signs keep SQLite on the primary key: an index on the source alone would read all of it.
         let previous = sqlx::query(
             "SELECT MIN(r.receipt_id), MAX(r.receipt_id) FROM raw_receipts r
-             WHERE r.receipt_id < $3 AND +r.source = $1 AND +r.shape = $2 AND COALESCE(r.file_sha256, r.job_id, '') =
+             WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 AND COALESCE(r.file_sha256, r.job_id, '') =
                (SELECT COALESCE(p.file_sha256, p.job_id, '') FROM raw_receipts p
-                WHERE p.receipt_id < $3 AND +p.source = $1 AND +p.shape = $2 ORDER BY p.receipt_id DESC LIMIT 1)",
+                WHERE p.receipt_id < $3 AND p.source = $1 AND p.shape = $2 ORDER BY p.receipt_id DESC LIMIT 1)",
         )
         .bind(&delivery.source)
         .bind(&delivery.shape)
@@ -187,10 +185,9 @@ impl Store {
     /// Counted in one pass over the receipts from `first` to `last`.
     async fn known_fields(&self, first: i64, last: i64, source: &str) -> Result<Known> {
         let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(facts, '{path}'))")).join(", ");
-        // The plus signs keep SQLite on the primary key, as above.
         let sql = format!(
             "SELECT COUNT(*), {counts} FROM observations
-             WHERE receipt_id BETWEEN $1 AND $2 AND source = $3 AND +found = 1 AND +is_current = 1"
+             WHERE receipt_id BETWEEN $1 AND $2 AND source = $3 AND found = 1 AND is_current = 1"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(first)

@@ -1,12 +1,11 @@
 //! Store methods of the lake: the list of current files, the marks, and core's rows on their way out.
 
-use std::collections::HashMap;
-
 use futures_util::TryStreamExt;
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::columns::word;
+use super::columns::{unreadable, word};
 use super::ops::set_mark;
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
@@ -214,13 +213,17 @@ impl Store {
         range: DayRange,
         intern: &mut (dyn FnMut(&str) -> i32 + Send),
     ) -> Result<ExportRows> {
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        // One row a day, with a JSON array per column: handing single values from SQLite to here would cost more than
+        // reading and writing them.
+        let arrays: Vec<String> =
+            table.columns.iter().map(|(name, _)| format!("json_group_array({name})")).collect();
         let sql = format!(
-            "SELECT asin, day, {} FROM {} WHERE marketplace = $1 AND day BETWEEN $2 AND $3",
-            names.join(", "),
+            "SELECT day, json_group_array(asin), {} FROM {} WHERE marketplace = $1 AND day BETWEEN $2 AND $3
+             GROUP BY day ORDER BY day",
+            arrays.join(", "),
             table.name
         );
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
+        let mut days = sqlx::query(AssertSqlSafe(sql))
             .bind(marketplace.code())
             .bind(range.first.to_string())
             .bind(range.last.to_string())
@@ -229,26 +232,20 @@ impl Store {
             columns: table.columns.iter().map(|(_, kind)| ExportColumn::empty(*kind)).collect(),
             ..ExportRows::default()
         };
-        let mut days: HashMap<String, i32> = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
-            export.asin.push(intern(row.try_get(0)?));
-            let day: &str = row.try_get(1)?;
-            let day_no = match days.get(day) {
-                Some(day_no) => *day_no,
-                None => {
-                    let day_no = word::<Day>(&row, table.name, "day")?.no();
-                    days.insert(day.to_owned(), day_no);
-                    day_no
-                }
-            };
-            export.day_no.push(day_no);
-            for (index, column) in export.columns.iter_mut().enumerate() {
+        while let Some(day) = days.try_next().await? {
+            let asins: Vec<String> = array(&day, 1, table.name, "asin")?;
+            export.asin.extend(asins.iter().map(|asin| intern(asin)));
+            let day_no = word::<Day>(&day, table.name, "day")?.no();
+            export.day_no.resize(export.asin.len(), day_no);
+            for (index, (column, (name, _))) in export.columns.iter_mut().zip(table.columns).enumerate() {
                 match column {
-                    ExportColumn::Ints(values) => {
-                        values.push(row.try_get::<Option<i64>, _>(index + 2)?.unwrap_or(i64::MIN));
+                    ExportColumn::Ints(ints) => {
+                        let values: Vec<Option<i64>> = array(&day, index + 2, table.name, name)?;
+                        ints.extend(values.iter().map(|value| value.unwrap_or(i64::MIN)));
                     }
                     ExportColumn::Codes(codes) => {
-                        codes.push(row.try_get::<Option<&str>, _>(index + 2)?.map_or(-1, &mut *intern));
+                        let words: Vec<Option<String>> = array(&day, index + 2, table.name, name)?;
+                        codes.extend(words.iter().map(|word| word.as_deref().map_or(-1, &mut *intern)));
                     }
                 }
             }
@@ -274,6 +271,17 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// The JSON array in a column, which holds the values of the table's `column`.
+fn array<T: DeserializeOwned>(
+    row: &SqliteRow,
+    index: usize,
+    table: &'static str,
+    column: &'static str,
+) -> Result<Vec<T>> {
+    let text: &str = row.try_get(index)?;
+    serde_json::from_str(text).map_err(|error| unreadable(table, column, error.to_string()))
 }
 
 /// Swaps the list of files inside the transaction that publishes their effect.

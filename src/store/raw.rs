@@ -1,7 +1,10 @@
 //! staging_raw: bodies once, a receipt for each time a source told us something, and how far each file was read.
 
+use std::cell::RefCell;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::columns::{listed, unreadable};
 use super::{Result, Store, Tx, bulk};
@@ -27,6 +30,12 @@ pub struct FileRead {
     pub recorded_at: Timestamp,
 }
 
+thread_local! {
+    // To make one costs more than a small body does.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::new().ok());
+}
+
 /// A body ready to be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RawBody {
@@ -41,8 +50,8 @@ impl RawBody {
     pub fn encode(sha256: String, body: Vec<u8>) -> RawBody {
         let size_bytes = body.len() as i64;
         // A compression that fails is a body that is stored plain.
-        match zstd::bulk::compress(&body, ZSTD_LEVEL) {
-            Ok(bytes) if bytes.len() < body.len() => RawBody { sha256, codec: "zstd", size_bytes, bytes },
+        match COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(&body).ok()) {
+            Some(bytes) if bytes.len() < body.len() => RawBody { sha256, codec: "zstd", size_bytes, bytes },
             _ => RawBody { sha256, codec: "plain", size_bytes, bytes: body },
         }
     }
@@ -53,7 +62,11 @@ pub(super) fn decode_body(codec: String, size_bytes: u64, bytes: Vec<u8>, sha256
     let unreadable = || unreadable("raw_bodies", "bytes", sha256.clone());
     match codec.as_str() {
         "plain" => Ok(bytes),
-        "zstd" => zstd::bulk::decompress(&bytes, size_bytes as usize).map_err(|_| unreadable()),
+        "zstd" => DECOMPRESSOR
+            .with_borrow_mut(|decompressor| {
+                decompressor.as_mut()?.decompress(&bytes, size_bytes as usize).ok()
+            })
+            .ok_or_else(unreadable),
         _ => Err(unreadable()),
     }
 }

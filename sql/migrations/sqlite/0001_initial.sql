@@ -200,10 +200,10 @@ CREATE TABLE product_metrics_daily (
     observations            INTEGER NOT NULL,
     source                  TEXT    NOT NULL,
     sources                 TEXT    NOT NULL,
-    PRIMARY KEY (marketplace, asin, day)
+    PRIMARY KEY (marketplace, day, asin)       -- day first: a day is written together and goes to the lake together
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX product_metrics_daily_by_day ON product_metrics_daily (marketplace, day);
+CREATE INDEX product_metrics_daily_by_product ON product_metrics_daily (marketplace, asin, day);
 
 -- The last change of any daily row of a day (removals too): what the lake has not seen yet is above its mark.
 CREATE TABLE changed_days (
@@ -224,7 +224,7 @@ CREATE TABLE ranks (
     rank          INTEGER NOT NULL,
     is_main       INTEGER NOT NULL,
     is_leaf       INTEGER NOT NULL,
-    PRIMARY KEY (marketplace, asin, day, ordinal)
+    PRIMARY KEY (marketplace, day, asin, ordinal)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reviews (
@@ -617,3 +617,20 @@ CREATE TABLE marks (
     name   TEXT    NOT NULL PRIMARY KEY,
     value  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What SQLite is to believe of the large tables: 2,500 products watched for a year. Without it the planner takes an index
+-- by its number of columns, and a product's history would be looked for in all days of its marketplace. Columns: table,
+-- index (of a table without row ids: its primary key), rows and rows for each value of the first n columns.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('raw_receipts', 'sqlite_autoindex_raw_receipts_1', '1000000 500000 500000 250000 1000 1 1'),
+    ('observations', 'observations', '1000000 1 1 1'),
+    ('observations', 'observations_by_product', '1000000 500000 400 390 1'),
+    ('product_metrics_daily', 'product_metrics_daily', '1000000 500000 2500 1'),
+    ('product_metrics_daily', 'product_metrics_daily_by_product', '1000000 500000 400 1'),
+    ('ranks', 'ranks', '2000000 1000000 5000 2 1'),
+    ('products', 'products', '2500 1250 1'),
+    ('products', 'products_by_asin', '2500 1 1'),
+    ('quarantine', 'quarantine', '1000 1'),
+    ('quarantine', 'quarantine_by_receipt', '1000 1');
+ANALYZE sqlite_schema;

@@ -62,11 +62,14 @@ fn marketplace_list(marketplace: Option<Marketplace>) -> String {
     to_json(&codes)
 }
 
-const LOAD_DAILY: &str = "SELECT * FROM product_metrics_daily
+pub(in super::super) const LOAD_DAILY: &str = "SELECT * FROM product_metrics_daily
     WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 ORDER BY day";
 
-const LOAD_RANKS: &str = "SELECT day, category_id, category, rank, is_main, is_leaf FROM ranks
-    WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 ORDER BY day, ordinal";
+pub(in super::super) const LOAD_RANKS: &str =
+    "SELECT r.day, r.category_id, r.category, r.rank, r.is_main, r.is_leaf
+    FROM product_metrics_daily d JOIN ranks r
+      ON r.marketplace = d.marketplace AND r.day = d.day AND r.asin = d.asin
+    WHERE d.marketplace = $1 AND d.asin = $2 AND d.day BETWEEN $3 AND $4 ORDER BY d.day, r.ordinal";
 
 /// Chooses the daily rows of the touched product-days anew and writes those that changed.
 pub(super) async fn rebuild(
@@ -75,7 +78,9 @@ pub(super) async fn rebuild(
     derive: &Derive<'_>,
 ) -> Result<u64> {
     let mut changed = 0;
-    let touched: Vec<(ProductKey, Day)> = touched.iter().copied().collect();
+    let mut touched: Vec<(ProductKey, Day)> = touched.iter().copied().collect();
+    // In the order in which the rows lie.
+    touched.sort_by_key(|(key, day)| (key.marketplace.code(), *day, key.asin));
     for chunk in touched.chunks(500) {
         let mut observed = observations::of_days(tx, chunk).await?;
         let stored = stored_days(tx, chunk).await?;

@@ -11,6 +11,8 @@ mod reviews;
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
 pub(super) use observations::facts_of;
 pub use products::ProductRecord;
 pub use receipts::{RawRecord, Unread};
