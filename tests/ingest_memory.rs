@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-/// How much the peaks of a 64 MiB and a 256 MiB file may differ.
-const GROWTH_KIB: u64 = 10 * 1024;
+/// How much the peaks of a 256 MiB and a 512 MiB file may differ: both fill SQLite's page cache, which is bounded.
+const GROWTH_KIB: u64 = 15 * 1024;
 /// The peak for a file of any size.
 const PEAK_KIB: u64 = 200 * 1024;
 
@@ -65,11 +65,11 @@ fn peak_kib(size: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "reads 320 MiB; the bench and soak recipes call it"]
+#[ignore = "reads 768 MiB; tests/run and tests/soak call it"]
 fn peak_memory_does_not_depend_on_the_size_of_the_file() {
-    let small = peak_kib(64 * MIB);
-    let large = peak_kib(256 * MIB);
-    eprintln!("peak: {small} KiB for 64 MiB, {large} KiB for 256 MiB");
+    let small = peak_kib(256 * MIB);
+    let large = peak_kib(512 * MIB);
+    eprintln!("peak: {small} KiB for 256 MiB, {large} KiB for 512 MiB");
     assert!(large < small + GROWTH_KIB, "{large} KiB against {small} KiB");
     assert!(large < PEAK_KIB);
 }
