@@ -51,11 +51,15 @@ pub(crate) enum Values {
 
 impl Values {
     pub(crate) fn empty(kind: Kind) -> Values {
+        Values::with_capacity(kind, 0)
+    }
+
+    fn with_capacity(kind: Kind, rows: usize) -> Values {
         match kind {
-            Kind::I32 => Values::I32(Vec::new()),
-            Kind::I64 => Values::I64(Vec::new()),
-            Kind::F64 => Values::F64(Vec::new()),
-            Kind::Text => Values::Text(Vec::new()),
+            Kind::I32 => Values::I32(Vec::with_capacity(rows)),
+            Kind::I64 => Values::I64(Vec::with_capacity(rows)),
+            Kind::F64 => Values::F64(Vec::with_capacity(rows)),
+            Kind::Text => Values::Text(Vec::with_capacity(rows)),
         }
     }
 
@@ -205,7 +209,13 @@ pub(crate) struct Block {
 
 impl Block {
     pub(crate) fn empty(table: Table) -> Block {
-        Block { columns: table.columns().iter().map(|column| Values::empty(column.kind)).collect() }
+        Block::with_capacity(table, 0)
+    }
+
+    /// No rows, and room for some.
+    pub(crate) fn with_capacity(table: Table, rows: usize) -> Block {
+        let columns = table.columns().iter().map(|column| Values::with_capacity(column.kind, rows));
+        Block { columns: columns.collect() }
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -33,7 +33,7 @@ pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use sync::{numbers_in_folder, plan_sync, sync};
 pub(crate) use vacuum::{GRACE, retire, vacuum};
 pub use verify::{LakeFinding, verify};
-pub(crate) use write::LakeWriter;
+pub(crate) use write::{LakeWriter, Sealed};
 
 use crate::error::Outcome;
 use crate::files::{sync_folder, write_atomic};

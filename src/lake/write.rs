@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polars::io::parquet::write::BatchedWriter;
+use polars::polars_utils::compression::ZstdLevel;
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,9 @@ use crate::store::lake::LakeFile;
 
 /// A row group ends at the first bucket edge after this many rows, so smaller files have one.
 pub(crate) const ROW_GROUP_ROWS: usize = 50_000;
+
+/// Compression of files: most of their bytes are doubles, of which higher levels save nothing.
+const ZSTD_LEVEL: i32 = 1;
 
 /// What is written is hashed on its way.
 struct Sink {
@@ -108,7 +112,7 @@ impl LakeWriter {
             .map(|frame| Arc::clone(frame.schema()))
             .map_err(LakeError::parquet(&path))?;
         let writer = ParquetWriter::new(sink.clone())
-            .with_compression(ParquetCompression::Zstd(None))
+            .with_compression(ParquetCompression::Zstd(ZstdLevel::try_new(ZSTD_LEVEL).ok()))
             .with_statistics(StatisticsOptions::full())
             .batched(&schema)
             .map_err(LakeError::parquet(&path))?;
@@ -156,7 +160,9 @@ impl LakeWriter {
     }
 
     fn write_pending(&mut self, words: &Words) -> Result<(), LakeError> {
-        let rows = std::mem::replace(&mut self.pending, Block::empty(self.table));
+        // The next row group is about as large as this one.
+        let next = Block::with_capacity(self.table, self.pending.rows());
+        let rows = std::mem::replace(&mut self.pending, next);
         self.file.rows += rows.rows() as i64;
         let frame = rows
             .into_frame(self.table, self.file.marketplace.code(), &self.file.month, words)
@@ -173,8 +179,8 @@ impl LakeWriter {
         }
     }
 
-    /// Ends the file, makes it durable and gives it its name. Null, and no file, when there were no rows.
-    pub(crate) fn finish(mut self, words: &Words) -> Result<Option<LakeFile>, LakeError> {
+    /// Ends the file. Null, and no file, when there were no rows.
+    pub(crate) fn seal(mut self, words: &Words) -> Result<Option<Sealed>, LakeError> {
         if self.pending.rows() > 0 {
             self.write_pending(words)?;
         }
@@ -182,6 +188,27 @@ impl LakeWriter {
             return Ok(None);
         }
         self.writer.finish().map_err(|error| self.failed(error))?;
+        let LakeWriter { file, path, temporary, sink, .. } = self;
+        Ok(Some(Sealed { file, path, temporary, sink }))
+    }
+
+    /// Ends the file, makes it durable and gives it its name. Null, and no file, when there were no rows.
+    pub(crate) fn finish(self, words: &Words) -> Result<Option<LakeFile>, LakeError> {
+        self.seal(words)?.map(Sealed::make_durable).transpose()
+    }
+}
+
+/// A file that is whole, but not yet safe from a loss of power, nor under its name.
+pub(crate) struct Sealed {
+    file: LakeFile,
+    path: PathBuf,
+    temporary: Temporary,
+    sink: SharedSink,
+}
+
+impl Sealed {
+    /// Waits until the disk holds the file, and gives it its name.
+    pub(crate) fn make_durable(mut self) -> Result<LakeFile, LakeError> {
         {
             let mut sink = self.sink.0.lock().unwrap_or_else(PoisonError::into_inner);
             let durable = sink.file.flush().and_then(|()| sink.file.get_ref().sync_all());
@@ -192,7 +219,7 @@ impl LakeWriter {
         failpoint!("lake.before_rename");
         fs::rename(&self.temporary.0, &self.path).map_err(LakeError::io(&self.path))?;
         failpoint!("lake.after_rename");
-        Ok(Some(self.file))
+        Ok(self.file)
     }
 }
 

@@ -400,10 +400,8 @@ CREATE TABLE deltas (
     price_outlier_n          INTEGER,
     price_outlier_median_x2  INTEGER,
     price_outlier_mad_x4     INTEGER,
-    PRIMARY KEY (marketplace, asin, day)
+    PRIMARY KEY (marketplace, day, asin)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX deltas_by_day ON deltas (marketplace, day);
 
 -- Each product's newest rollups: columns as rollup::window writes them to the lake. Trends: 1 increasing,
 -- 0 stable, -1 decreasing (of the number itself, also for ranks).

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::thread::ScopedJoinHandle;
 
 use rayon::prelude::*;
 
@@ -14,7 +15,8 @@ use super::{serving, stop_if_asked};
 use crate::cancel::CancelToken;
 use crate::clock::Stopwatch;
 use crate::lake::{
-    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Table, Words, merge, numbers_in_folder,
+    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Table, Words, merge,
+    numbers_in_folder,
 };
 use crate::store::lake::{LakeFile, LakeState};
 
@@ -83,25 +85,44 @@ pub(super) fn write(
     let mut words = Words::default();
     let vocabulary = Vocabulary::new(&mut words);
     let mut built = Built { files: Vec::new(), markets: Vec::new(), words: Words::default() };
-    for market in &plan.markets {
-        let mut gathered = Gathered::default();
-        let mut months: BTreeMap<&str, Vec<(&FilePlan, usize)>> = BTreeMap::new();
-        for (file, number) in market.files.iter().zip(numbers_in_folder(&market.files)) {
-            months.entry(&file.month).or_default().push((file, number));
+    // While the disk takes the files of some months, the next ones are computed.
+    built.files = std::thread::scope(|scope| {
+        let mut done = Vec::new();
+        let mut settling: Option<Settling<'_>> = None;
+        for market in &plan.markets {
+            let mut gathered = Gathered::default();
+            let mut months: BTreeMap<&str, Vec<(&FilePlan, usize)>> = BTreeMap::new();
+            for (file, number) in market.files.iter().zip(numbers_in_folder(&market.files)) {
+                months.entry(&file.month).or_default().push((file, number));
+            }
+            let months: Vec<_> = months.into_values().collect();
+            for group in months.chunks(limits.months) {
+                let files: Vec<(&FilePlan, usize)> = group.concat();
+                let watch = Stopwatch::start();
+                let group = Group { lake, state, market, files, generation: plan.generation, limits };
+                let sealed = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
+                done.extend(settled(settling.take())?);
+                let durable = scope.spawn(move || sealed.into_iter().map(Sealed::make_durable).collect());
+                settling = Some((watch, durable));
+            }
+            built.markets.push(gathered.into_market(&words));
         }
-        let months: Vec<_> = months.into_values().collect();
-        for group in months.chunks(limits.months) {
-            let files: Vec<(&FilePlan, usize)> = group.concat();
-            let watch = Stopwatch::start();
-            let group = Group { lake, state, market, files, generation: plan.generation, limits };
-            let written = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
-            log_files(&written, watch);
-            built.files.extend(written);
-        }
-        built.markets.push(gathered.into_market(&words));
-    }
+        done.extend(settled(settling)?);
+        anyhow::Ok(done)
+    })?;
     built.words = words;
     Ok(built)
+}
+
+/// Files on their way to the disk, and since when they were in work.
+type Settling<'scope> = (Stopwatch, ScopedJoinHandle<'scope, Result<Vec<LakeFile>, LakeError>>);
+
+/// Waits for the disk.
+fn settled(settling: Option<Settling<'_>>) -> anyhow::Result<Vec<LakeFile>> {
+    let Some((watch, durable)) = settling else { return Ok(Vec::new()) };
+    let files = durable.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    log_files(&files, watch);
+    Ok(files)
 }
 
 /// One record per month of a marketplace, one per file where every step is logged.
@@ -177,7 +198,7 @@ impl Group<'_> {
         gathered: &mut Gathered,
         cancel: &CancelToken,
         progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> anyhow::Result<Vec<LakeFile>> {
+    ) -> anyhow::Result<Vec<Sealed>> {
         let opened = self
             .files
             .iter()
@@ -208,9 +229,9 @@ impl Group<'_> {
             }
         }
         let words = &*words;
-        let written: Vec<Option<LakeFile>> =
-            files.into_par_iter().map(|file| file.writer.finish(words)).collect::<Result<_, LakeError>>()?;
-        Ok(written.into_iter().flatten().collect())
+        let sealed: Vec<Option<Sealed>> =
+            files.into_par_iter().map(|file| file.writer.seal(words)).collect::<Result<_, LakeError>>()?;
+        Ok(sealed.into_iter().flatten().collect())
     }
 
     fn job(&self) -> Job {

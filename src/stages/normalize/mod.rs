@@ -20,8 +20,8 @@ use crate::failpoint;
 use crate::ids::stable_id;
 use crate::model::{Listing, Marketplace, ReportingZone, Timestamp};
 use crate::normalize::{
-    ListingVersion, Parsed, RecordContext, Reject, Shape, SourceListing, adds_nothing, choose_daily_row,
-    content_hash, listing_versions, parse,
+    ListingVersion, Note, Parsed, RecordContext, Reject, Shape, SourceListing, adds_nothing,
+    choose_daily_row, content_hash, listing_versions, parse,
 };
 use crate::store::{
     BatchEffect, Delivery, Derive, NewIncident, NewObservation, NewQuarantine, NormalizedBatch, RawRecord,
@@ -214,6 +214,10 @@ fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -
     let parsed: Vec<Parsed> = records.par_iter().map(|record| parse_record(record, now)).collect();
     let mut batch = NormalizedBatch::default();
     for (record, parsed) in records.iter().zip(parsed) {
+        for Note { field, detail, .. } in &parsed.notes {
+            let RawRecord { source, marketplace, asin_requested: asin, .. } = record;
+            tracing::debug!(source, marketplace, asin, field, detail, "odd value read");
+        }
         batch.receipts.push((record.receipt_id, receipt_outcome(&parsed)));
         let day = zone.day_of(record.observed_at);
         for (item, observation) in parsed.observations.into_iter().enumerate() {
