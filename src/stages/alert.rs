@@ -4,9 +4,9 @@
 //! incidents. Writes alerts, events and deliveries. One unit of work is a month of judged days; the last one also
 //! holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
 //!
-//! **What is told.** Findings of the newest two days of the mart (its newest day and the one before), and those
-//! that tell of the present whatever their day. Older ones come from late data and backfills: they are stored as
-//! historical, without an event, unless history is asked for.
+//! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
+//! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from
+//! late data and backfills: they are stored as historical, without an event, unless history is asked for.
 
 mod around;
 mod delta_rows;
@@ -28,7 +28,9 @@ use crate::store::alerts::{JudgedAlert, Recipient};
 use crate::store::judging::UnjudgedDays;
 use reconcile::{Reconciled, Scope, reconcile};
 
-/// Findings of this many newest days of the mart are told.
+/// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
+const FRESH_DAYS: i32 = 7;
+/// Findings of this many newest days of a marketplace are told.
 const TOLD_DAYS: i32 = 2;
 
 #[derive(Clone, Debug)]
@@ -200,13 +202,13 @@ async fn commit(
     if is_last {
         let mut present = around::judge_present(store, clock, options).await?;
         // Before the first build nothing says which days are new.
-        present.retain(|finding| finding.rule.is_of_the_present() || unjudged.newest_day.is_some());
+        present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
         let ids: Vec<String> = present.iter().map(|finding| finding.alert_id(&options.workspace)).collect();
         existing.extend(store.load_alerts_by_id(&ids).await.context("failed to load alerts of the present")?);
         findings.extend(present);
     }
     let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
-        options.deliver_history || is_news(finding, unjudged.newest_day)
+        options.deliver_history || is_news(finding, &unjudged.newest_days)
     });
     let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
     let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();
@@ -245,9 +247,17 @@ async fn load_existing(store: &Store, options: &Options, days: DayRange) -> anyh
         .with_context(|| format!("failed to load the alerts of {} to {}", days.first, days.last))
 }
 
-/// True for findings of the newest days of the mart and for those that tell of the present.
-fn is_news(finding: &Finding, newest_day: Option<Day>) -> bool {
-    finding.rule.is_of_the_present() || newest_day.is_none_or(|newest| finding.day > newest.plus(-TOLD_DAYS))
+/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it was left
+/// behind by the others.
+fn is_news(finding: &Finding, newest_days: &BTreeMap<Marketplace, Day>) -> bool {
+    if finding.rule.is_of_the_present() {
+        return true;
+    }
+    let newest = newest_days.values().max();
+    let own = finding.product.and_then(|product| newest_days.get(&product.marketplace)).or(newest);
+    let is_after =
+        |newest: Option<&Day>, days: i32| newest.is_none_or(|newest| finding.day > newest.plus(-days));
+    is_after(own, TOLD_DAYS) && is_after(newest, FRESH_DAYS)
 }
 
 #[cfg(test)]

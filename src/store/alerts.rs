@@ -214,6 +214,9 @@ impl Store {
             .bind(escalation.is_told)
             .execute(&mut *tx)
             .await?;
+            if escalation.is_told {
+                reopen(&mut tx, now, escalation).await?;
+            }
         }
         for (alert_id, note) in &batch.superseded {
             sqlx::query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1")
@@ -350,6 +353,28 @@ impl Store {
         tx.commit().await?;
         Ok(changes)
     }
+}
+
+/// What became worse and is told again is open again, if somebody had closed it.
+async fn reopen(tx: &mut Tx, now: Timestamp, escalation: &Escalation) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
+         SELECT alert_id, state, 'open', 'amzctl', $2, $3 FROM alerts
+         WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
+    )
+    .bind(&escalation.alert_id)
+    .bind(format!("escalated to {}", escalation.severity))
+    .bind(now.timestamp_micros())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "UPDATE alerts SET state = 'open'
+         WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
+    )
+    .bind(&escalation.alert_id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 async fn insert_alerts(

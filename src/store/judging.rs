@@ -1,9 +1,11 @@
 //! What the alert rules look at beside the mart: days to judge, cohorts, listings, sightings, incidents.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 
 use super::alerts::JUDGED_MARK;
-use super::columns::{from_json, instant, known_word, listed, parsed, product_key, word};
+use super::columns::{from_json, instant, known_word, listed, product_key, word};
 use super::{Result, Store};
 use crate::model::{Day, DayRange, Marketplace, ProductKey, Tier, Timestamp};
 use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
@@ -15,8 +17,8 @@ pub struct UnjudgedDays {
     pub days: Vec<(Marketplace, Day)>,
     /// The mark to set when all of them are judged.
     pub through_seq: i64,
-    /// The newest day of the whole mart; null while it is empty.
-    pub newest_day: Option<Day>,
+    /// The newest day of each marketplace in the mart.
+    pub newest_days: BTreeMap<Marketplace, Day>,
 }
 
 /// A main product and one of its competitors, with the cohorts that hold the pair.
@@ -44,9 +46,13 @@ impl Store {
             unjudged.days.push((word(row, "mart_days", "marketplace")?, word(row, "mart_days", "day")?));
             unjudged.through_seq = unjudged.through_seq.max(row.try_get("built_seq")?);
         }
-        let newest: Option<String> =
-            sqlx::query_scalar("SELECT MAX(day) FROM mart_days").fetch_one(self.reader()).await?;
-        unjudged.newest_day = newest.map(|text| parsed(text, "mart_days", "day")).transpose()?;
+        let newest = sqlx::query("SELECT marketplace, MAX(day) AS day FROM mart_days GROUP BY marketplace")
+            .fetch_all(self.reader())
+            .await?;
+        for row in &newest {
+            let marketplace = word(row, "mart_days", "marketplace")?;
+            unjudged.newest_days.insert(marketplace, word(row, "mart_days", "day")?);
+        }
         Ok(unjudged)
     }
 

@@ -251,6 +251,35 @@ async fn the_day_before_the_newest_is_told_and_the_one_before_that_is_not() {
 }
 
 #[tokio::test]
+async fn a_marketplace_that_lags_has_its_own_newest_days_unless_it_was_left_behind() {
+    for (jp_day, is_told) in [("2026-03-13", true), ("2026-03-17", false)] {
+        let bench = Bench::new().await;
+        bench.built(1, &["2026-03-10"]).await;
+        bench
+            .sql(format!("INSERT INTO mart_days (marketplace, day, built_seq) VALUES ('JP', '{jp_day}', 1)"))
+            .await;
+        let finding = drop_of(Severity::Medium, "2026-03-10", "fell");
+        let summary = bench.judge(now(), "2026-03-10", vec![finding]).await;
+        assert_eq!(
+            (summary.opened, summary.historical),
+            (u64::from(is_told), u64::from(!is_told)),
+            "{jp_day}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_was_closed_opens_again_when_it_escalates() {
+    let bench = Bench::new().await;
+    bench.built(1, &["2026-03-10"]).await;
+    bench.judge(now(), "2026-03-10", vec![drop_of(Severity::Medium, "2026-03-10", "fell 11 %")]).await;
+    bench.sql("UPDATE alerts SET state = 'resolved'").await;
+    bench.judge(now(), "2026-03-10", vec![drop_of(Severity::Critical, "2026-03-10", "fell 60 %")]).await;
+    assert_eq!(bench.alerts().await[0].state, crate::store::alerts::AlertState::Open);
+    assert_eq!(bench.events().await, ["alert.opened medium ×2", "alert.escalated critical ×2"]);
+}
+
+#[tokio::test]
 async fn a_higher_severity_escalates_the_alert_and_tells_it_again() {
     let bench = Bench::new().await;
     bench.built(1, &["2026-03-10"]).await;
