@@ -355,7 +355,7 @@ fn incidents_of(delivery: &Delivery, zone: ReportingZone) -> Vec<NewIncident> {
     incidents
 }
 
-/// Named by the delivery's content: files of different days often have the same name.
+/// Named by the read: files of different days often have the same name, and the same file may fail on two days.
 fn incident(
     delivery: &Delivery,
     field: &str,
