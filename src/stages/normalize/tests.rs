@@ -75,6 +75,7 @@ fn options() -> Options {
         replay_since: None,
         zone: ReportingZone(chrono_tz::UTC),
         precedence: vec!["keepa".into(), "apify".into(), "file".into()],
+        tolerate_failed_pct: 0.0,
     }
 }
 
@@ -285,6 +286,19 @@ async fn fields_are_compared_between_deliveries_of_one_shape() {
         house.take("b.ndjson", &lines(false), "2026-01-02T00:00:00Z").await.incidents,
         ["rating is known in 0 of 20 records of b.ndjson, in the delivery before in 20 of 20"]
     );
+}
+
+#[tokio::test]
+async fn a_share_of_rejected_records_can_be_tolerated() {
+    let rows = "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n\
+                US,B000000002,2026-01-05T08:00:00Z,Lamp,-5,in_stock,10,Electronics,700\n";
+    for (tolerate_failed_pct, expected) in [(49.9, Outcome::PartlyFailed), (50.0, Outcome::Done)] {
+        let house = House::new().await;
+        house.land("a.csv", &format!("{HEADER}{rows}"), "2026-01-31T00:00:00Z").await;
+        let options = Options { tolerate_failed_pct, ..options() };
+        let summary = run(&house.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap();
+        assert_eq!((summary.quarantined, summary.outcome()), (2, expected), "one record, two rules");
+    }
 }
 
 #[tokio::test]
