@@ -78,6 +78,14 @@ impl Bullets<'_> {
     }
 }
 
+/// Columns that say whose a row is and when, and of what currency its money: lists of orders have them too.
+const CONTEXT_COLUMNS: [&str; 5] = ["marketplace", "asin", "day", "observed_at", "currency"];
+
+/// True for the columns that say something about the product; without one, a table is no flat table.
+pub(super) fn is_fact(name: &str) -> bool {
+    name != "condition" && !CONTEXT_COLUMNS.contains(&name) && COLUMNS.contains(&name)
+}
+
 /// True for the columns whose presence shows a flat table; other shapes share `asin`, `title` and `brand`.
 pub(super) fn is_column(name: &str) -> bool {
     !matches!(name, "asin" | "title" | "brand" | "category" | "condition") && COLUMNS.contains(&name)

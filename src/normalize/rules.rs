@@ -247,6 +247,22 @@ fn a_keepa_locale_is_a_domain_or_a_code_and_no_language() {
 }
 
 #[test]
+fn a_list_of_orders_is_no_table_of_products() {
+    let shape = |columns: &str, cells: &str| {
+        parse_with(RecordFormat::Csv, format!("{columns}\n{cells}").as_bytes(), None).0.shape
+    };
+    let orders = "order-id,purchase-date,asin,quantity,currency,item-price";
+    assert_eq!(shape(orders, "1,2026-05-01,B0FDKB341G,1,USD,25.99"), Shape::UnknownCsv);
+    let context = "marketplace,asin,day,observed_at,currency,condition";
+    assert_eq!(shape(context, "US,B0FDKB341G,2026-05-01,,USD,new"), Shape::UnknownCsv);
+    assert_eq!(shape("marketplace,asin,price_minor", "US,B0FDKB341G,2599"), Shape::FlatCsv);
+    assert_eq!(shape("marketplace,asin,title", "US,B0FDKB341G,Lamp"), Shape::FlatCsv);
+    let order = json!({"asin": "B0FDKB341G", "currency": "USD", "marketplace": "US", "quantity": 1});
+    let recognised = parse_with(RecordFormat::Json, order.to_string().as_bytes(), None).0;
+    assert_eq!(recognised.shape, Shape::UnknownJson);
+}
+
+#[test]
 fn what_breaks_a_rule_is_rejected_with_field_and_detail() {
     for (changes, expected) in [
         (json!({}), "accepted"),

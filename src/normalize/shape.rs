@@ -113,11 +113,14 @@ struct Hints {
     axesso: usize,
     junglee: usize,
     flat: usize,
+    /// The flat table's columns that say something about the product.
+    facts: usize,
     names_product: bool,
 }
 
 impl Hints {
     fn add(&mut self, name: &str) {
+        self.facts += usize::from(flat::is_fact(name));
         match name {
             "asin" | "url" => self.names_product = true,
             "reviewId" | "sortStrategy" | "domainCode" => self.review += 1,
@@ -154,7 +157,7 @@ impl Hints {
             Some(Shape::AxessoProduct)
         } else if enough(self.junglee) {
             Some(Shape::JungleeProduct)
-        } else if enough(self.flat) {
+        } else if self.facts >= 1 && enough(self.flat) {
             Some(Shape::FlatJson)
         } else {
             None
