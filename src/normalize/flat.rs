@@ -115,7 +115,7 @@ pub(super) fn parse(context: &RecordContext, facts: &Facts<'_>) -> Parsed {
     let mut observation = identity.observation(true);
     observation.offer = offer(&mut record, facts);
     observation.rating.rating_centi = integer(&mut record, "rating_centi", &facts.rating_centi)
-        .and_then(|centi| record.rating_centi("rating_centi", centi));
+        .and_then(|centi| record.rating_centi("rating_centi", centi, &facts.rating_centi));
     observation.rating.ratings_count = bounded(&mut record, "ratings_count", &facts.ratings_count, MAX_MINOR);
     observation.monthly_sold_min =
         bounded(&mut record, "monthly_sold_min", &facts.monthly_sold_min, MAX_MINOR);
