@@ -316,7 +316,7 @@ impl Identity {
 }
 
 /// A value as a reject quotes it: one line, cut to length, nothing that could steer a terminal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let head: String = text.chars().take(4 * QUOTED_CHARS).collect();
     let text = clean_text(&head);
     match text.char_indices().nth(QUOTED_CHARS) {

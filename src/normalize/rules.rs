@@ -383,12 +383,8 @@ fn bodies_that_cannot_be_read_are_refused_with_the_reason() {
     for (format, body, expected) in [
         (RecordFormat::Json, deep.as_bytes(), "too_deep : nested deeper than 100 levels"),
         (RecordFormat::Csv, deep_path.as_bytes(), "too_deep : a column path is too deep"),
-        (RecordFormat::Json, b"", "invalid_json : EOF while parsing a value at line 1 column 0"),
-        (
-            RecordFormat::Json,
-            b"{\"asin\": \"B0",
-            "invalid_json : EOF while parsing a string at line 1 column 12",
-        ),
+        (RecordFormat::Json, b"", "invalid_json : EOF while parsing a value"),
+        (RecordFormat::Json, b"{\"asin\": \"B0", "invalid_json : EOF while parsing a string"),
         (RecordFormat::Json, b"{\"asin\": \"\xff\"}", "invalid_json : byte 10 is not valid UTF-8"),
         (RecordFormat::Json, b"[1, 2]", "unknown_shape : no parser knows a record with these keys"),
         (RecordFormat::Json, b"{\"a\": 1}", "unknown_shape : no parser knows a record with these keys"),

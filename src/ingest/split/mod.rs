@@ -54,6 +54,7 @@ pub struct Problem {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     InvalidJson,
+    InvalidCsv,
     InvalidUtf8,
     Truncated,
     CorruptStream,
@@ -61,11 +62,13 @@ pub enum Reason {
     RecordTooLarge,
     UnclosedQuote,
     TimeMissing,
+    InvalidTime,
     TooDeep,
 }
 
 words!(Reason {
     InvalidJson = "invalid_json",
+    InvalidCsv = "invalid_csv",
     InvalidUtf8 = "invalid_utf8",
     Truncated = "truncated",
     CorruptStream = "corrupt_stream",
@@ -73,6 +76,7 @@ words!(Reason {
     RecordTooLarge = "record_too_large",
     UnclosedQuote = "unclosed_quote",
     TimeMissing = "time_missing",
+    InvalidTime = "invalid_time",
     TooDeep = "too_deep",
 });
 
