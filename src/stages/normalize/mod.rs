@@ -125,9 +125,11 @@ pub async fn run(
 
         let zone = options.zone;
         let now = clock.now();
-        let batch = tokio::task::spawn_blocking(move || normalize_batch(&records, zone, now))
-            .await
-            .context("failed to parse a batch of receipts")?;
+        // What is logged of single records names the stage too.
+        let stage = tracing::Span::current();
+        let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
+        let batch =
+            tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
         failpoint!("normalize.before_commit");
         let effect = store
             .commit_normalized(&options.run_id, now, &batch, &derive)
