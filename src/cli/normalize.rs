@@ -77,6 +77,7 @@ pub(super) fn options(context: &Context, run_id: &str) -> Options {
         replay_since: None,
         zone: context.config.zone,
         precedence: context.config.settings.normalize.source_precedence.clone(),
+        tolerate_failed_pct: context.config.settings.run.tolerate_failed_pct,
     }
 }
 

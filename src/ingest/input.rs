@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::ids::hex;
@@ -31,6 +32,8 @@ pub struct InputError {
 pub(super) enum StreamError {
     #[error("{0}")]
     Disk(io::Error),
+    #[error("what follows the end of the compressed stream is not gzip")]
+    Trailing,
     #[error("it expands to more than {}, the cap on one compressed file", binary_size(*.0))]
     Cap(u64),
 }
@@ -95,7 +98,7 @@ pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn R
         let mut reader = BufReader::with_capacity(READ_SIZE, disk);
         let head = reader.fill_buf()?;
         Ok(if head.starts_with(GZIP) {
-            capped(flate2::bufread::MultiGzDecoder::new(reader), cap)
+            capped(Members(Some(GzDecoder::new(reader))), cap)
         } else if head.starts_with(ZSTD) {
             capped(zstd::stream::read::Decoder::with_buffer(reader)?, cap)
         } else {
@@ -107,6 +110,35 @@ pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn R
 
 fn capped(decoder: impl Read + Send + 'static, cap: u64) -> Box<dyn Read + Send> {
     Box::new(Capped { decoder, cap, left: cap })
+}
+
+/// Gzip of any number of members: tells bytes behind the last one from a member that is cut off. Null at the end.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Members<R> {
+    /// Goes on to the next member; false when there is none.
+    fn advance(&mut self) -> io::Result<bool> {
+        let Some(ended) = &mut self.0 else { return Ok(false) };
+        let head = ended.get_mut().fill_buf()?;
+        let has_more = !head.is_empty();
+        if !head.iter().zip(GZIP).all(|(byte, expected)| byte == expected) {
+            return Err(io::Error::other(StreamError::Trailing));
+        }
+        self.0 = self.0.take().filter(|_| has_more).map(|ended| GzDecoder::new(ended.into_inner()));
+        Ok(has_more)
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() || !self.advance()? {
+                return Ok(read);
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// The file itself: tells its own errors from those of a decoder above it.
@@ -177,6 +209,11 @@ mod tests {
         let frames = [zstd::encode_all(&b"one "[..], 3).unwrap(), zstd::encode_all(&b"two"[..], 3).unwrap()];
         assert_eq!(read("plain.json.gz", b"one two", 100).unwrap(), b"one two");
         assert_eq!(read("members.csv", &members, 100).unwrap(), b"one two");
+        let padded = [members.as_slice(), b"\n-- end --\n"].concat();
+        let error = "what follows the end of the compressed stream is not gzip";
+        assert_eq!(read("padded.gz", &padded, 100).unwrap_err(), error);
+        let error = read("cut.gz", &members[..members.len() - 9], 100).unwrap_err();
+        assert!(!error.contains("not gzip"), "{error}");
         assert_eq!(read("frames", &frames.concat(), 100).unwrap(), b"one two");
     }
 

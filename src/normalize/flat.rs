@@ -78,6 +78,14 @@ impl Bullets<'_> {
     }
 }
 
+/// Columns that say whose a row is and when, and of what currency its money: lists of orders have them too.
+const CONTEXT_COLUMNS: [&str; 5] = ["marketplace", "asin", "day", "observed_at", "currency"];
+
+/// True for the columns that say something about the product; without one, a table is no flat table.
+pub(super) fn is_fact(name: &str) -> bool {
+    name != "condition" && !CONTEXT_COLUMNS.contains(&name) && COLUMNS.contains(&name)
+}
+
 /// True for the columns whose presence shows a flat table; other shapes share `asin`, `title` and `brand`.
 pub(super) fn is_column(name: &str) -> bool {
     !matches!(name, "asin" | "title" | "brand" | "category" | "condition") && COLUMNS.contains(&name)
@@ -107,7 +115,7 @@ pub(super) fn parse(context: &RecordContext, facts: &Facts<'_>) -> Parsed {
     let mut observation = identity.observation(true);
     observation.offer = offer(&mut record, facts);
     observation.rating.rating_centi = integer(&mut record, "rating_centi", &facts.rating_centi)
-        .and_then(|centi| record.rating_centi("rating_centi", centi));
+        .and_then(|centi| record.rating_centi("rating_centi", centi, &facts.rating_centi));
     observation.rating.ratings_count = bounded(&mut record, "ratings_count", &facts.ratings_count, MAX_MINOR);
     observation.monthly_sold_min =
         bounded(&mut record, "monthly_sold_min", &facts.monthly_sold_min, MAX_MINOR);

@@ -152,7 +152,7 @@ fn parse_json(context: &RecordContext, text: &str) -> Parsed {
             refuse(context, RejectReason::UnknownShape, "", "no parser knows a record with these keys")
         }),
     };
-    parsed.unwrap_or_else(|error| refuse(context, RejectReason::InvalidJson, "", &error.to_string()))
+    parsed.unwrap_or_else(|error| refuse(context, RejectReason::InvalidJson, "", &json_fault(&error)))
 }
 
 fn parse_table(context: &RecordContext, text: &str) -> Parsed {
@@ -173,6 +173,18 @@ pub(crate) fn too_deep(text: &str) -> Option<String> {
     shape::is_too_deep(text).then(|| format!("nested deeper than {} levels", record::MAX_DEPTH))
 }
 
+/// Says what is wrong with a table's row and its header as such; null where each cell has its column.
+pub(crate) fn torn_row(text: &str) -> Option<String> {
+    table::Row::read(text).err()
+}
+
+/// What is wrong with a JSON text, without serde's place: it counts from the record and not from the file.
+pub(crate) fn json_fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map_or(text.clone(), str::to_owned)
+}
+
 /// A row of Apify's CSV is the JSON it was flattened from.
 fn parse_apify_row(context: &RecordContext, row: &table::Row) -> Parsed {
     let Some(item) = junglee::unflatten(row) else {
@@ -188,7 +200,7 @@ fn parse_apify_row(context: &RecordContext, row: &table::Row) -> Parsed {
         }
         _ => junglee::Product::deserialize(&item).map(|item| junglee::parse_product(context, &item)),
     };
-    parsed.unwrap_or_else(|error| refuse(context, RejectReason::InvalidCsv, "", &error.to_string()))
+    parsed.unwrap_or_else(|error| refuse(context, RejectReason::InvalidCsv, "", &json_fault(&error)))
 }
 
 /// A whole record that cannot be read.

@@ -17,7 +17,8 @@ pub(super) const MAX_DEPTH: usize = 100;
 /// How much of an offending value a reject quotes.
 const QUOTED_CHARS: usize = 120;
 
-/// Five stars.
+/// One star and five.
+const MIN_RATING_CENTI: i64 = 100;
 const MAX_RATING_CENTI: i64 = 500;
 
 /// A record while it is being read: it collects what breaks a rule, and becomes an observation only if nothing did.
@@ -224,16 +225,17 @@ impl<'c> Record<'c> {
             return None;
         }
         match value.shown().as_deref().and_then(parse_rating_centi) {
-            Some(centi) => self.rating_centi(field, centi),
+            Some(centi) => self.rating_centi(field, centi, value),
             None => self.invalid(field, value),
         }
     }
 
-    pub(super) fn rating_centi(&mut self, field: &str, centi: i64) -> Option<i64> {
+    /// Hundredths of a star under the rules of [`Record::rating`]; a reject quotes what was `written`.
+    pub(super) fn rating_centi(&mut self, field: &str, centi: i64, written: &Scalar<'_>) -> Option<i64> {
         match centi {
             0 => None,
-            1..=MAX_RATING_CENTI => Some(centi),
-            _ => self.out_of_range(field, &Scalar::Float(centi as f64 / 100.0)),
+            MIN_RATING_CENTI..=MAX_RATING_CENTI => Some(centi),
+            _ => self.out_of_range(field, written),
         }
     }
 
@@ -314,7 +316,7 @@ impl Identity {
 }
 
 /// A value as a reject quotes it: one line, cut to length, nothing that could steer a terminal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let head: String = text.chars().take(4 * QUOTED_CHARS).collect();
     let text = clean_text(&head);
     match text.char_indices().nth(QUOTED_CHARS) {

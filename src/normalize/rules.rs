@@ -247,6 +247,22 @@ fn a_keepa_locale_is_a_domain_or_a_code_and_no_language() {
 }
 
 #[test]
+fn a_list_of_orders_is_no_table_of_products() {
+    let shape = |columns: &str, cells: &str| {
+        parse_with(RecordFormat::Csv, format!("{columns}\n{cells}").as_bytes(), None).0.shape
+    };
+    let orders = "order-id,purchase-date,asin,quantity,currency,item-price";
+    assert_eq!(shape(orders, "1,2026-05-01,B0FDKB341G,1,USD,25.99"), Shape::UnknownCsv);
+    let context = "marketplace,asin,day,observed_at,currency,condition";
+    assert_eq!(shape(context, "US,B0FDKB341G,2026-05-01,,USD,new"), Shape::UnknownCsv);
+    assert_eq!(shape("marketplace,asin,price_minor", "US,B0FDKB341G,2599"), Shape::FlatCsv);
+    assert_eq!(shape("marketplace,asin,title", "US,B0FDKB341G,Lamp"), Shape::FlatCsv);
+    let order = json!({"asin": "B0FDKB341G", "currency": "USD", "marketplace": "US", "quantity": 1});
+    let recognised = parse_with(RecordFormat::Json, order.to_string().as_bytes(), None).0;
+    assert_eq!(recognised.shape, Shape::UnknownJson);
+}
+
+#[test]
 fn what_breaks_a_rule_is_rejected_with_field_and_detail() {
     for (changes, expected) in [
         (json!({}), "accepted"),
@@ -260,7 +276,9 @@ fn what_breaks_a_rule_is_rejected_with_field_and_detail() {
         (json!({"price": 25.995}), "invalid_value price: 25.995"),
         (json!({"price": "see cart"}), "invalid_value price: see cart"),
         (json!({"price": [25.99]}), "invalid_value price: Nested"),
-        (json!({"productRating": "7 out of 5 stars"}), "out_of_range productRating: 7"),
+        (json!({"productRating": "7 out of 5 stars"}), "out_of_range productRating: 7 out of 5 stars"),
+        (json!({"productRating": 0.5}), "out_of_range productRating: 0.5"),
+        (json!({"productRating": 0}), "accepted"),
         (json!({"productRating": 7}), "out_of_range productRating: 7"),
         (json!({"productRating": -1}), "out_of_range productRating: -1"),
         (json!({"countReview": -1}), "out_of_range countReview: -1"),
@@ -299,7 +317,7 @@ fn flat_records_are_held_to_the_same_rules() {
         (json!({"asin": null, "bsr": 5}), "no_asin asin: the record names no product"),
         (json!({"marketplace": "XX"}), "marketplace_unknown marketplace: XX"),
         (json!({"currency": "EUR"}), "currency_mismatch currency: EUR is not USD, the currency of US"),
-        (json!({"rating_centi": 700}), "out_of_range rating_centi: 7"),
+        (json!({"rating_centi": 700}), "out_of_range rating_centi: 700"),
         (json!({"price_minor": -1}), "out_of_range price_minor: -1"),
         (json!({"price_minor": 25.99}), "invalid_value price_minor: 25.99"),
         (json!({"bsr": 0, "bsr_category": "Books"}), "out_of_range bsr: 0"),
@@ -365,12 +383,8 @@ fn bodies_that_cannot_be_read_are_refused_with_the_reason() {
     for (format, body, expected) in [
         (RecordFormat::Json, deep.as_bytes(), "too_deep : nested deeper than 100 levels"),
         (RecordFormat::Csv, deep_path.as_bytes(), "too_deep : a column path is too deep"),
-        (RecordFormat::Json, b"", "invalid_json : EOF while parsing a value at line 1 column 0"),
-        (
-            RecordFormat::Json,
-            b"{\"asin\": \"B0",
-            "invalid_json : EOF while parsing a string at line 1 column 12",
-        ),
+        (RecordFormat::Json, b"", "invalid_json : EOF while parsing a value"),
+        (RecordFormat::Json, b"{\"asin\": \"B0", "invalid_json : EOF while parsing a string"),
         (RecordFormat::Json, b"{\"asin\": \"\xff\"}", "invalid_json : byte 10 is not valid UTF-8"),
         (RecordFormat::Json, b"[1, 2]", "unknown_shape : no parser knows a record with these keys"),
         (RecordFormat::Json, b"{\"a\": 1}", "unknown_shape : no parser knows a record with these keys"),
@@ -478,7 +492,7 @@ proptest! {
 
     #[test]
     fn a_flat_record_that_was_rendered_is_read_back(
-        price in 1_i64..300_000_000, rating in 1_i64..=500, count in 0_i64..300_000_000, rank in 1_i64..300_000_000,
+        price in 1_i64..300_000_000, rating in 100_i64..=500, count in 0_i64..300_000_000, rank in 1_i64..300_000_000,
         market in 0_usize..23,
     ) {
         let marketplace = Marketplace::ALL[market];

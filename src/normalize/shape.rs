@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::record::{MAX_DEPTH, url_asin, url_marketplace};
+use super::record::{MAX_DEPTH, quoted, url_asin, url_marketplace};
 use super::table::{self, Row};
 use super::value::Scalar;
 use super::{RejectReason, axesso, flat, keepa_export};
@@ -67,6 +67,8 @@ pub struct Recognised {
     pub observed_at: Option<Timestamp>,
     /// When the record only names the day: noon of it in the reporting zone is meant.
     pub observed_day: Option<Day>,
+    /// What is wrong with the time that the record names, where neither of the two can be read from it.
+    pub time_fault: Option<String>,
 }
 
 impl Shape {
@@ -113,11 +115,14 @@ struct Hints {
     axesso: usize,
     junglee: usize,
     flat: usize,
+    /// The flat table's columns that say something about the product.
+    facts: usize,
     names_product: bool,
 }
 
 impl Hints {
     fn add(&mut self, name: &str) {
+        self.facts += usize::from(flat::is_fact(name));
         match name {
             "asin" | "url" => self.names_product = true,
             "reviewId" | "sortStrategy" | "domainCode" => self.review += 1,
@@ -154,7 +159,7 @@ impl Hints {
             Some(Shape::AxessoProduct)
         } else if enough(self.junglee) {
             Some(Shape::JungleeProduct)
-        } else if enough(self.flat) {
+        } else if self.facts >= 1 && enough(self.flat) {
             Some(Shape::FlatJson)
         } else {
             None
@@ -198,6 +203,9 @@ impl<'a> Keys<'a> {
         let asin = |value: &Scalar<'_>| value.text().and_then(|text| text.parse::<Asin>().ok());
         let of_url = |value: &Scalar<'_>| value.text().and_then(url_asin);
         let asin_returned = asin(&self.asin);
+        let observed_at = self.observed_at.text().and_then(parse_instant);
+        let observed_day = self.day.text().and_then(|text| text.trim().parse().ok());
+        let has_time = observed_at.is_some() || observed_day.is_some();
         let marketplace = self.marketplace.text().and_then(|text| text.parse().ok());
         let marketplace =
             marketplace.or_else(|| self.locale.text().and_then(keepa_export::locale_marketplace));
@@ -214,9 +222,20 @@ impl<'a> Keys<'a> {
                 .or_else(|| of_url(&self.url))
                 .or(asin_returned),
             asin_returned,
-            observed_at: self.observed_at.text().and_then(parse_instant),
-            observed_day: self.day.text().and_then(|text| text.trim().parse().ok()),
+            observed_at,
+            observed_day,
+            time_fault: if has_time { None } else { self.time_fault() },
         }
+    }
+
+    fn time_fault(&self) -> Option<String> {
+        if let Some(written) = self.observed_at.shown() {
+            let fault = if is_local_time(written.trim()) { "has no time zone" } else { "is no instant" };
+            let written = quoted(&written);
+            return Some(format!("observed_at {written} {fault}; it is read as in 2026-05-01T12:00:00Z"));
+        }
+        let written = self.day.shown()?;
+        Some(format!("day {} is no day; it is read as in 2026-05-01", quoted(&written)))
     }
 }
 
@@ -252,6 +271,13 @@ pub(super) fn json_shape<'a>(names: impl Iterator<Item = &'a str>) -> Option<Sha
     let mut hints = Hints::default();
     names.for_each(|name| hints.add(name));
     hints.json_shape()
+}
+
+/// True for a date and time that could be any time zone's.
+fn is_local_time(text: &str) -> bool {
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        .iter()
+        .any(|form| chrono::NaiveDateTime::parse_from_str(text, form).is_ok())
 }
 
 /// An instant with its offset, such as `2026-05-01T12:00:00Z`.

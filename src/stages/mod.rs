@@ -8,3 +8,8 @@ pub mod ingest;
 pub mod normalize;
 pub mod report;
 pub mod verify;
+
+/// True when more of a run's `items` failed anew than `tolerate_failed_pct` allows: the same rule for every stage.
+fn exceeds_tolerance(failed: u64, items: u64, tolerate_failed_pct: f64) -> bool {
+    failed > 0 && failed as f64 > tolerate_failed_pct * items as f64 / 100.0
+}

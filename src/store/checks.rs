@@ -59,7 +59,7 @@ pub const INVARIANTS: &[Invariant] = &[
         name: "rating_range",
         says: "ratings are 1 to 5 stars, their count is 0 to 300000000",
         broken_by: "SELECT marketplace || ':' || asin || ' ' || day AS subject FROM product_metrics_daily
-            WHERE rating_centi NOT BETWEEN 0 AND 500 OR ratings_count NOT BETWEEN 0 AND $max",
+            WHERE rating_centi NOT BETWEEN 100 AND 500 OR ratings_count NOT BETWEEN 0 AND $max",
     },
     Invariant {
         name: "day_per_observation",
@@ -282,7 +282,7 @@ mod tests {
         sqlx::query(
             "INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
                 low_price_minor, high_price_minor, bsr, rating_centi, availability, observations, source, sources)
-             VALUES ('US', 'B000000001', '2026-03-01', 0, 'USD', 0, 5, 4, 0, 700, 'in_stock', 1, 'file', 'file')",
+             VALUES ('US', 'B000000001', '2026-03-01', 0, 'USD', 0, 5, 4, 0, 99, 'in_stock', 1, 'file', 'file')",
         )
         .execute(&mut *tx)
         .await

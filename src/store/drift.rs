@@ -12,6 +12,9 @@ use crate::model::{Day, ReportingZone, Timestamp};
 /// The mark up to which receipts have been looked at as parts of deliveries.
 const WATCHED: &str = "drift_watched";
 
+/// What tells the delivery of a receipt `r`.
+const DELIVERY: &str = "COALESCE(r.job_id, r.file_sha256, '')";
+
 /// The fields whose sudden absence is a drift, with their place in an observation's facts.
 const FIELDS: [(&str, &str); 7] = [
     ("price", "$.offer.price_minor"),
@@ -23,12 +26,12 @@ const FIELDS: [(&str, &str); 7] = [
     ("monthly_sold", "$.monthly_sold_min"),
 ];
 
-/// One file read with one set of options, completely normalized.
+/// One read of one file with one set of options, of one source and shape; completely normalized.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The file's content hash, or the job's id.
+    /// The read's id: the same file with another time is another delivery. Without one, the file's content hash.
     pub id: String,
-    /// The file's name, or the job's id.
+    /// The file's name, or the read's id.
     pub name: String,
     pub source: String,
     pub shape: String,
@@ -84,13 +87,13 @@ impl Delivery {
 impl Store {
     /// Deliveries whose receipts lie above the mark, oldest first, with their failures and fields.
     pub async fn load_unwatched_deliveries(&self) -> Result<Vec<Delivery>> {
-        let rows = sqlx::query(
-            "SELECT COALESCE(file_sha256, job_id, '') AS id, COALESCE(file_path, job_id, '') AS name, source, shape,
-               COUNT(*) AS records, MIN(receipt_id) AS first_receipt, MAX(receipt_id) AS last_receipt,
-               MAX(observed_at) AS observed_at
-             FROM raw_receipts WHERE receipt_id > $1
-             GROUP BY id, source, shape ORDER BY last_receipt",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {DELIVERY} AS id, COALESCE(r.file_path, r.job_id, '') AS name, r.source, r.shape,
+               COUNT(*) AS records, MIN(r.receipt_id) AS first_receipt, MAX(r.receipt_id) AS last_receipt,
+               MAX(r.observed_at) AS observed_at
+             FROM raw_receipts r WHERE r.receipt_id > $1
+             GROUP BY id, r.source, r.shape ORDER BY last_receipt"
+        )))
         .bind(self.mark(WATCHED).await?)
         .fetch_all(self.reader())
         .await?;
@@ -113,13 +116,14 @@ impl Store {
                 observed: 0,
                 observed_before: 0,
             };
-            delivery.failures = self.failures_between(&delivery, first_receipt).await?;
+            delivery.failures = self.failures_of(&delivery, first_receipt).await?;
             let kind = (delivery.source.clone(), delivery.shape.clone());
             let previous = match before.remove(&kind) {
                 Some(known) => known,
                 None => self.known_before(&delivery, first_receipt).await?,
             };
-            let known = self.known_fields(first_receipt, delivery.last_receipt, &delivery.source).await?;
+            let last_receipt = delivery.last_receipt;
+            let known = self.known_fields(&delivery, &delivery.id, first_receipt, last_receipt).await?;
             delivery.observed = known.records;
             if let Some(previous) = previous {
                 delivery.observed_before = previous.records;
@@ -140,17 +144,20 @@ impl Store {
         Ok(deliveries)
     }
 
-    async fn failures_between(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
-        let rows = sqlx::query(
+    /// The range of receipts bounds the search; other deliveries may lie in it.
+    async fn failures_of(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
-             JOIN raw_receipts r ON r.receipt_id = q.receipt_id
+             CROSS JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
-             GROUP BY q.field, q.reason ORDER BY q.field, q.reason",
-        )
+               AND {DELIVERY} = $5
+             GROUP BY q.field, q.reason ORDER BY q.field, q.reason"
+        )))
         .bind(first_receipt)
         .bind(delivery.last_receipt)
         .bind(&delivery.source)
         .bind(&delivery.shape)
+        .bind(&delivery.id)
         .fetch_all(self.reader())
         .await?;
         rows.iter()
@@ -165,34 +172,51 @@ impl Store {
     }
 
     /// The newest delivery before this one with the same source and shape; null when it is the first.
+    ///
+    /// Its receipts are looked for backwards from the last one, up to those of another delivery: what was read of it
+    /// before another file came between is left out.
     async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<Known>> {
-        let previous = sqlx::query(
-            "SELECT MIN(r.receipt_id), MAX(r.receipt_id) FROM raw_receipts r
-             WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 AND COALESCE(r.file_sha256, r.job_id, '') =
-               (SELECT COALESCE(p.file_sha256, p.job_id, '') FROM raw_receipts p
-                WHERE p.receipt_id < $3 AND p.source = $1 AND p.shape = $2 ORDER BY p.receipt_id DESC LIMIT 1)",
-        )
+        // By receipt id and no index: the newest is near, and an index by source gives all of them.
+        let last = sqlx::query(AssertSqlSafe(format!(
+            "SELECT r.receipt_id, {DELIVERY} AS id FROM raw_receipts r NOT INDEXED
+             WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 ORDER BY r.receipt_id DESC LIMIT 1"
+        )))
         .bind(&delivery.source)
         .bind(&delivery.shape)
         .bind(first_receipt)
-        .fetch_one(self.reader())
+        .fetch_optional(self.reader())
         .await?;
-        let (first, last): (Option<i64>, Option<i64>) = (previous.try_get(0)?, previous.try_get(1)?);
-        let Some((first, last)) = first.zip(last) else { return Ok(None) };
-        Ok(Some(self.known_fields(first, last, &delivery.source).await?))
+        let Some(last) = last else { return Ok(None) };
+        let (last, id): (i64, String) = (last.try_get("receipt_id")?, last.try_get("id")?);
+        let other: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT r.receipt_id FROM raw_receipts r NOT INDEXED
+             WHERE r.receipt_id < $1 AND {DELIVERY} <> $2 ORDER BY r.receipt_id DESC LIMIT 1"
+        )))
+        .bind(last)
+        .bind(&id)
+        .fetch_optional(self.reader())
+        .await?;
+        let first = other.map_or(0, |other| other + 1);
+        Ok(Some(self.known_fields(delivery, &id, first, last).await?))
     }
 
-    /// Counted in one pass over the receipts from `first` to `last`.
-    async fn known_fields(&self, first: i64, last: i64, source: &str) -> Result<Known> {
-        let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(facts, '{path}'))")).join(", ");
+    /// Counted in one pass over the receipts from `first` to `last`: those of the delivery `id` that have the source
+    /// and shape of `kind`.
+    async fn known_fields(&self, kind: &Delivery, id: &str, first: i64, last: i64) -> Result<Known> {
+        let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(o.facts, '{path}'))")).join(", ");
+        // CROSS JOIN keeps the order: the range is one stretch of the key, each receipt is one look.
         let sql = format!(
-            "SELECT COUNT(*), {counts} FROM observations
-             WHERE receipt_id BETWEEN $1 AND $2 AND source = $3 AND found = 1 AND is_current = 1"
+            "SELECT COUNT(*), {counts} FROM observations o
+             CROSS JOIN raw_receipts r ON r.receipt_id = o.receipt_id
+             WHERE o.receipt_id BETWEEN $1 AND $2 AND o.found = 1 AND o.is_current = 1
+               AND r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(first)
             .bind(last)
-            .bind(source)
+            .bind(&kind.source)
+            .bind(&kind.shape)
+            .bind(id)
             .fetch_one(self.reader())
             .await?;
         let fields = (1..=FIELDS.len()).map(|column| Ok(row.try_get(column)?)).collect::<Result<_>>()?;

@@ -79,13 +79,13 @@ fn what_cannot_be_read_is_named_with_line_and_byte() {
     answers!(sandbox.run("ingest 2026-02-28"), @r#"
     exit 3
     --- stderr
-    2026-02-28/bad.ndjson: line 2, byte 8: invalid_json: expected value at line 1 column 6
+    2026-02-28/bad.ndjson: line 2, byte 8: invalid_json: expected value
     2026-02-28/bad.ndjson: line 4, byte 23: truncated: the file ends inside a record
     ingest: 1 file, 4 records, 2 landed, 2 rejected
     next: `amzctl quarantine list`, then `amzctl normalize`
     "#);
     let kept = sandbox.run("quarantine list --fields stage,reason,detail");
-    assert!(kept.contains("\ningest  invalid_json  expected value at line 1 column 6\n"), "{kept}");
+    assert!(kept.contains("\ningest  invalid_json  expected value\n"), "{kept}");
     assert!(kept.contains("\ningest  truncated     the file ends inside a record\n"), "{kept}");
     // Known failures are not new ones.
     assert_eq!(sandbox.exit_code("ingest 2026-02-28"), 0);

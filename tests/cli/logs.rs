@@ -111,3 +111,17 @@ fn without_v_only_what_went_on_regardless_is_said_and_logfmt_has_the_same_fields
     with_message(&records, "run begins");
     with_message(&records, "run ends");
 }
+
+#[test]
+fn a_value_that_was_read_but_looks_odd_is_logged_once() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("a.csv", "marketplace,asin,observed_at,bsr\nUS,B000000001,2026-02-28T08:00:00Z,7\n");
+    sandbox.succeed("ingest -q a.csv");
+    assert_eq!(sandbox.exit_code("normalize -vv --log-format json --log-file normalize.log"), 0);
+    let text = sandbox.read("normalize.log");
+    let records = records(&text);
+    let odd = with_message(&records, "odd value read");
+    assert_eq!(odd.len(), 1, "{odd:?}");
+    assert_eq!(odd[0]["operation"], "normalize");
+    assert_eq!((&odd[0]["field"], &odd[0]["detail"]), (&"bsr".into(), &"rank 7 has no category".into()));
+}

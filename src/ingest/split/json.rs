@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::boundary::{ContainerEnd, LineEnd, ScalarEnd};
-use super::{Extent, Mode, Piece, Splitter};
+use super::{Extent, Mode, Piece, Reason, Splitter};
 
 /// A line may end in CR LF: they do not count against the record's limit.
 const LINE_END: usize = 2;
@@ -29,12 +29,15 @@ impl<R: Read> Splitter<R> {
 
     pub(super) fn next_value(&mut self) -> io::Result<Option<Piece>> {
         loop {
-            let in_array = matches!(self.mode, Mode::JsonValues { in_array: true });
-            let between = |byte: u8| byte.is_ascii_whitespace() || (in_array && byte == b',');
-            if !self.window.skip_while(between) {
+            let Mode::JsonValues { in_array, filled } = self.mode else { return Ok(None) };
+            if !self.window.skip_while(|byte| byte.is_ascii_whitespace()) {
                 return self.end(None);
             }
-            match self.window.first() {
+            let first = self.window.first();
+            self.mode = Mode::JsonValues { in_array, filled: first != Some(b',') };
+            match first {
+                Some(b',') if in_array && filled => self.window.consume(1),
+                Some(b',') if in_array => return self.empty_place(),
                 Some(b'[') if !in_array => self.enter_array(true),
                 Some(b']') if in_array => self.enter_array(false),
                 Some(b'{' | b'[') => return self.container(),
@@ -45,7 +48,14 @@ impl<R: Read> Splitter<R> {
 
     fn enter_array(&mut self, in_array: bool) {
         self.window.consume(1);
-        self.mode = Mode::JsonValues { in_array };
+        self.mode = Mode::JsonValues { in_array, filled: false };
+    }
+
+    /// A comma of an array with no value before it. One behind the last value leaves no place empty.
+    fn empty_place(&mut self) -> io::Result<Option<Piece>> {
+        let place = self.here();
+        self.window.consume(1);
+        self.problem(place, Reason::InvalidJson, "no value stands before this comma of the array", None)
     }
 
     fn container(&mut self) -> io::Result<Option<Piece>> {

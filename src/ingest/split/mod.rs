@@ -54,6 +54,7 @@ pub struct Problem {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     InvalidJson,
+    InvalidCsv,
     InvalidUtf8,
     Truncated,
     CorruptStream,
@@ -61,11 +62,13 @@ pub enum Reason {
     RecordTooLarge,
     UnclosedQuote,
     TimeMissing,
+    InvalidTime,
     TooDeep,
 }
 
 words!(Reason {
     InvalidJson = "invalid_json",
+    InvalidCsv = "invalid_csv",
     InvalidUtf8 = "invalid_utf8",
     Truncated = "truncated",
     CorruptStream = "corrupt_stream",
@@ -73,6 +76,7 @@ words!(Reason {
     RecordTooLarge = "record_too_large",
     UnclosedQuote = "unclosed_quote",
     TimeMissing = "time_missing",
+    InvalidTime = "invalid_time",
     TooDeep = "too_deep",
 });
 
@@ -114,7 +118,11 @@ struct Table {
 #[derive(Debug)]
 enum Mode {
     JsonLines,
-    JsonValues { in_array: bool },
+    /// `filled`: in an array, a value stands where the reading is, up to the next comma.
+    JsonValues {
+        in_array: bool,
+        filled: bool,
+    },
     Table(Table),
 }
 
@@ -143,7 +151,7 @@ impl<R: Read> Splitter<R> {
         }
         let mode = match sniff::layout(window.pending(), window.has_ended())? {
             Layout::JsonLines => Mode::JsonLines,
-            Layout::JsonValues => Mode::JsonValues { in_array: false },
+            Layout::JsonValues => Mode::JsonValues { in_array: false, filled: false },
             Layout::Table { delimiter, terminator } => {
                 window.set_terminator(terminator);
                 Mode::Table(table::read_header(&mut window, delimiter, terminator, limits)?)
@@ -202,7 +210,7 @@ impl<R: Read> Splitter<R> {
     /// The end of the stream, with the beginning of a record that has no end.
     fn end(&mut self, partial: Option<(Place, Vec<u8>)>) -> io::Result<Option<Piece>> {
         self.finished = true;
-        let open_array = matches!(self.mode, Mode::JsonValues { in_array: true });
+        let open_array = matches!(self.mode, Mode::JsonValues { in_array: true, .. });
         let (reason, detail) = match self.window.take_damage() {
             Some(error) => explain(error)?,
             None if partial.is_some() => (Reason::Truncated, "the file ends inside a record".to_owned()),
@@ -221,6 +229,7 @@ impl<R: Read> Splitter<R> {
 fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
+        Some(StreamError::Trailing) => Ok((Reason::CorruptStream, error.to_string())),
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))

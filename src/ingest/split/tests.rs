@@ -89,6 +89,18 @@ fn a_bad_record_in_json_is_rejected_alone() {
 }
 
 #[test]
+fn an_empty_place_in_an_array_is_named() {
+    let empty = "!invalid_json -";
+    assert_eq!(split("[1,,2]"), ["1@1 1".to_owned(), format!("1@3 {empty}"), "1@4 2".to_owned()]);
+    assert_eq!(split("[,\n{}]"), [format!("1@1 {empty}"), "2@3 {}".to_owned()]);
+    assert_eq!(
+        split("[1, , ,2]"),
+        ["1@1 1".to_owned(), format!("1@4 {empty}"), format!("1@6 {empty}"), "1@7 2".to_owned()]
+    );
+    assert_eq!(split("[1,2,]\n[3]"), ["1@1 1", "1@3 2", "2@8 3"]);
+}
+
+#[test]
 fn what_is_cut_off_is_named_and_kept() {
     assert_eq!(split("[{\"a\":1},\n {\"b\":"), ["1@1 {\"a\":1}", "2@11 !truncated end {\"b\":"]);
     assert_eq!(split("[{\"a\":1}"), ["1@1 {\"a\":1}", "1@8 !truncated end -"]);

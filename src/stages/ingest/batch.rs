@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::ids::{sha256_hex, stable_id};
 use crate::ingest::{Content, Piece, Place, Reason};
 use crate::model::{Marketplace, ReportingZone, Timestamp};
-use crate::normalize::{RecordFormat, recognise, too_deep};
+use crate::normalize::{RecordFormat, json_fault, recognise, too_deep, torn_row};
 use crate::store::raw::{FileRead, RawBatch, RawBody, RawProblem, RawReceipt, ReceiptKey};
 
 /// Where neither the record nor the operator names a source.
@@ -111,8 +111,8 @@ fn judge(piece: Piece, layout: &Layout, given: &Given, read: &FileRead) -> Judge
             Err((reason, detail)) => (reason, detail, Some(bytes)),
             Ok(()) => match receipt(place, bytes, layout, given) {
                 Ok((receipt, body)) => return Judged::Receipt(receipt, body),
-                Err(body) => {
-                    let (reason, detail) = without_time(&body, layout.format);
+                Err(Timeless { body, time_fault }) => {
+                    let (reason, detail) = without_time(&body, layout.format, time_fault);
                     return rejected(place, reason, detail, Some(body), given, read);
                 }
             },
@@ -132,30 +132,45 @@ fn check(bytes: &[u8], format: RecordFormat) -> Result<(), (Reason, String)> {
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
         Ok(_) => Ok(()),
-        Err(error) => Err((Reason::InvalidJson, error.to_string())),
+        Err(error) => Err((Reason::InvalidJson, json_fault(&error))),
     }
 }
 
-/// Why a record has no time: it says none, or it is not looked into.
-fn without_time(body: &[u8], format: RecordFormat) -> (Reason, String) {
+/// Why a record has no time: it is not looked into, cannot be cut into cells, says one that is not read, or none.
+fn without_time(body: &[u8], format: RecordFormat, time_fault: Option<String>) -> (Reason, String) {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    match too_deep(text).filter(|_| format == RecordFormat::Json) {
-        Some(detail) => (Reason::TooDeep, detail),
-        None => (Reason::TimeMissing, "neither the record nor its file says when it was true".to_owned()),
+    let (reason, fault) = match format {
+        RecordFormat::Json => (Reason::TooDeep, too_deep(text)),
+        RecordFormat::Csv | RecordFormat::Tsv => (Reason::InvalidCsv, torn_row(text)),
+    };
+    match (fault, time_fault) {
+        (Some(detail), _) => (reason, detail),
+        (None, Some(detail)) => (Reason::InvalidTime, detail),
+        (None, None) => {
+            (Reason::TimeMissing, "neither the record nor its file says when it was true".to_owned())
+        }
     }
 }
 
-/// The receipt of a sound record and its body; the body alone when nobody says when it was true.
+/// A record of which nobody says when it was true.
+struct Timeless {
+    body: Vec<u8>,
+    time_fault: Option<String>,
+}
+
+/// The receipt of a sound record and its body, when anybody says when it was true.
 fn receipt(
     place: Place,
     bytes: Vec<u8>,
     layout: &Layout,
     given: &Given,
-) -> Result<(RawReceipt, Vec<u8>), Vec<u8>> {
+) -> Result<(RawReceipt, Vec<u8>), Timeless> {
     let body = body_of(bytes, layout);
     let recognised = recognise(layout.format, &body);
     let own_time = recognised.observed_at.or_else(|| recognised.observed_day.map(|day| given.zone.noon(day)));
-    let Some(observed_at) = own_time.or(given.captured_at) else { return Err(body) };
+    let Some(observed_at) = own_time.or(given.captured_at) else {
+        return Err(Timeless { body, time_fault: recognised.time_fault });
+    };
     let marketplace = recognised.marketplace.or(given.marketplace);
     let key = ReceiptKey {
         source: given.source.clone().unwrap_or_else(|| recognised.source.to_owned()),

@@ -9,6 +9,7 @@ use super::batch::Prepared;
 use crate::error::Outcome;
 use crate::ingest::Refusal;
 use crate::model::{Timestamp, words};
+use crate::stages::exceeds_tolerance;
 use crate::store::raw::RawEffect;
 
 /// Problems of one file that are named; the rest is counted, and all are in quarantine.
@@ -205,8 +206,7 @@ impl Summary {
         if self.inputs > 0 && self.refused == self.inputs {
             return if self.without_time > 0 { Outcome::Usage } else { Outcome::Failed };
         }
-        let allowed = self.tolerate_failed_pct * self.records as f64 / 100.0;
-        let too_many = self.new_problems > 0 && self.new_problems as f64 > allowed;
+        let too_many = exceeds_tolerance(self.new_problems, self.records, self.tolerate_failed_pct);
         if too_many || self.new_refusals > 0 || self.changed > 0 {
             Outcome::PartlyFailed
         } else {

@@ -304,6 +304,30 @@ async fn the_samples_land_as_what_they_are() {
 }
 
 #[tokio::test]
+async fn a_record_whose_time_cannot_be_read_is_told_apart_from_one_that_names_none() {
+    let house = House::new().await;
+    let table = "marketplace,asin,observed_at,price_minor\nDE,B000000001,2025-11-06T08:00:00Z,100\n\
+                 DE,B000000002,2025-11-06T08:00:00Z,100,7\nDE,B000000003,2025-11-06 08:00:00,100\n\
+                 DE,B000000004,yesterday,100\nDE,B000000005,,100\n";
+    let file = house.file("flat.csv", table);
+    let summary = house.run(&Options { captured_at: None, ..house.options(&[file]) }).await;
+    let told: Vec<String> = summary.files[0]
+        .problems
+        .iter()
+        .map(|one| format!("{} {}: {}", one.line, one.reason, one.detail))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "3 invalid_csv: 5 cells for 4 columns",
+            "4 invalid_time: observed_at 2025-11-06 08:00:00 has no time zone; it is read as in 2026-05-01T12:00:00Z",
+            "5 invalid_time: observed_at yesterday is no instant; it is read as in 2026-05-01T12:00:00Z",
+            "6 time_missing: neither the record nor its file says when it was true",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_bad_record_is_rejected_alone_named_and_kept() {
     let house = House::new().await;
     let text = b"{\"a\":1}\n{\"a\":}\n{\"a\":\"\xff\"}\n\n{\"a\":2}\n";
@@ -314,6 +338,7 @@ async fn a_bad_record_is_rejected_alone_named_and_kept() {
     assert_eq!(house.store.load_body(&bad[0]).await.unwrap().unwrap(), b"{\"a\":\"\xff\"}");
     let named = &summary.files[0].problems[0];
     assert_eq!((named.line, named.offset, named.reason), (2, 8, "invalid_json"));
+    assert_eq!(named.detail, "expected value", "the place is the file's");
 
     // Once said is enough: a second run has no new failure.
     let again = house.ingest("x.ndjson", text).await;

@@ -23,6 +23,7 @@ use crate::normalize::{
     ListingVersion, Note, Parsed, RecordContext, Reject, Shape, SourceListing, adds_nothing,
     choose_daily_row, content_hash, listing_versions, parse,
 };
+use crate::stages::exceeds_tolerance;
 use crate::store::{
     BatchEffect, Delivery, Derive, NewIncident, NewObservation, NewQuarantine, NormalizedBatch, RawRecord,
     ReceiptOutcome, Store, Unread,
@@ -48,6 +49,8 @@ pub struct Options {
     pub zone: ReportingZone,
     /// Sources, most trusted first.
     pub precedence: Vec<String>,
+    /// Percent of the records that may be rejected before the run counts as partly failed.
+    pub tolerate_failed_pct: f64,
 }
 
 impl Options {
@@ -57,7 +60,7 @@ impl Options {
 }
 
 /// What a run read and what it changed.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Summary {
     pub receipts: u64,
     /// Observations whose content is new or differs from the stored one.
@@ -71,11 +74,18 @@ pub struct Summary {
     /// What each new incident says.
     pub incidents: Vec<String>,
     pub cancelled: bool,
+    /// Records behind the new quarantine rows: one that breaks two rules has two of them.
+    #[serde(skip)]
+    rejected: u64,
+    #[serde(skip)]
+    tolerate_failed_pct: f64,
 }
 
 impl Summary {
+    /// Partly failed on more new rejects than tolerated, and on every incident.
     pub fn outcome(&self) -> Outcome {
-        if self.quarantined > 0 || !self.incidents.is_empty() { Outcome::PartlyFailed } else { Outcome::Done }
+        let too_many = exceeds_tolerance(self.rejected, self.receipts, self.tolerate_failed_pct);
+        if too_many || !self.incidents.is_empty() { Outcome::PartlyFailed } else { Outcome::Done }
     }
 }
 
@@ -96,7 +106,7 @@ pub async fn run(
         adds_nothing: &adds_nothing,
         precedence: &options.precedence,
     };
-    let mut summary = Summary::default();
+    let mut summary = Summary { tolerate_failed_pct: options.tolerate_failed_pct, ..Summary::default() };
     let whole = Stopwatch::start();
     let mut after = 0;
     loop {
@@ -115,9 +125,11 @@ pub async fn run(
 
         let zone = options.zone;
         let now = clock.now();
-        let batch = tokio::task::spawn_blocking(move || normalize_batch(&records, zone, now))
-            .await
-            .context("failed to parse a batch of receipts")?;
+        // What is logged of single records names the stage too.
+        let stage = tracing::Span::current();
+        let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
+        let batch =
+            tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
         failpoint!("normalize.before_commit");
         let effect = store
             .commit_normalized(&options.run_id, now, &batch, &derive)
@@ -130,6 +142,8 @@ pub async fn run(
         summary.observations += effect.observations_written;
         summary.days_changed += effect.days_changed;
         summary.quarantined += effect.quarantined;
+        let refused = |(_, outcome): &&(i64, ReceiptOutcome)| matches!(outcome, ReceiptOutcome::Quarantined);
+        summary.rejected += effect.quarantined.min(batch.receipts.iter().filter(refused).count() as u64);
         summary.reviews += batch.reviews.len() as u64;
         summary.not_found += batch.observations.iter().filter(|new| !new.observation.found).count() as u64;
         progress(count);
@@ -355,7 +369,7 @@ fn incidents_of(delivery: &Delivery, zone: ReportingZone) -> Vec<NewIncident> {
     incidents
 }
 
-/// Named by the delivery's content: files of different days often have the same name.
+/// Named by the read: files of different days often have the same name, and the same file may fail on two days.
 fn incident(
     delivery: &Delivery,
     field: &str,

@@ -44,12 +44,7 @@ impl House {
     }
 
     async fn normalize(&self, replay_since: Option<Timestamp>) -> Summary {
-        let options = Options {
-            run_id: "run".into(),
-            replay_since,
-            zone: ReportingZone(chrono_tz::UTC),
-            precedence: vec!["keepa".into(), "apify".into(), "file".into()],
-        };
+        let options = Options { replay_since, ..options() };
         run(&self.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap()
     }
 
@@ -71,6 +66,16 @@ impl House {
         rows.iter()
             .map(|row| (0..row.len()).map(|index| text(row, index)).collect::<Vec<_>>().join(" "))
             .collect()
+    }
+}
+
+fn options() -> Options {
+    Options {
+        run_id: "run".into(),
+        replay_since: None,
+        zone: ReportingZone(chrono_tz::UTC),
+        precedence: vec!["keepa".into(), "apify".into(), "file".into()],
+        tolerate_failed_pct: 0.0,
     }
 }
 
@@ -228,6 +233,74 @@ async fn two_deliveries_of_the_same_name_are_two_incidents() {
     );
 }
 
+/// 20 records as JSON lines, without a time of their own.
+fn json_lines(price: i64) -> String {
+    (0..20)
+        .map(|n| format!("{{\"marketplace\":\"US\",\"asin\":\"B0000{n:05}\",\"price_minor\":{price}}}\n"))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_fails_between_two_reads_of_a_file_is_not_that_files_failure() {
+    let house = House::new().await;
+    house.land("f.ndjson", &json_lines(2000), "2026-01-01T00:00:00Z").await;
+    house.land("g.ndjson", &json_lines(-1), "2026-01-01T00:00:00Z").await;
+    house.land("f.ndjson", &json_lines(2000), "2026-01-02T00:00:00Z").await;
+    assert_eq!(
+        house.normalize(None).await.incidents,
+        ["20 of 20 records of g.ndjson fail on price_minor: out_of_range"]
+    );
+}
+
+#[tokio::test]
+async fn the_same_file_that_fails_again_with_another_time_is_another_incident() {
+    let house = House::new().await;
+    let told = ["20 of 20 records of g.ndjson fail on price_minor: out_of_range"];
+    assert_eq!(house.take("g.ndjson", &json_lines(-1), "2026-01-01T00:00:00Z").await.incidents, told);
+    assert_eq!(house.take("g.ndjson", &json_lines(-1), "2026-01-03T00:00:00Z").await.incidents, told);
+    assert_eq!(
+        house.rows("SELECT day, detail FROM incidents ORDER BY day").await,
+        [format!("2026-01-01 {}", told[0]), format!("2026-01-03 {}", told[0])]
+    );
+}
+
+#[tokio::test]
+async fn fields_are_compared_between_deliveries_of_one_shape() {
+    let house = House::new().await;
+    // Two shapes of one source in one file: those that never know a rating are not the others' loss.
+    let lines = |rated: bool| -> String {
+        let rating = if rated { r#","stars":4.5"# } else { "" };
+        (0..20)
+            .map(|n| {
+                let url = format!("https://www.amazon.com/dp/B0000{n:05}");
+                let other = format!("https://www.amazon.com/dp/B0001{n:05}");
+                format!(
+                    "{{\"asin\":\"B0000{n:05}\",\"url\":\"{url}\",\"inStock\":true,\"reviewsCount\":5{rating}}}\n\
+                     {{\"statusCode\":200,\"asin\":\"B0001{n:05}\",\"url\":\"{other}\",\"price\":25.99,\"countReview\":5}}\n"
+                )
+            })
+            .collect()
+    };
+    house.take("a.ndjson", &lines(true), "2026-01-01T00:00:00Z").await;
+    assert_eq!(
+        house.take("b.ndjson", &lines(false), "2026-01-02T00:00:00Z").await.incidents,
+        ["rating is known in 0 of 20 records of b.ndjson, in the delivery before in 20 of 20"]
+    );
+}
+
+#[tokio::test]
+async fn a_share_of_rejected_records_can_be_tolerated() {
+    let rows = "US,B000000001,2026-01-05T08:00:00Z,Lamp,2000,in_stock,10,Electronics,450\n\
+                US,B000000002,2026-01-05T08:00:00Z,Lamp,-5,in_stock,10,Electronics,700\n";
+    for (tolerate_failed_pct, expected) in [(49.9, Outcome::PartlyFailed), (50.0, Outcome::Done)] {
+        let house = House::new().await;
+        house.land("a.csv", &format!("{HEADER}{rows}"), "2026-01-31T00:00:00Z").await;
+        let options = Options { tolerate_failed_pct, ..options() };
+        let summary = run(&house.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap();
+        assert_eq!((summary.quarantined, summary.outcome()), (2, expected), "one record, two rules");
+    }
+}
+
 #[tokio::test]
 async fn a_field_that_vanishes_from_a_delivery_is_one_incident() {
     let house = House::new().await;
@@ -275,13 +348,7 @@ async fn a_cancelled_run_keeps_what_it_committed_and_goes_on_later() {
         .await;
     let cancel = CancelToken::default();
     cancel.cancel(Outcome::Interrupted);
-    let options = Options {
-        run_id: "run".into(),
-        replay_since: None,
-        zone: ReportingZone(chrono_tz::UTC),
-        precedence: Vec::new(),
-    };
-    let summary = run(&house.store, clock(), &cancel, &|_| {}, &options).await.unwrap();
+    let summary = run(&house.store, clock(), &cancel, &|_| {}, &options()).await.unwrap();
     assert!(summary.cancelled);
     assert_eq!(house.normalize(None).await.receipts, 1);
 }

@@ -60,7 +60,7 @@ fn what_breaks_a_rule_is_quarantined_with_its_reason_and_the_rest_lands() {
     5,normalize,currency_mismatch,price,B0FDKB3414,"€ is not USD, the currency of US"
     6,normalize,currency_mismatch,currency,B0FDKB3415,"EUR is not USD, the currency of US"
     8,normalize,out_of_range,price,B0FDKB3417,'-25.99
-    9,normalize,out_of_range,productRating,B0FDKB3418,7
+    9,normalize,out_of_range,productRating,B0FDKB3418,7 out of 5 stars
     "#);
     // Price 0 is how a provider says "no offer": it is unknown, and never a price.
     answers!(sandbox.run("export daily --format csv --fields asin,currency,price_minor,availability,rating_centi"), @r#"
@@ -99,7 +99,7 @@ fn the_flat_table_is_held_to_the_same_rules() {
     3,normalize,no_asin,asin,,the record names no product
     5,normalize,currency_mismatch,currency,B0FDKB3414,"EUR is not USD, the currency of US"
     7,normalize,out_of_range,price_minor,B0FDKB3417,'-2599
-    8,normalize,out_of_range,rating_centi,B0FDKB3418,7
+    8,normalize,out_of_range,rating_centi,B0FDKB3418,700
     9,normalize,invalid_value,price_minor,B0FDKB3419,25.99
     "#);
     answers!(prices(&sandbox), @r#"
