@@ -225,33 +225,37 @@ fn a_kill_at_any_named_point_ends_in_the_same_state() {
 #[test]
 fn a_kill_at_any_moment_ends_in_the_same_state() {
     let (market_seed, kill_seed) = (7, 20_260_305);
-    let started = Instant::now();
+    let mut usual = Vec::new();
     let whole = {
         let market = Market::new(market_seed);
-        market.run_to_the_end();
+        for stage in market.stages() {
+            let started = Instant::now();
+            market.ok(&stage);
+            usual.push(started.elapsed());
+        }
         market.end_state()
     };
-    let usual = started.elapsed();
     assert!(!whole.events.is_empty(), "the market gives nothing to deliver");
     let kills = if is_full() { 200 } else { 20 };
     let mut random = Random(kill_seed);
     let mut landed = 0;
     for case in 0..kills {
         let market = Market::new(market_seed);
-        for arguments in market.stages() {
+        for (arguments, usual) in market.stages().iter().zip(&usual) {
             let mut child =
-                market.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let wait = Duration::from_micros(random.below(usual.as_micros() as u64 / 2));
+                market.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let wait = Duration::from_micros(random.below(usual.as_micros() as u64));
             std::thread::sleep(wait);
             // The process may have ended by itself.
             let _ = child.kill();
             landed += usize::from(was_killed(child.wait().unwrap()));
-            market.ok(&arguments);
+            market.ok(arguments);
         }
         assert_same(&format!("kill {case} of seed {kill_seed}"), &market.end_state(), &whole);
     }
     println!("{landed} of {} kills landed while the program ran (seed {kill_seed})", 3 * kills);
-    assert!(landed > 0, "no kill came while the program ran");
+    // Three a market, each within its stage's usual time: a third is far below what lands.
+    assert!(landed >= kills, "only {landed} kills came while the program ran");
 }
 
 #[test]
