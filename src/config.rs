@@ -127,6 +127,9 @@ impl Default for MartSettings {
     }
 }
 
+/// The names that `[alerts] rules` may have.
+pub(crate) const RULE_SETS: [&str; 1] = ["plain"];
+
 /// Which rules judge the mart, and where findings go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

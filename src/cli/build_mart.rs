@@ -55,7 +55,7 @@ pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Resul
     if args.dry_run {
         let summary =
             build_mart::run(&store, &lake, context.clock, &context.cancel(), &|_| {}, &options).await?;
-        context.ui.say(&lines(&summary));
+        context.ui.say(&lines(&summary, None));
         return Ok(summary.outcome());
     }
     let _lock = context.lock("pipeline")?;
@@ -63,8 +63,8 @@ pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Resul
     let (summary, comparisons) = build(&store, &lake, context, &options).await?;
     let outcome = summary.outcome();
     run.finish(outcome, &json!({ "build_mart": summary, "comparisons": comparisons })).await?;
-    context.ui.say(&lines(&summary));
-    if !summary.is_nothing() {
+    context.ui.say(&lines(&summary, Some(&comparisons)));
+    if !summary.is_nothing() || comparisons.changed > 0 {
         context.ui.note("next: `amzctl compare`, `amzctl report` or `amzctl alert run`");
     }
     Ok(outcome)
@@ -78,6 +78,7 @@ pub(super) async fn build(
     options: &Options,
 ) -> anyhow::Result<(Summary, compare::Summary)> {
     let progress = context.ui.progress_rows(0);
+    progress.set_message("building the mart");
     let cancel = context.cancel();
     let told = |rows| progress.inc(rows);
     let summary = build_mart::run(store, lake, context.clock, &cancel, &told, options).await?;
@@ -98,8 +99,9 @@ pub(super) fn options(context: &Context) -> Options {
     }
 }
 
-/// What a run did, a line each.
-pub(super) fn lines(summary: &Summary) -> Vec<Line> {
+/// What a run did, a line each; a dry run compares nothing.
+pub(super) fn lines(summary: &Summary, comparisons: Option<&compare::Summary>) -> Vec<Line> {
+    let compared = comparisons.map_or(0, |comparisons| comparisons.changed);
     let mut lines: Vec<String> = summary.lake_rebuilt.iter().cloned().collect();
     if summary.files_repaired > 0 {
         let files = counted(summary.files_repaired, "damaged or missing file");
@@ -113,7 +115,9 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
         format!("{} ({})", counted(summary.days_built, "marketplace-day"), spanned(first, last))
     });
     if summary.is_nothing() {
-        lines.push("nothing new".to_owned());
+        if compared == 0 {
+            lines.push("nothing new".to_owned());
+        }
     } else if summary.dry_run {
         if summary.sync.changed_days > 0 {
             lines.push(format!("would move {changed} to the lake"));
@@ -140,6 +144,9 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
             }
             None => {}
         }
+    }
+    if compared > 0 {
+        lines.push(format!("published {}", counted(compared, "comparison")));
     }
     lines.into_iter().map(|line| Line::Note(format!("build-mart: {line}"))).collect()
 }

@@ -104,6 +104,10 @@ struct RmArgs {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
+    /// Remove without asking
+    #[arg(long)]
+    yes: bool,
+
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -316,6 +320,10 @@ async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Resul
 async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     for name in &args.names {
         known_cohort(name, store).await?;
+    }
+    let question = format!("remove {}?", counted(args.names.len(), "cohort"));
+    if !args.dry_run && !args.yes && !context.ui.confirm(&question)? {
+        return Err(Failure::usage("nothing was removed").hint("confirm with --yes").into());
     }
     let removed = store.remove_cohorts(&args.names, args.dry_run).await?;
     let would = if args.dry_run { "dry run, nothing written: " } else { "" };

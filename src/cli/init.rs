@@ -15,6 +15,8 @@ use crate::model::Marketplace;
 use crate::store::Store;
 use crate::store::ops::Identity;
 
+/// The variable that stands in for --config.
+const CONFIG_VARIABLE: &str = "AMZCTL_CONFIG";
 const TEMPLATE: &str = include_str!("amzctl.toml");
 
 /// Write a commented amzctl.toml and make the database and the lake folder
@@ -22,9 +24,9 @@ const TEMPLATE: &str = include_str!("amzctl.toml");
 /// Nothing that exists is overwritten: running it again says what is there, and makes what is missing.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct InitArgs {
-    /// Folder of the new configuration; made when missing
-    #[arg(default_value = ".", value_name = "FOLDER")]
-    pub folder: PathBuf,
+    /// Folder of the new configuration, whatever AMZCTL_CONFIG says; made when missing [default: .]
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
 
     /// IANA time zone that decides to which day an observation belongs; fixed for the life of the database
     /// [default: UTC]
@@ -50,14 +52,23 @@ pub struct Initialised {
 pub(super) async fn run(args: InitArgs, context: &Context) -> anyhow::Result<Outcome> {
     let zone = args.zone.as_deref().map(parse_zone).transpose()?;
     let mut load = LoadOptions::from_process(None).context("failed to find the working directory")?;
-    load.file = match &context.global.config {
-        Some(file) if !file.exists() => {
+    // What is not in the variable was typed.
+    let variable = load.variables.get(CONFIG_VARIABLE).map(PathBuf::from);
+    let typed = context.global.config.as_ref().filter(|file| variable.as_ref() != Some(*file));
+    load.file = match (&args.folder, &context.global.config) {
+        (Some(folder), _) if typed.is_some_and(|file| *file != folder.join(FILE_NAME)) => {
+            return Err(Failure::usage("both FOLDER and --config say where the configuration is")
+                .hint("leave one of them out")
+                .into());
+        }
+        (Some(folder), _) => Some(folder.join(FILE_NAME)),
+        (None, Some(file)) if !file.exists() => {
             return Err(Failure::usage(format!("{}: no such configuration file", file.display()))
                 .hint("without --config, `amzctl init FOLDER` writes one into the folder")
                 .into());
         }
-        Some(file) => Some(file.clone()),
-        None => Some(args.folder.join(FILE_NAME)),
+        (None, Some(file)) => Some(file.clone()),
+        (None, None) => Some(FILE_NAME.into()),
     };
     if args.dry_run {
         return plan(&load, context);

@@ -64,6 +64,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
         context,
         run_id: run.run_id.clone(),
         outcome: Outcome::Done,
+        unfinished: Vec::new(),
         record: Map::new(),
     };
     chain.stages(&args, inputs).await?;
@@ -74,7 +75,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     if let Some(deadline) = deadline {
         deadline.abort();
     }
-    let Chain { outcome, record, .. } = chain;
+    let Chain { outcome, unfinished, record, .. } = chain;
     run.finish(outcome, &Value::Object(record)).await?;
     match context.cancel().outcome() {
         Some(reason @ Outcome::BudgetReached) => {
@@ -84,12 +85,23 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
             Err(Failure::new(reason, "stopped between two batches; run it again to go on").into())
         }
         None => {
-            context.ui.note(match outcome {
-                Outcome::Done => "next: `amzctl status`, `amzctl compare`, `amzctl report`",
-                _ => "next: `amzctl quarantine list` shows what was refused, `amzctl status` the rest",
-            });
+            context.ui.note(next(outcome, &unfinished));
             Ok(outcome)
         }
+    }
+}
+
+/// What to do after a run, by the stages that left something undone.
+fn next(outcome: Outcome, unfinished: &[&str]) -> &'static str {
+    let has = |stage: &str| unfinished.contains(&stage);
+    if outcome == Outcome::Done {
+        "next: `amzctl status`, `amzctl compare`, `amzctl report`"
+    } else if has("ingest") || has("normalize") {
+        "next: `amzctl quarantine list` shows what was refused, `amzctl status` the rest"
+    } else if has("deliver") {
+        "next: `amzctl alert deliver` tries again what was not delivered, `amzctl status` shows the rest"
+    } else {
+        "next: `amzctl status` shows what is left"
     }
 }
 
@@ -111,7 +123,7 @@ async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Re
     context.ui.note(&normalize::preview_line(&parsed));
     let options = stages::build_mart::Options { dry_run: true, ..build_mart::options(context) };
     let built = stages::build_mart::run(store, &lake, context.clock, &cancel, &|_| {}, &options).await?;
-    context.ui.say(&build_mart::lines(&built));
+    context.ui.say(&build_mart::lines(&built, None));
     let options = stages::alert::Options { dry_run: true, ..alert::options(context, "", false)? };
     let judged = stages::alert::run(store, &lake, context.clock, &cancel, &options).await?;
     context.ui.say(&alert::lines(&judged));
@@ -156,6 +168,8 @@ struct Chain<'a> {
     context: &'a Context,
     run_id: String,
     outcome: Outcome,
+    /// Stages that did not end with done.
+    unfinished: Vec<&'static str>,
     record: Map<String, Value>,
 }
 
@@ -179,8 +193,11 @@ impl Chain<'_> {
         self.context.cancel().is_cancelled()
     }
 
-    fn end(&mut self, stage: &str, outcome: Outcome, summary: Value, lines: &[Line]) {
+    fn end(&mut self, stage: &'static str, outcome: Outcome, summary: Value, lines: &[Line]) {
         self.outcome = self.outcome.and(outcome);
+        if outcome != Outcome::Done {
+            self.unfinished.push(stage);
+        }
         self.record.insert(stage.to_owned(), summary);
         self.context.ui.say(lines);
     }
@@ -219,7 +236,7 @@ impl Chain<'_> {
             "build_mart",
             summary.outcome(),
             json!({ "mart": summary, "comparisons": comparisons }),
-            &build_mart::lines(&summary),
+            &build_mart::lines(&summary, Some(&comparisons)),
         );
         Ok(())
     }

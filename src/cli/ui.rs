@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::render::format::plain_text;
 
@@ -195,16 +195,17 @@ impl Ui {
     pub fn progress_bytes(&self, total: u64) -> Progress {
         self.start_progress(
             total,
+            Unit::Bytes,
             "{wide_bar} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta}  {msg}",
         )
     }
 
     /// Progress in rows, files, days: anything counted.
     pub fn progress_rows(&self, total: u64) -> Progress {
-        self.start_progress(total, "{wide_bar} {human_pos}/{human_len}  {per_sec}  {eta}  {msg}")
+        self.start_progress(total, Unit::Rows, "{wide_bar} {human_pos}/{human_len}  {per_sec}  {eta}  {msg}")
     }
 
-    fn start_progress(&self, total: u64, template: &str) -> Progress {
+    fn start_progress(&self, total: u64, unit: Unit, template: &str) -> Progress {
         let bar = if self.progress {
             let style =
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -214,7 +215,7 @@ impl Ui {
         };
         bar.set_length(total);
         let said = self.progress_lines.then(|| Mutex::new(Instant::now()));
-        Progress { bar, said, ui: self.clone() }
+        Progress { bar, unit, said, ui: self.clone() }
     }
 }
 
@@ -222,6 +223,7 @@ impl Ui {
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    unit: Unit,
     /// When the last line was said; null when lines are not wanted.
     said: Option<Mutex<Instant>>,
     ui: Ui,
@@ -258,9 +260,29 @@ impl Progress {
         if said.elapsed() >= LINE_EVERY {
             *said = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            self.ui.note(format!("{done}/{total} {}", self.bar.message()).trim_end());
+            self.ui.note(&progress_line(self.unit, &self.bar.message(), done, total));
         }
     }
+}
+
+/// What a progress counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unit {
+    /// Of the files that are read.
+    Bytes,
+    Rows,
+}
+
+/// `reading files: 8.00 MiB of 8.96 MiB`; a total of 0 is not known.
+fn progress_line(unit: Unit, subject: &str, done: u64, total: u64) -> String {
+    let (usual, shown): (&str, fn(u64) -> String) = match unit {
+        Unit::Bytes => ("reading files", |bytes| BinaryBytes(bytes).to_string()),
+        Unit::Rows => ("progress", |rows| HumanCount(rows).to_string()),
+    };
+    let subject = if subject.is_empty() { usual } else { subject };
+    let of = if total > 0 { format!(" of {}", shown(total)) } else { String::new() };
+    let rows = if unit == Unit::Rows { " rows" } else { "" };
+    format!("{subject}: {}{of}{rows}", shown(done))
 }
 
 /// The environment's say about colours.
@@ -308,6 +330,17 @@ fn terminal_width(stdout_is_terminal: bool) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_progress_says_what_is_counted() {
+        for (unit, subject, done, total, expected) in [
+            (Unit::Bytes, "", 8_388_608, 9_392_697, "reading files: 8.00 MiB of 8.96 MiB"),
+            (Unit::Rows, "", 1_200, 30_000, "progress: 1,200 of 30,000 rows"),
+            (Unit::Rows, "building the mart", 1_200, 0, "building the mart: 1,200 rows"),
+        ] {
+            assert_eq!(progress_line(unit, subject, done, total), expected);
+        }
+    }
 
     #[test]
     fn colours_follow_the_flag_then_the_variables_then_the_terminal() {

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::OutputArgs;
 use super::context::Context;
+use super::output::counted;
 use super::products::{self, Keys, named_products, note_duplicates, read_list};
 use super::roles::{parse_watchlist, words};
 use crate::error::{Failure, Outcome};
@@ -43,7 +44,7 @@ enum WatchCommand {
     /// Fetch paused products again
     Resume(SelectArgs),
     /// Take products off the list; their history stays
-    Rm(SelectArgs),
+    Rm(RmArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -59,6 +60,16 @@ struct SelectArgs {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct RmArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+
+    /// Remove without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -289,8 +300,13 @@ async fn pause(args: SelectArgs, paused: bool, store: &Store, context: &Context)
     Ok(())
 }
 
-async fn remove(args: SelectArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
+async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
+    let RmArgs { select: args, yes } = args;
     let keys = selected(&args, store, context).await?;
+    let question = format!("take {} off the list?", counted(keys.len(), "product"));
+    if !args.dry_run && !yes && !context.ui.confirm(&question)? {
+        return Err(Failure::usage("nothing was removed").hint("confirm with --yes").into());
+    }
     let removed = store.remove_watched(&keys, args.dry_run).await?;
     tell_changed("removed", removed, keys.len(), &args, context);
     tell_next(removed, &args, context);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
-use super::{Config, Settings};
+use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{Marketplace, ReportingZone};
 
@@ -296,6 +296,14 @@ impl Layers {
             if !is_valid {
                 self.complain(key, format!("`{key}` {expected}"));
             }
+        }
+        if !RULE_SETS.contains(&settings.alerts.rules.as_str()) {
+            let known = RULE_SETS.map(|name| format!("`{name}`")).join(", ");
+            self.problems.push(Problem {
+                place: self.place("alerts.rules"),
+                message: format!("there is no rule set `{}`", settings.alerts.rules),
+                hint: Some(format!("[alerts] rules is one of {known}")),
+            });
         }
         for (key, path, default) in paths(&settings) {
             if path.as_os_str().is_empty() {

@@ -31,12 +31,13 @@ pub use schema::Table;
 pub(crate) use schema::{BUCKETS, Kind, LakeColumn};
 pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use sync::{numbers_in_folder, plan_sync, sync};
-pub(crate) use vacuum::{GRACE, retire, vacuum};
+pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};
 pub use verify::{LakeFinding, verify};
 pub(crate) use write::{LakeWriter, Sealed};
 
 use crate::error::Outcome;
 use crate::files::{sync_folder, write_atomic};
+use crate::store::Store;
 use crate::store::lake::LakeFile;
 use crate::store::ops::Identity;
 
@@ -60,6 +61,10 @@ pub enum LakeError {
         #[source]
         source: polars::error::PolarsError,
     },
+    #[error("the lake in {} belongs to another database", .0.display())]
+    OfAnother(PathBuf),
+    #[error("the lake in {} was not written by this database as it is now", .0.display())]
+    Outdated(PathBuf),
 }
 
 impl LakeError {
@@ -97,6 +102,15 @@ impl LakeError {
             LakeError::Parquet { .. } => {
                 "delete the file and run `amzctl build-mart`: it is written again from the database"
             }
+            LakeError::OfAnother(_) => {
+                return vec![
+                    "every database needs a lake of its own: set [lake] root to another folder, then run \
+                     `amzctl build-mart`"
+                        .to_owned(),
+                    "if the other database is gone, empty the folder instead".to_owned(),
+                ];
+            }
+            LakeError::Outdated(_) => "run `amzctl build-mart`: it writes the lake anew from the database",
             LakeError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some disk space and run the command again"
             }
@@ -119,6 +133,17 @@ struct Marker {
     lake_epoch: String,
 }
 
+/// Whose lake a folder is, seen from one database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    Us,
+    /// This database, before it was restored from a backup.
+    Before,
+    Another,
+    /// There is no marker, or none that can be understood.
+    Nobody,
+}
+
 impl Lake {
     pub fn new(root: impl Into<PathBuf>) -> Lake {
         Lake { root: root.into() }
@@ -132,12 +157,37 @@ impl Lake {
         self.root.join(&file.path)
     }
 
-    /// True when the marker names this database and its epoch.
-    pub(crate) fn belongs_to(&self, identity: &Identity) -> bool {
-        let marker = fs::read(self.root.join(MARKER)).ok();
-        marker.and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok()).is_some_and(|marker| {
-            marker.database_uuid == identity.database_uuid && marker.lake_epoch == identity.lake_epoch
+    /// Whose lake the marker says this is.
+    ///
+    /// Errors: a marker that is there and cannot be read.
+    pub(crate) fn owner(&self, identity: &Identity) -> Result<Owner, LakeError> {
+        let path = self.root.join(MARKER);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Owner::Nobody);
+            }
+            Err(error) => return Err(LakeError::io(&path)(error)),
+        };
+        Ok(match serde_json::from_slice::<Marker>(&bytes) {
+            Err(_) => Owner::Nobody,
+            Ok(marker) if marker.database_uuid != identity.database_uuid => Owner::Another,
+            Ok(marker) if marker.lake_epoch != identity.lake_epoch => Owner::Before,
+            Ok(_) => Owner::Us,
         })
+    }
+
+    /// Refuses to read files that this database did not write: those of equal names may hold another's figures.
+    pub(crate) async fn check_owner(&self, store: &Store) -> anyhow::Result<()> {
+        let owner = match store.identity().await? {
+            Some(identity) => self.owner(&identity)?,
+            None => Owner::Nobody,
+        };
+        match owner {
+            Owner::Us => Ok(()),
+            Owner::Another => Err(LakeError::OfAnother(self.root.clone()).into()),
+            Owner::Before | Owner::Nobody => Err(LakeError::Outdated(self.root.clone()).into()),
+        }
     }
 
     /// Writes the marker of this database and its epoch.

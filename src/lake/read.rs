@@ -94,7 +94,7 @@ impl FileReader {
 /// Reads the rows of one marketplace's days: the named columns, or all of the table's for none named.
 ///
 /// Rows come file by file in time order; inside a file sorted by (bucket, asin, day_no). Days without rows are
-/// absent. Errors: a listed file that is missing or unreadable.
+/// absent. Errors: a lake that is not this database's; a listed file that is missing or unreadable.
 pub async fn read_days(
     store: &Store,
     lake: &Lake,
@@ -105,7 +105,7 @@ pub async fn read_days(
 ) -> anyhow::Result<DataFrame> {
     let files = store.lake_files(table.name(), marketplace, range).await?;
     let request = Request { table, columns: named(table, columns), range, asin: None };
-    read_in_background(lake, files, request).await
+    read_in_background(store, lake, files, request).await
 }
 
 /// Reads the rows of one product's days, sorted by `day_no`; columns as in [`read_days`].
@@ -119,7 +119,7 @@ pub async fn read_product(
 ) -> anyhow::Result<DataFrame> {
     let files = store.lake_files(table.name(), key.marketplace, range).await?;
     let request = Request { table, columns: named(table, columns), range, asin: Some(key) };
-    read_in_background(lake, files, request).await
+    read_in_background(store, lake, files, request).await
 }
 
 struct Request {
@@ -138,10 +138,14 @@ fn named(table: Table, columns: &[&str]) -> Vec<String> {
 }
 
 async fn read_in_background(
+    store: &Store,
     lake: &Lake,
     files: Vec<LakeFile>,
     request: Request,
 ) -> anyhow::Result<DataFrame> {
+    if !files.is_empty() {
+        lake.check_owner(store).await?;
+    }
     let lake = lake.clone();
     Ok(tokio::task::spawn_blocking(move || read_files(&lake, &files, &request)).await??)
 }

@@ -48,6 +48,15 @@ pub(crate) fn vacuum(
     Ok(removed)
 }
 
+/// True when data files lie in the lake, whoever wrote them.
+pub(crate) fn has_data(lake: &Lake) -> Result<bool, LakeError> {
+    let mut files = Vec::new();
+    for table in Table::ALL {
+        collect_files(&lake.root().join(table.name()), &mut files)?;
+    }
+    Ok(files.iter().any(|path| is_ours(path)))
+}
+
 /// Data files and their temporary names; a Delta log or a person's own files are left alone.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

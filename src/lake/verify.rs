@@ -12,7 +12,7 @@ use super::plan::{Span, by_month};
 use super::read::FileReader;
 use super::schema::Table;
 use super::sync::{files_of, load_block};
-use super::{Lake, LakeError};
+use super::{Lake, LakeError, Owner};
 use crate::ids::hex;
 use crate::model::Marketplace;
 use crate::store::Store;
@@ -96,8 +96,11 @@ pub async fn verify(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFindin
     let state = store.lake_state().await?;
     let mut findings = Vec::new();
     if !state.files.is_empty() {
-        let identity = store.identity().await?;
-        if !identity.is_some_and(|identity| lake.belongs_to(&identity)) {
+        let owner = match store.identity().await? {
+            Some(identity) => lake.owner(&identity)?,
+            None => Owner::Nobody,
+        };
+        if owner != Owner::Us {
             findings.push(LakeFinding::NotOurs);
         }
     }

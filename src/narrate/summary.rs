@@ -53,12 +53,25 @@ fn price_sentence(facts: &Facts<'_>) -> Option<String> {
         1.. => format!("above the competitors' mean of {}", facts.mean_competitor_price()),
         _ => format!("below the competitors' mean of {}", facts.mean_competitor_price()),
     };
-    Some(format!(
-        "Its price of {price} is {beside} (price index {index}); of {} with a comparable price {cheaper} {} cheaper, \
-         {dearer} dearer.",
-        count_of(facts.price.count, "competitor"),
-        if cheaper == 1 { "is" } else { "are" },
-    ))
+    let compared =
+        compared(count_of(facts.price.count, "competitor"), facts.price.count == 1, cheaper, dearer);
+    Some(format!("Its price of {price} is {beside} (price index {index}); {compared}."))
+}
+
+/// How the competitors with a comparable price are spread around the main's.
+fn compared(competitors: String, is_one: bool, cheaper: i64, dearer: i64) -> String {
+    let number = |count: i64| if count == 0 { "none".to_owned() } else { count.to_string() };
+    match (cheaper, dearer) {
+        (1, _) if is_one => "the only competitor with a comparable price is cheaper".to_owned(),
+        (_, 1) if is_one => "the only competitor with a comparable price is dearer".to_owned(),
+        _ if is_one => "the only competitor with a comparable price asks the same".to_owned(),
+        _ => format!(
+            "of {competitors} with a comparable price {} {} cheaper, {} dearer",
+            number(cheaper),
+            if cheaper <= 1 { "is" } else { "are" },
+            number(dearer)
+        ),
+    }
 }
 
 fn rank_sentence(comparison: &Comparison) -> Option<String> {

@@ -196,6 +196,23 @@ fn leadership_needs_more_than_its_mark() {
 }
 
 #[test]
+fn the_only_competitor_is_not_counted() {
+    let price = |main: i64, others: &[(Option<i64>, Option<i64>)]| {
+        let summary = structured(&comparison((Some(main), None), others)).executive_summary;
+        let sentence = summary.into_iter().find(|sentence| sentence.starts_with("Its price")).unwrap();
+        sentence.split("; ").last().unwrap().to_owned()
+    };
+    let one = "the only competitor with a comparable price";
+    assert_eq!(price(2000, &[(Some(2500), None)]), format!("{one} is dearer."));
+    assert_eq!(price(2000, &[(Some(1500), None)]), format!("{one} is cheaper."));
+    assert_eq!(price(2000, &[(Some(2000), None)]), format!("{one} asks the same."));
+    assert_eq!(
+        price(2000, &[(Some(2500), None), (Some(2600), None)]),
+        "of 2 competitors with a comparable price none is cheaper, 2 dearer."
+    );
+}
+
+#[test]
 fn the_summary_reads_as_sentences() {
     let mut comparison = comparison((Some(2000), Some(450)), &[(Some(2500), Some(400)), (Some(1900), None)]);
     comparison.scores.overall = Some(61.25);

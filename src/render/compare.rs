@@ -204,7 +204,10 @@ fn topics(comparison: &Comparison) -> [(&'static str, Vec<String>); 4] {
         format!("rank {}", place(&market.bsr_position)),
         format!("rating {}", place(&market.rating_position)),
         format!("ratings {}", place(&market.ratings_count_position)),
-        format!("best rank on {} of days", share(market.best_rank_share)),
+        match market.best_rank_share {
+            Some(_) => format!("best rank on {} of days", share(market.best_rank_share)),
+            None => "best rank on an unknown share of days".to_owned(),
+        },
     ];
     let confidence = vec![
         comparison.confidence.as_str().to_owned(),

@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::lake::{Lake, Table, hash_table, verify as verify_lake};
+use crate::lake::{Lake, LakeError, LakeFinding, Table, hash_table, verify as verify_lake};
 use crate::store::{Store, TableHash, combined};
 
 /// What to look at.
@@ -29,6 +29,7 @@ pub struct Report {
 
 pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Report> {
     let mut report = Report::default();
+    let mut is_sound = true;
     if what.database {
         let problems = store.check_integrity().await.context("failed to check the database")?;
         report.checked.push("database: integrity and references checked".to_owned());
@@ -45,17 +46,37 @@ pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Repor
     if what.lake {
         let findings = verify_lake(store, lake).await.context("failed to check the lake")?;
         report.checked.push("lake: files compared with their list, core with the database".to_owned());
+        is_sound = !findings.iter().any(LakeFinding::is_damage);
         for finding in findings {
             let told = if finding.is_damage() { &mut report.problems } else { &mut report.checked };
             told.push(format!("lake: {finding}"));
         }
     }
-    if what.hash {
-        report.tables = store.hash_state().await.context("failed to hash the state")?;
-        for table in Table::ALL {
-            report.tables.push(hash_table(store, lake, table).await.context("failed to hash the lake")?);
+    if what.hash && is_sound {
+        match hash(store, lake).await {
+            Ok(tables) => {
+                report.hash = Some(combined(&tables));
+                report.tables = tables;
+            }
+            Err(error) if is_damage(&error) => report.problems.push(format!("lake: {error:#}")),
+            Err(error) => return Err(error.context("failed to hash the state")),
         }
-        report.hash = Some(combined(&report.tables));
+    } else if what.hash {
+        report.checked.push("hash: left out, the lake is damaged".to_owned());
     }
     Ok(report)
+}
+
+async fn hash(store: &Store, lake: &Lake) -> anyhow::Result<Vec<TableHash>> {
+    let mut tables = store.hash_state().await?;
+    for table in Table::ALL {
+        tables.push(hash_table(store, lake, table).await?);
+    }
+    Ok(tables)
+}
+
+/// True for a file that is not there or cannot be read; a lake that is not ours is no damage to report.
+fn is_damage(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref();
+    matches!(error, Some(LakeError::Missing(_) | LakeError::Io { .. } | LakeError::Parquet { .. }))
 }

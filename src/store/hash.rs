@@ -34,7 +34,6 @@ const STATE: &[Dump] = &[
         "raw_receipts",
         &[
             "receipt_id",
-            "fetched_at",
             "recorded_at",
             "run_id",
             "cost_micros",

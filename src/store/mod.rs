@@ -118,7 +118,10 @@ impl StoreError {
                 "run once without --no-migrate; the file is backed up first"
             }
             StoreError::Busy(_) => "run again when the other process has finished",
-            StoreError::ReadOnly(_) => "check the permissions of the file, its folder and the file system",
+            StoreError::ReadOnly(_) => {
+                "check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of \
+                 the file system"
+            }
             StoreError::Unopened(_) => {
                 "check the permissions of its folder and the file system: even reading needs to write beside the file"
             }
@@ -129,7 +132,8 @@ impl StoreError {
                 "free some disk space and run the command again: what was committed is kept"
             }
             StoreError::Corrupt { .. } => {
-                "restore a backup, or move the file away and rebuild with `amzctl init`"
+                "restore a backup; without one move the file and the lake's folder away, run `amzctl init`, and ingest \
+                 the files again"
             }
             _ => return Vec::new(),
         };

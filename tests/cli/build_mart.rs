@@ -79,3 +79,20 @@ fn what_changed_is_built_once_and_everything_again_when_asked() {
     error: --from 2026-02-27 is after --to 2026-02-26
     "#);
 }
+
+#[test]
+fn a_cohort_made_after_the_build_is_compared_by_the_next_one_which_says_so() {
+    let sandbox = Sandbox::with_market();
+    sandbox.succeed("cohort set -q speakers US:B0FM2YDLHP US:B0FCL55CFF");
+    answers!(sandbox.run("build-mart"), @r#"
+    exit 0
+    --- stderr
+    build-mart: published 1 comparison
+    next: `amzctl compare`, `amzctl report` or `amzctl alert run`
+    "#);
+    answers!(sandbox.run("build-mart"), @r#"
+    exit 0
+    --- stderr
+    build-mart: nothing new
+    "#);
+}

@@ -63,12 +63,18 @@ fn a_cohort_is_set_shown_and_removed() {
     }
     "#);
     answers!(sandbox.run("cohort rm earbuds"), @r#"
+    exit 2
+    --- stderr
+    error: nothing was removed
+    hint: confirm with --yes
+    "#);
+    answers!(sandbox.run("cohort rm earbuds --yes"), @r#"
     exit 0
     --- stderr
     1 removed
     next: `amzctl cohort set NAME MAIN COMPETITOR…` makes another
     "#);
-    answers!(sandbox.run("cohort rm earbuds"), @r#"
+    answers!(sandbox.run("cohort rm earbuds --yes"), @r#"
     exit 2
     --- stderr
     error: there is no cohort `earbuds`

@@ -242,3 +242,13 @@ fn what_cannot_be_compared_is_said_with_what_to_do() {
     hint: `amzctl ingest FILE`, then `amzctl normalize`
     "#);
 }
+
+#[test]
+fn products_without_ranks_are_compared_in_whole_words() {
+    let sandbox = Sandbox::initialised();
+    let rows = "US,B000000001,2026-02-28T08:00:00Z,1000\nUS,B000000002,2026-02-28T08:00:00Z,1100\n";
+    sandbox.write("a.csv", format!("marketplace,asin,observed_at,price_minor\n{rows}"));
+    sandbox.succeed("run -q a.csv");
+    let answer = sandbox.succeed("compare B000000001 B000000002");
+    assert!(answer.contains("best rank on an unknown share of days\n"), "{answer}");
+}

@@ -124,3 +124,25 @@ fn init_of_another_folder_and_of_a_named_file() {
     hint: without --config, `amzctl init FOLDER` writes one into the folder
     "#);
 }
+
+#[test]
+fn a_folder_that_is_named_beats_the_variable_and_contradicts_the_flag() {
+    let sandbox = Sandbox::empty();
+    sandbox.succeed("init -q first");
+    answers!(sandbox.run_with("AMZCTL_CONFIG", "first/amzctl.toml", "init second"), @r#"
+    exit 0
+    --- stderr
+    created  second/amzctl.toml
+    created  second/amzctl.db (days in UTC)
+    created  second/lake
+    next: `amzctl watch add UK:ASIN`, or `amzctl ingest FILE`
+    "#);
+    assert!(sandbox.path("second/amzctl.db").exists());
+    answers!(sandbox.run("--config first/amzctl.toml init third"), @r#"
+    exit 2
+    --- stderr
+    error: both FOLDER and --config say where the configuration is
+    hint: leave one of them out
+    "#);
+    assert!(!sandbox.path("third").exists());
+}

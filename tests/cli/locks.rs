@@ -100,7 +100,7 @@ fn a_file_that_is_no_database_is_refused() {
     error: failed to open [FOLDER]/amzctl.db
       caused by: [FOLDER]/amzctl.db is not a sound SQLite database
       caused by: error returned from database: (code: 26) file is not a database
-    hint: restore a backup, or move the file away and rebuild with `amzctl init`
+    hint: restore a backup; without one move the file and the lake's folder away, run `amzctl init`, and ingest the files again
     "#);
 }
 

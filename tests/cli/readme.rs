@@ -65,9 +65,6 @@ fn the_tour_runs_as_it_is_printed() {
             let command = command.replace("/tmp/amzctl-tour", "tour");
             let mut process = sandbox.command(&command);
             process.env_remove("AMZCTL_NOW").env("AMZCTL_CONFIG", sandbox.path("tour/amzctl.toml"));
-            if command.starts_with("init ") {
-                process.env_remove("AMZCTL_CONFIG");
-            }
             let output = process.output().unwrap();
             assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
             answered = String::from_utf8(output.stdout).unwrap();
@@ -75,6 +72,9 @@ fn the_tour_runs_as_it_is_printed() {
         }
     }
     assert!(runs >= 10, "{runs} commands");
+    let compared =
+        sandbox.succeed("--config tour/amzctl.toml export comparisons --format csv --fields cohort");
+    assert_eq!(compared.lines().filter(|line| *line == "US-B0PXZU1WFI").count(), 4, "{compared}");
 }
 
 #[test]

@@ -131,3 +131,15 @@ fn a_run_with_rejected_records_ends_with_three_and_says_why_even_when_quiet() {
     "#);
     answers!(sandbox.run("run -q in"), @"exit 0");
 }
+
+#[test]
+fn a_failed_delivery_is_not_called_a_refused_record() {
+    let sandbox = Sandbox::with_market();
+    // A folder cannot be appended to.
+    std::fs::create_dir(sandbox.path("alerts.ndjson")).unwrap();
+    let answer = sandbox.run("run");
+    assert!(answer.starts_with("exit 3\n"), "{answer}");
+    let next =
+        "next: `amzctl alert deliver` tries again what was not delivered, `amzctl status` shows the rest\n";
+    assert!(answer.ends_with(next), "{answer}");
+}

@@ -80,3 +80,48 @@ fn a_damaged_raw_body_is_named() {
     assert!(answer.contains("problem: raw body "), "{answer}");
     assert_eq!(sandbox.exit_code("verify"), 1);
 }
+
+#[test]
+fn an_unreadable_file_of_the_lake_is_a_problem_among_others_and_mended_by_a_full_build() {
+    let sandbox = Sandbox::with_market();
+    let hash = sandbox.succeed("verify --hash");
+    for table in ["core/product_metrics_daily", "mart/rollups"] {
+        let file = only_file(&sandbox.path(&format!("lake/{table}/marketplace=US/month=2026-02")));
+        let size = std::fs::metadata(&file).unwrap().len();
+        std::fs::write(&file, vec![0xa5; size as usize]).unwrap();
+    }
+    answers!(sandbox.run("verify"), @r#"
+    exit 1
+    --- stderr
+    database: integrity and references checked
+    raw: 19 bodies hashed again
+    lake: files compared with their list, core with the database
+    hash: left out, the lake is damaged
+    problem: lake: core/product_metrics_daily/marketplace=US/month=2026-02/g00000001-00000.parquet has other content than was written
+    problem: lake: mart/rollups/marketplace=US/month=2026-02/g00000002-00000.parquet has other content than was written
+    error: the stored state is not whole: 2 problems
+    hint: `amzctl build-mart --full` rebuilds the lake; a backup restores the database
+    "#);
+    let answer = sandbox.run("verify --hash");
+    assert!(answer.starts_with("exit 1\n--- stderr\nproblem: lake: "), "{answer}");
+
+    sandbox.succeed("build-mart -q --full");
+    sandbox.succeed("verify");
+    assert_eq!(sandbox.succeed("verify --hash"), hash);
+}
+
+#[test]
+fn when_a_record_was_fetched_is_part_of_the_hash() {
+    let hash_of_receipts = |flags: &str| {
+        let sandbox = Sandbox::initialised();
+        sandbox.write(
+            "a.csv",
+            "marketplace,asin,observed_at,price_minor\nUS,B000000001,2026-02-20T08:00:00Z,1000\n",
+        );
+        sandbox.succeed(&format!("ingest -q a.csv {flags}"));
+        let tables = sandbox.succeed("verify --hash --tables");
+        tables.lines().find(|line| line.ends_with("  raw_receipts")).unwrap().to_owned()
+    };
+    // It decides between two records that were true at the same instant.
+    assert_ne!(hash_of_receipts(""), hash_of_receipts("--captured-at 2026-02-21T08:00:00Z"));
+}

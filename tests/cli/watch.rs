@@ -106,7 +106,7 @@ fn what_is_no_product_is_refused_and_nothing_is_written() {
     hint: unknown marketplace `XX` (known: US UK DE FR IT ES JP CA MX IN AU BR NL SE PL BE TR AE SA SG EG ZA IE)
     hint: nothing was written: mend this and run the command again
     "#);
-    answers!(sandbox.run("watch rm UK:B0FDKB341G"), @r#"
+    answers!(sandbox.run("watch rm UK:B0FDKB341G --yes"), @r#"
     exit 2
     --- stderr
     error: not watched: UK:B0FDKB341G
@@ -241,6 +241,12 @@ fn tags_pauses_and_removals_tell_what_changed() {
     dry run, nothing written: 1 removed
     "#);
     answers!(sandbox.run("watch rm B0FDKB342G"), @r#"
+    exit 2
+    --- stderr
+    error: nothing was removed
+    hint: confirm with --yes
+    "#);
+    answers!(sandbox.run("watch rm B0FDKB342G --yes"), @r#"
     exit 0
     --- stderr
     1 removed

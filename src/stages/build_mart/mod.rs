@@ -26,7 +26,7 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Failure, Outcome};
 use crate::failpoint;
-use crate::lake::{self, Lake, SyncPlan, SyncSummary};
+use crate::lake::{self, Lake, LakeError, Owner, SyncPlan, SyncSummary};
 use crate::model::{Day, DayRange, ReportingZone};
 use crate::store::Store;
 use crate::store::lake::{FileSwap, LakeFile, LakeState};
@@ -138,7 +138,10 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Makes sure that the lake is this database's: a foreign one, or one of before a restore, is written anew.
+/// Makes sure that the lake is this database's: a new or emptied folder, or the lake of before a restore, is written
+/// anew.
+///
+/// Errors: the folder holds the files of another database, which may be in use.
 async fn own_lake(
     store: &Store,
     lake: &Lake,
@@ -150,8 +153,12 @@ async fn own_lake(
             .hint("finish it with `amzctl init`")
     })?;
     let mut state = store.lake_state().await?;
-    if lake.belongs_to(&identity) {
-        return Ok(state);
+    match lake.owner(&identity)? {
+        Owner::Us => return Ok(state),
+        Owner::Another if lake::has_data(lake)? => {
+            return Err(LakeError::OfAnother(lake.root().to_owned()).into());
+        }
+        Owner::Another | Owner::Before | Owner::Nobody => {}
     }
     if !state.files.is_empty() {
         summary.lake_rebuilt =

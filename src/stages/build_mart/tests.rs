@@ -159,6 +159,19 @@ impl Fixture {
         run(&self.store, &self.lake, Clock::System, &CancelToken::default(), &|_| {}, options).await.unwrap()
     }
 
+    /// Marks the lake as another's.
+    fn mark_lake(&self, database: &str, epoch: &str) {
+        let marker = format!(r#"{{"database_uuid":"{database}","lake_epoch":"{epoch}"}}"#);
+        fs::write(self.lake.root().join("amzctl-lake.json"), marker).unwrap();
+    }
+
+    /// Why the deltas cannot be read.
+    async fn refusal(&self) -> String {
+        let range = DayRange { first: day("2000-01-01"), last: day("2100-01-01") };
+        let read = read_days(&self.store, &self.lake, Table::Deltas, Marketplace::Us, range, &[]).await;
+        read.unwrap_err().to_string().replace(&self.lake.root().display().to_string(), "[LAKE]")
+    }
+
     /// All rows of a table, sorted, one line each.
     async fn rows(&self, table: Table, marketplace: Marketplace) -> Vec<String> {
         let range = DayRange { first: day("2000-01-01"), last: day("2100-01-01") };
@@ -512,17 +525,37 @@ async fn a_flipped_byte_is_found_by_verify() {
 }
 
 #[tokio::test]
-async fn a_lake_of_another_database_is_written_anew() {
+async fn the_lake_of_before_a_restore_is_not_read_and_written_anew() {
     let fixture = Fixture::new().await;
     fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1000)]).await;
     fixture.build(&options()).await;
     let expected = fixture.everything().await;
-    fs::write(fixture.lake.root().join("amzctl-lake.json"), r#"{"database_uuid":"other","lake_epoch":"e1"}"#)
-        .unwrap();
+    fixture.mark_lake("d1", "e0");
+    assert_eq!(fixture.refusal().await, "the lake in [LAKE] was not written by this database as it is now");
     let summary = fixture.build(&options()).await;
     assert!(summary.lake_rebuilt.unwrap().contains("not this database's"));
     assert_eq!(fixture.everything().await, expected);
     assert_eq!(fixture.build(&options()).await.lake_rebuilt, None);
+}
+
+#[tokio::test]
+async fn the_lake_of_another_database_is_neither_read_nor_taken_over() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[seen("B000000001", "2026-02-01", 1000), seen("B000000001", "2026-02-02", 1000)]).await;
+    fixture.build(&options()).await;
+    let expected = fixture.everything().await;
+    fixture.mark_lake("other", "e1");
+    assert_eq!(fixture.refusal().await, "the lake in [LAKE] belongs to another database");
+    let refused =
+        run(&fixture.store, &fixture.lake, Clock::System, &CancelToken::default(), &|_| {}, &options()).await;
+    assert!(matches!(refused.unwrap_err().downcast_ref(), Some(LakeError::OfAnother(_))));
+    assert!(!fixture.store.lake_state().await.unwrap().files.is_empty(), "a refusal forgets nothing");
+
+    for folder in ["core", "mart"] {
+        fs::remove_dir_all(fixture.lake.root().join(folder)).unwrap();
+    }
+    assert!(fixture.build(&options()).await.lake_rebuilt.is_some(), "an emptied folder may be taken");
+    assert_eq!(fixture.everything().await, expected);
 }
 
 #[tokio::test]

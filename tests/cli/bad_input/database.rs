@@ -59,14 +59,14 @@ fn a_read_only_database_can_be_read_and_says_why_it_cannot_be_written() {
     error: failed to write the beginning of the run
       caused by: the database cannot be written: it is read-only
       caused by: error returned from database: (code: 8) attempt to write a readonly database
-    hint: check the permissions of the file, its folder and the file system
+    hint: check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of the file system
     "#);
     answers!(answer("watch add US:B0FDKB341G").unwrap(), @r#"
     exit 1
     --- stderr
     error: the database cannot be written: it is read-only
       caused by: error returned from database: (code: 8) attempt to write a readonly database
-    hint: check the permissions of the file, its folder and the file system
+    hint: check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of the file system
     "#);
     answers!(answer("export daily --format csv --fields asin").unwrap(), @r#"
     exit 0
