@@ -83,7 +83,9 @@ fn backfill_and_daily(sizes: &Sizes, home: &Path, table: &mut Table) -> anyhow::
     };
     stage("ingest, history", &["ingest", "data/20*"], history_rows, None)?;
     stage("normalize, history", &["normalize"], history_rows, None)?;
-    stage("build-mart, history", &["build-mart"], history_rows, Some(Mark::AtMost(Duration::from_secs(10))))?;
+    stage("build-mart, history to lake and mart", &["build-mart"], history_rows, None)?;
+    let backfill = Some(Mark::AtMost(Duration::from_secs(10)));
+    stage("build-mart --full", &["build-mart", "--full"], history_rows, backfill)?;
     stage("ingest, one day", &["ingest", "newest"], daily_rows, None)?;
     stage("normalize, one day", &["normalize"], daily_rows, None)?;
     stage("build-mart, one day", &["build-mart"], daily_rows, Some(Mark::AtMost(Duration::from_secs(1))))?;
