@@ -91,7 +91,12 @@ fn backfill_and_daily(sizes: &Sizes, home: &Path, table: &mut Table) -> anyhow::
     stage("build-mart, one day", &["build-mart"], daily_rows, Some(Mark::AtMost(Duration::from_secs(1))))?;
     let cold = Some(Mark::AtMost(Duration::from_millis(100)));
     stage("compare, cold", &["compare", "--cohort", &cohort], None, cold)?;
-    stage("alert run", &["alert", "run"], daily_rows, None)?;
+    stage(
+        "alert run, the whole year",
+        &["alert", "run"],
+        Some(history_rows.unwrap_or_default() + daily_rows.unwrap_or_default()),
+        None,
+    )?;
     stage("report, one cohort", &["report", "--cohort", &cohort], None, None)?;
     table.input_bytes = size_of(&data)? + size_of(&newest)?;
     table.database_bytes = size_of_files(home, "amzctl.db")?;
