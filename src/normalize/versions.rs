@@ -26,12 +26,17 @@ pub struct ListingVersion {
     pub listing: Listing,
 }
 
-/// Cuts what one source showed of one product, in (observed_at, receipt hash) order, into versions.
+/// Cuts what one source showed of one product, in (observed_at, receipt hash) order, into versions that follow the
+/// one in force before, if any.
 ///
 /// Unknown is not a change: a field that an observation does not show keeps its value, and one that was unknown
 /// until now is filled into the version it joins. Of two contents at the same instant the later in order stands.
-pub fn listing_versions(source: &str, shown: &[SourceListing<'_>]) -> Vec<ListingVersion> {
-    let mut versions: Vec<ListingVersion> = Vec::new();
+pub fn listing_versions(
+    source: &str,
+    before: Option<ListingVersion>,
+    shown: &[SourceListing<'_>],
+) -> Vec<ListingVersion> {
+    let mut versions: Vec<ListingVersion> = before.into_iter().collect();
     for SourceListing { observed_at, listing } in shown {
         if **listing == Listing::default() {
             continue;
@@ -85,7 +90,11 @@ fn folded_fields(listing: &Listing) -> [Vec<String>; 8] {
     [
         one(&listing.title),
         one(&listing.brand),
-        folded_list(&listing.category_path),
+        // Joined, as versions store it: where a level ends is not content.
+        (!listing.category_path.is_empty())
+            .then(|| folded(&listing.category_path.join(" > ")))
+            .into_iter()
+            .collect(),
         one(&listing.image_url),
         listing.parent_asin.iter().map(Asin::to_string).collect(),
         folded_list(&listing.bullets),
@@ -157,7 +166,7 @@ mod tests {
             let title = version.listing.title.clone().unwrap_or_default();
             format!("{}-{until} {title} {}\n", hour(version.valid_from), version.listing.bullets.join("/"))
         };
-        listing_versions("apify", &shown).iter().map(line).collect()
+        listing_versions("apify", None, &shown).iter().map(line).collect()
     }
 
     #[test]

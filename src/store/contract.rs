@@ -74,7 +74,7 @@ async fn commit(store: &Store, observations: Vec<NewObservation>) -> BatchEffect
 
 async fn commit_batch(store: &Store, batch: NormalizedBatch) -> BatchEffect {
     let daily = |day, seen: &[_]| choose_daily_row(day, seen, &[]);
-    let versions = |_: &str, _: &[_]| Vec::<ListingVersion>::new();
+    let versions = |_: &str, _: Option<ListingVersion>, _: &[_]| Vec::<ListingVersion>::new();
     let derive = Derive { daily: &daily, versions: &versions, adds_nothing: &|_, _| false, precedence: &[] };
     store.commit_normalized("run", at("2026-02-01T00:00:00Z"), &batch, &derive).await.unwrap()
 }

@@ -215,12 +215,16 @@ pub async fn retry(store: &Store, receipt_ids: &[i64]) -> anyhow::Result<u64> {
     Ok(store.forget_normalized(receipt_ids).await?)
 }
 
-fn cut_versions(source: &str, shown: &[(Timestamp, Listing)]) -> Vec<ListingVersion> {
+fn cut_versions(
+    source: &str,
+    before: Option<ListingVersion>,
+    shown: &[(Timestamp, Listing)],
+) -> Vec<ListingVersion> {
     let shown: Vec<SourceListing<'_>> = shown
         .iter()
         .map(|(observed_at, listing)| SourceListing { observed_at: *observed_at, listing })
         .collect();
-    listing_versions(source, &shown)
+    listing_versions(source, before, &shown)
 }
 
 /// Parses on all cores; the order of the receipts is kept.

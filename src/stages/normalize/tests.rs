@@ -122,6 +122,51 @@ async fn normalizing_again_or_replaying_everything_changes_nothing() {
     assert_eq!(house.hash().await, before);
 }
 
+/// Titles come and go, brands and categories are shown now and then, two observations share an instant.
+#[tokio::test]
+async fn listing_versions_do_not_depend_on_the_order_of_arrival() {
+    for seed in 1..=4_u64 {
+        let mut state = seed;
+        let mut pick = |from: &[&'static str]| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            from[(state >> 33) as usize % from.len()]
+        };
+        let rows: Vec<String> = (0..20)
+            .map(|number| {
+                let (title, brand) =
+                    (pick(&["Lamp", "Lamp", "Lamp two", ""]), pick(&["", "", "Lumo", "Lumo AG"]));
+                let category = pick(&["", "Home", "Home > Lamps"]);
+                let day = 1 + number / 2;
+                format!(
+                    "US,B000000001,2026-01-{day:02}T08:00:00Z,{title},{brand},{category},{}\n",
+                    2000 + number
+                )
+            })
+            .collect();
+        let mut answers = Vec::new();
+        let forwards: Vec<usize> = (0..rows.len()).collect();
+        let backwards: Vec<usize> = (0..rows.len()).rev().collect();
+        let mixed: Vec<usize> = (0..rows.len()).map(|index| index * 7 % rows.len()).collect();
+        for (order, size) in [(&forwards, rows.len()), (&forwards, 1), (&backwards, 1), (&mixed, 3)] {
+            let house = House::new().await;
+            for (number, part) in order.chunks(size).enumerate() {
+                let rows: String = part.iter().map(|index| rows[*index].as_str()).collect();
+                let table = format!("marketplace,asin,observed_at,title,brand,category,price_minor\n{rows}");
+                house.take(&format!("{number}.csv"), &table, "2026-01-31T00:00:00Z").await;
+            }
+            let versions = house
+                .rows(
+                    "SELECT valid_from, valid_until, content_hash, title, brand, category FROM listing_versions
+                     ORDER BY valid_from",
+                )
+                .await;
+            assert!(versions.len() > 2, "{versions:?}");
+            answers.push(versions);
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "seed {seed}: {answers:#?}");
+    }
+}
+
 #[tokio::test]
 async fn the_order_in_which_files_arrive_does_not_matter() {
     let days = [

@@ -1,16 +1,17 @@
 //! Listing versions and the product rows drawn from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::super::columns::{from_json, instant, known_word, product_key, to_json, word};
+use super::super::columns::{at, from_json, instant, known_word, product_key, to_json, word};
 use super::super::{Result, Store, Tx, bulk};
 use super::observations::Superseded;
 use super::{Derive, NewObservation, NormalizedBatch};
 use crate::model::{Asin, Day, Listing, Marketplace, ProductKey, Timestamp};
+use crate::normalize::ListingVersion;
 
 /// A product as it is now known.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -73,15 +74,23 @@ pub(super) async fn rebuild(
     let touched: Vec<ProductKey> = touched.into_iter().collect();
     for chunk in touched.chunks(CHUNK) {
         let versions = stored_versions(tx, chunk).await?;
-        let misfits = (batch.observations.iter())
-            .filter(|new| new.observation.found && chunk.binary_search(&new.observation.key()).is_ok())
-            .filter(|new| !fits(new, &versions, derive))
-            .map(|new| (new.observation.key(), new.source.as_str()));
-        let ended = superseded.iter().filter(|old| chunk.binary_search(&old.key).is_ok());
-        let wrong: BTreeSet<(ProductKey, &str)> =
-            misfits.chain(ended.map(|old| (old.key, old.source.as_str()))).collect();
-        for (key, source) in wrong {
-            rebuild_versions(tx, key, source, derive).await?;
+        // Since when the versions of a product and source are wrong: since an observation that does not fit, and all of
+        // them where one counts no more.
+        let mut wrong: BTreeMap<(ProductKey, &str), i64> = BTreeMap::new();
+        let mut since = |key: ProductKey, source, at: i64| {
+            wrong.entry((key, source)).and_modify(|known| *known = at.min(*known)).or_insert(at);
+        };
+        for new in batch.observations.iter().filter(|new| new.observation.found) {
+            if chunk.binary_search(&new.observation.key()).is_ok() && !fits(new, &versions, derive) {
+                since(new.observation.key(), new.source.as_str(), new.observed_at.timestamp_micros());
+            }
+        }
+        for old in superseded.iter().filter(|old| chunk.binary_search(&old.key).is_ok()) {
+            since(old.key, old.source.as_str(), i64::MIN);
+        }
+        for ((key, source), at) in wrong {
+            let known = versions.get(&(key, source.to_owned())).map_or(&[][..], Vec::as_slice);
+            rebuild_versions(tx, key, source, known, at, derive).await?;
         }
         refresh_products(tx, chunk, derive.precedence).await?;
     }
@@ -106,6 +115,20 @@ struct StoredVersion {
     listing: Listing,
 }
 
+impl StoredVersion {
+    /// As it was while it was the newest.
+    fn reopened(&self, source: &str) -> Result<ListingVersion> {
+        Ok(ListingVersion {
+            source: source.to_owned(),
+            valid_from: at(self.valid_from, TABLE, "valid_from")?,
+            valid_until: None,
+            content_hash: self.content_hash.clone(),
+            listing: self.listing.clone(),
+        })
+    }
+}
+
+/// In time order.
 type Versions = HashMap<(ProductKey, String), Vec<StoredVersion>>;
 
 /// True when the observation shows what the version in force at its time already says, part of it, or nothing.
@@ -132,7 +155,7 @@ async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
     });
     query.push(
         ") SELECT v.*
-         FROM touched CROSS JOIN listing_versions v ON v.marketplace = m AND v.asin = a",
+         FROM touched CROSS JOIN listing_versions v ON v.marketplace = m AND v.asin = a ORDER BY v.valid_from",
     );
     let mut versions = Versions::new();
     for row in &query.build().persistent(false).fetch_all(&mut **tx).await? {
@@ -166,17 +189,34 @@ fn listing(row: &SqliteRow) -> Result<Listing> {
     })
 }
 
-/// Cuts the versions of one product and source anew from all their observations.
-async fn rebuild_versions(tx: &mut Tx, key: ProductKey, source: &str, derive: &Derive<'_>) -> Result<()> {
+/// Cuts the versions of one product and source anew, from the one on that was in force at `since`; `known` are those
+/// stored, in time order. What lies before is not read: a year of days would be, for every change of a title.
+async fn rebuild_versions(
+    tx: &mut Tx,
+    key: ProductKey,
+    source: &str,
+    known: &[StoredVersion],
+    since: i64,
+    derive: &Derive<'_>,
+) -> Result<()> {
+    let in_force = known.iter().rposition(|version| version.valid_from <= since);
+    let begin = in_force.and_then(|index| known.get(index)).map_or(i64::MIN, |version| version.valid_from);
+    let before = in_force.and_then(|index| index.checked_sub(1)).and_then(|index| known.get(index));
+    let before = before.map(|version| version.reopened(source)).transpose()?;
+    // The day bounds the search in the index; it may be another than UTC's.
+    let first_day = Timestamp::from_timestamp_micros(begin).map(|at| Day::from(at.date_naive()).plus(-1));
     let rows = sqlx::query(
         "SELECT o.observed_at, c.content FROM observations o
          JOIN listing_contents c ON c.listing_hash = o.listing_hash
          WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.is_current = 1 AND o.source = $3
+           AND o.day >= $4 AND o.observed_at >= $5
          ORDER BY o.observed_at, o.body_sha256, o.receipt_id, o.item",
     )
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
     .bind(source)
+    .bind(first_day.map_or(String::new(), |day| day.to_string()))
+    .bind(begin)
     .fetch_all(&mut **tx)
     .await?;
     let shown: Vec<(Timestamp, Listing)> = rows
@@ -185,13 +225,18 @@ async fn rebuild_versions(tx: &mut Tx, key: ProductKey, source: &str, derive: &D
             Ok((instant(row, "observations", "observed_at")?, from_json(row, "listing_contents", "content")?))
         })
         .collect::<Result<_>>()?;
-    let versions = (derive.versions)(source, &shown);
-    sqlx::query("DELETE FROM listing_versions WHERE marketplace = $1 AND asin = $2 AND source = $3")
-        .bind(key.marketplace.code())
-        .bind(key.asin.as_str())
-        .bind(source)
-        .execute(&mut **tx)
-        .await?;
+    let replaced_from = before.as_ref().map_or(i64::MIN, |version| version.valid_from.timestamp_micros());
+    let versions = (derive.versions)(source, before, &shown);
+    sqlx::query(
+        "DELETE FROM listing_versions
+         WHERE marketplace = $1 AND asin = $2 AND source = $3 AND valid_from >= $4",
+    )
+    .bind(key.marketplace.code())
+    .bind(key.asin.as_str())
+    .bind(source)
+    .bind(replaced_from)
+    .execute(&mut **tx)
+    .await?;
     bulk::insert(
         tx,
         "INSERT INTO listing_versions (marketplace, asin, source, valid_from, valid_until, content_hash, title, brand,
