@@ -70,8 +70,8 @@ fn backfill_and_daily(sizes: &Sizes, home: &Path, table: &mut Table) -> anyhow::
     amzctl(home, &["cohort", "import", "data/lists/roles-US.csv", "--marketplace", "US"])?;
     let cohort = first_cohort(&data.join("lists/roles-US.csv"))?;
 
-    let history_rows = Some(count_records(&data)?);
-    let daily_rows = Some(count_records(&newest)?);
+    let (in_history, in_a_day) = (count_records(&data)?, count_records(&newest)?);
+    let (history_rows, daily_rows) = (Some(in_history), Some(in_a_day));
     let mut stage = |name: &'static str,
                      arguments: &[&str],
                      rows: Option<u64>,
@@ -91,12 +91,7 @@ fn backfill_and_daily(sizes: &Sizes, home: &Path, table: &mut Table) -> anyhow::
     stage("build-mart, one day", &["build-mart"], daily_rows, Some(Mark::AtMost(Duration::from_secs(1))))?;
     let cold = Some(Mark::AtMost(Duration::from_millis(100)));
     stage("compare, cold", &["compare", "--cohort", &cohort], None, cold)?;
-    stage(
-        "alert run, the whole year",
-        &["alert", "run"],
-        Some(history_rows.unwrap_or_default() + daily_rows.unwrap_or_default()),
-        None,
-    )?;
+    stage("alert run, the whole year", &["alert", "run"], Some(in_history + in_a_day), None)?;
     stage("report, one cohort", &["report", "--cohort", &cohort], None, None)?;
     table.input_bytes = size_of(&data)? + size_of(&newest)?;
     table.database_bytes = size_of_files(home, "amzctl.db")?;
