@@ -148,7 +148,7 @@ impl Store {
     async fn failures_of(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
-             CROSS JOIN raw_receipts r ON r.receipt_id = q.receipt_id
+             JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
                AND {DELIVERY} = $5
              GROUP BY q.field, q.reason ORDER BY q.field, q.reason"
@@ -176,9 +176,8 @@ impl Store {
     /// Its receipts are looked for backwards from the last one, up to those of another delivery: what was read of it
     /// before another file came between is left out.
     async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<Known>> {
-        // By receipt id and no index: the newest is near, and an index by source gives all of them.
         let last = sqlx::query(AssertSqlSafe(format!(
-            "SELECT r.receipt_id, {DELIVERY} AS id FROM raw_receipts r NOT INDEXED
+            "SELECT r.receipt_id, {DELIVERY} AS id FROM raw_receipts r
              WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 ORDER BY r.receipt_id DESC LIMIT 1"
         )))
         .bind(&delivery.source)
@@ -189,7 +188,7 @@ impl Store {
         let Some(last) = last else { return Ok(None) };
         let (last, id): (i64, String) = (last.try_get("receipt_id")?, last.try_get("id")?);
         let other: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
-            "SELECT r.receipt_id FROM raw_receipts r NOT INDEXED
+            "SELECT r.receipt_id FROM raw_receipts r
              WHERE r.receipt_id < $1 AND {DELIVERY} <> $2 ORDER BY r.receipt_id DESC LIMIT 1"
         )))
         .bind(last)
@@ -204,10 +203,9 @@ impl Store {
     /// and shape of `kind`.
     async fn known_fields(&self, kind: &Delivery, id: &str, first: i64, last: i64) -> Result<Known> {
         let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(o.facts, '{path}'))")).join(", ");
-        // CROSS JOIN keeps the order: the range is one stretch of the key, each receipt is one look.
         let sql = format!(
             "SELECT COUNT(*), {counts} FROM observations o
-             CROSS JOIN raw_receipts r ON r.receipt_id = o.receipt_id
+             JOIN raw_receipts r ON r.receipt_id = o.receipt_id
              WHERE o.receipt_id BETWEEN $1 AND $2 AND o.found = 1 AND o.is_current = 1
                AND r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5"
         );
