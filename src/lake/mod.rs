@@ -177,13 +177,17 @@ impl Lake {
         })
     }
 
+    /// [`Lake::owner`], seen from the store's database; nobody's while that has no identity.
+    pub(crate) async fn owner_for(&self, store: &Store) -> anyhow::Result<Owner> {
+        match store.identity().await? {
+            Some(identity) => Ok(self.owner(&identity)?),
+            None => Ok(Owner::Nobody),
+        }
+    }
+
     /// Refuses to read files that this database did not write: those of equal names may hold another's figures.
     pub(crate) async fn check_owner(&self, store: &Store) -> anyhow::Result<()> {
-        let owner = match store.identity().await? {
-            Some(identity) => self.owner(&identity)?,
-            None => Owner::Nobody,
-        };
-        match owner {
+        match self.owner_for(store).await? {
             Owner::Us => Ok(()),
             Owner::Another => Err(LakeError::OfAnother(self.root.clone()).into()),
             Owner::Before | Owner::Nobody => Err(LakeError::Outdated(self.root.clone()).into()),

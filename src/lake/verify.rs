@@ -95,14 +95,8 @@ impl fmt::Display for LakeFinding {
 pub async fn verify(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFinding>> {
     let state = store.lake_state().await?;
     let mut findings = Vec::new();
-    if !state.files.is_empty() {
-        let owner = match store.identity().await? {
-            Some(identity) => lake.owner(&identity)?,
-            None => Owner::Nobody,
-        };
-        if owner != Owner::Us {
-            findings.push(LakeFinding::NotOurs);
-        }
+    if !state.files.is_empty() && lake.owner_for(store).await? != Owner::Us {
+        findings.push(LakeFinding::NotOurs);
     }
     let changed = store.changed_days(state.exported_seq, state.changed_seq).await?;
     if !changed.is_empty() {
