@@ -154,6 +154,16 @@ pub struct Listing {
     pub variants: Vec<Asin>,
 }
 
+impl Listing {
+    /// Between the levels of a category path in one text.
+    pub const LEVELS: &str = " > ";
+
+    /// The category path in one text; null where it is unknown.
+    pub fn category(&self) -> Option<String> {
+        (!self.category_path.is_empty()).then(|| self.category_path.join(Listing::LEVELS))
+    }
+}
+
 /// One normalized fact: what one source said of one product at one time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Observation {

@@ -91,10 +91,7 @@ fn folded_fields(listing: &Listing) -> [Vec<String>; 8] {
         one(&listing.title),
         one(&listing.brand),
         // Joined, as versions store it: where a level ends is not content.
-        (!listing.category_path.is_empty())
-            .then(|| folded(&listing.category_path.join(" > ")))
-            .into_iter()
-            .collect(),
+        one(&listing.category()),
         one(&listing.image_url),
         listing.parent_asin.iter().map(Asin::to_string).collect(),
         folded_list(&listing.bullets),

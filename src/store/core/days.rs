@@ -21,20 +21,16 @@ impl Store {
         let sorted: BTreeSet<(String, ProductKey)> =
             keys.iter().map(|key| (format!("{}:{}", key.marketplace, key.asin), *key)).collect();
         for (_, key) in sorted {
-            let days = sqlx::query(LOAD_DAILY)
-                .bind(key.marketplace.code())
-                .bind(key.asin.as_str())
-                .bind(range.first.to_string())
-                .bind(range.last.to_string())
-                .fetch_all(self.reader())
-                .await?;
-            let ranks = sqlx::query(LOAD_RANKS)
-                .bind(key.marketplace.code())
-                .bind(key.asin.as_str())
-                .bind(range.first.to_string())
-                .bind(range.last.to_string())
-                .fetch_all(self.reader())
-                .await?;
+            let of_product = |sql: &'static str| {
+                sqlx::query(sql)
+                    .bind(key.marketplace.code())
+                    .bind(key.asin.to_string())
+                    .bind(range.first.to_string())
+                    .bind(range.last.to_string())
+                    .fetch_all(self.reader())
+            };
+            let days = of_product(LOAD_DAILY).await?;
+            let ranks = of_product(LOAD_RANKS).await?;
             rows.extend(join_ranks(&days, &ranks)?);
         }
         Ok(rows)
@@ -103,19 +99,22 @@ pub(super) async fn rebuild(
     Ok(changed)
 }
 
+/// The beginning of a statement that reads the product-days as `touched (m, a, d)`.
+pub(super) fn with_touched_days(days: &[(ProductKey, Day)]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("WITH touched (m, a, d) AS (");
+    query.push_values(days, |mut values, (key, day)| {
+        values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string()).push_bind(day.to_string());
+    });
+    query
+}
+
 /// The stored daily rows of the given product-days.
 async fn stored_days(
     tx: &mut Tx,
     days: &[(ProductKey, Day)],
 ) -> Result<HashMap<(ProductKey, Day), DailyRow>> {
     let select = |table: &str, columns: &str, order: &str| {
-        let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a, d) AS (");
-        query.push_values(days, |mut values, (key, day)| {
-            values
-                .push_bind(key.marketplace.code())
-                .push_bind(key.asin.to_string())
-                .push_bind(day.to_string());
-        });
+        let mut query = with_touched_days(days);
         query.push(format!(
             ") SELECT {columns} FROM touched CROSS JOIN {table} t ON t.marketplace = m AND t.asin = a AND t.day = d {order}"
         ));

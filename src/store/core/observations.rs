@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::super::columns::{from_json, instant, product_key, to_json, word};
 use super::super::{Result, Tx, bulk};
+use super::days::with_touched_days;
 use super::{NewObservation, NormalizedBatch};
 use crate::model::{Day, Listing, Observation, OfferBlock, ProductKey, RankBlock, RatingBlock};
 use crate::normalize::{DayObservation, NORMALIZER_VERSION};
@@ -175,10 +176,7 @@ pub(super) async fn of_days(
     tx: &mut Tx,
     days: &[(ProductKey, Day)],
 ) -> Result<HashMap<(ProductKey, Day), Vec<DayObservation>>> {
-    let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a, d) AS (");
-    query.push_values(days, |mut values, (key, day)| {
-        values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string()).push_bind(day.to_string());
-    });
+    let mut query = with_touched_days(days);
     query.push(
         ") SELECT o.marketplace, o.asin, o.day, o.observed_at, o.fetched_at, o.source, o.body_sha256, o.facts
            FROM touched CROSS JOIN observations o

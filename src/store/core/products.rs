@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::super::columns::{at, from_json, instant, known_word, product_key, to_json, word};
+use super::super::columns::{from_json, instant, known_instant, known_word, product_key, to_json, word};
 use super::super::{Result, Store, Tx, bulk};
 use super::observations::Superseded;
 use super::{Derive, NewObservation, NormalizedBatch};
@@ -76,17 +76,17 @@ pub(super) async fn rebuild(
         let versions = stored_versions(tx, chunk).await?;
         // Since when the versions of a product and source are wrong: since an observation that does not fit, and all of
         // them where one counts no more.
-        let mut wrong: BTreeMap<(ProductKey, &str), i64> = BTreeMap::new();
-        let mut since = |key: ProductKey, source, at: i64| {
+        let mut wrong: BTreeMap<(ProductKey, &str), Timestamp> = BTreeMap::new();
+        let mut since = |key: ProductKey, source, at: Timestamp| {
             wrong.entry((key, source)).and_modify(|known| *known = at.min(*known)).or_insert(at);
         };
         for new in batch.observations.iter().filter(|new| new.observation.found) {
             if chunk.binary_search(&new.observation.key()).is_ok() && !fits(new, &versions, derive) {
-                since(new.observation.key(), new.source.as_str(), new.observed_at.timestamp_micros());
+                since(new.observation.key(), new.source.as_str(), new.observed_at);
             }
         }
         for old in superseded.iter().filter(|old| chunk.binary_search(&old.key).is_ok()) {
-            since(old.key, old.source.as_str(), i64::MIN);
+            since(old.key, old.source.as_str(), Timestamp::MIN_UTC);
         }
         for ((key, source), at) in wrong {
             let known = versions.get(&(key, source.to_owned())).map_or(&[][..], Vec::as_slice);
@@ -107,29 +107,8 @@ pub(super) async fn rebuild(
     Ok(())
 }
 
-/// A version as it is stored, of one product and source.
-struct StoredVersion {
-    valid_from: i64,
-    valid_until: Option<i64>,
-    content_hash: String,
-    listing: Listing,
-}
-
-impl StoredVersion {
-    /// As it was while it was the newest.
-    fn reopened(&self, source: &str) -> Result<ListingVersion> {
-        Ok(ListingVersion {
-            source: source.to_owned(),
-            valid_from: at(self.valid_from, TABLE, "valid_from")?,
-            valid_until: None,
-            content_hash: self.content_hash.clone(),
-            listing: self.listing.clone(),
-        })
-    }
-}
-
 /// In time order.
-type Versions = HashMap<(ProductKey, String), Vec<StoredVersion>>;
+type Versions = HashMap<(ProductKey, String), Vec<ListingVersion>>;
 
 /// True when the observation shows what the version in force at its time already says, part of it, or nothing.
 fn fits(new: &NewObservation, versions: &Versions, derive: &Derive<'_>) -> bool {
@@ -137,7 +116,7 @@ fn fits(new: &NewObservation, versions: &Versions, derive: &Derive<'_>) -> bool 
     if *shown == Listing::default() {
         return true;
     }
-    let at = new.observed_at.timestamp_micros();
+    let at = new.observed_at;
     let of_source = versions.get(&(new.observation.key(), new.source.clone()));
     of_source
         .into_iter()
@@ -148,39 +127,47 @@ fn fits(new: &NewObservation, versions: &Versions, derive: &Derive<'_>) -> bool 
         })
 }
 
-async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
-    let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a) AS (");
+/// The beginning of a statement that reads the products as `touched (m, a)`.
+fn with_touched_products(keys: &[ProductKey]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("WITH touched (m, a) AS (");
     query.push_values(keys, |mut values, key| {
         values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string());
     });
+    query
+}
+
+async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
+    let mut query = with_touched_products(keys);
     query.push(
         ") SELECT v.*
          FROM touched CROSS JOIN listing_versions v ON v.marketplace = m AND v.asin = a ORDER BY v.valid_from",
     );
     let mut versions = Versions::new();
     for row in &query.build().persistent(false).fetch_all(&mut **tx).await? {
-        let version = StoredVersion {
-            valid_from: row.try_get("valid_from")?,
-            valid_until: row.try_get("valid_until")?,
+        let version = ListingVersion {
+            source: row.try_get("source")?,
+            valid_from: instant(row, TABLE, "valid_from")?,
+            valid_until: known_instant(row, TABLE, "valid_until")?,
             content_hash: row.try_get("content_hash")?,
             listing: listing(row)?,
         };
-        let source: String = row.try_get("source")?;
-        versions.entry((product_key(row, TABLE)?, source)).or_default().push(version);
+        versions.entry((product_key(row, TABLE)?, version.source.clone())).or_default().push(version);
     }
     Ok(versions)
 }
 
 const TABLE: &str = "listing_versions";
-/// Between the levels of a category path, in the column `category`.
-const LEVELS: &str = " > ";
 
 fn listing(row: &SqliteRow) -> Result<Listing> {
     let category: Option<String> = row.try_get("category")?;
     Ok(Listing {
         title: row.try_get("title")?,
         brand: row.try_get("brand")?,
-        category_path: category.iter().flat_map(|path| path.split(LEVELS)).map(str::to_owned).collect(),
+        category_path: category
+            .iter()
+            .flat_map(|path| path.split(Listing::LEVELS))
+            .map(str::to_owned)
+            .collect(),
         image_url: row.try_get("image_url")?,
         parent_asin: known_word(row, TABLE, "parent_asin")?,
         bullets: from_json(row, TABLE, "bullets")?,
@@ -195,16 +182,21 @@ async fn rebuild_versions(
     tx: &mut Tx,
     key: ProductKey,
     source: &str,
-    known: &[StoredVersion],
-    since: i64,
+    known: &[ListingVersion],
+    since: Timestamp,
     derive: &Derive<'_>,
 ) -> Result<()> {
-    let in_force = known.iter().rposition(|version| version.valid_from <= since);
-    let begin = in_force.and_then(|index| known.get(index)).map_or(i64::MIN, |version| version.valid_from);
-    let before = in_force.and_then(|index| index.checked_sub(1)).and_then(|index| known.get(index));
-    let before = before.map(|version| version.reopened(source)).transpose()?;
+    let earlier = known.partition_point(|version| version.valid_from <= since);
+    let (in_force, before) = match &known[..earlier] {
+        [.., before, in_force] => (Some(in_force), Some(before)),
+        [in_force] => (Some(in_force), None),
+        [] => (None, None),
+    };
+    let begin = in_force.map(|version| version.valid_from);
     // The day bounds the search in the index; it may be another than UTC's.
-    let first_day = Timestamp::from_timestamp_micros(begin).map(|at| Day::from(at.date_naive()).plus(-1));
+    let first_day = begin.map_or(String::new(), |at| Day::from(at.date_naive()).plus(-1).to_string());
+    let before = before.map(|version| ListingVersion { valid_until: None, ..version.clone() });
+    let replaced_from = before.as_ref().map(|version| version.valid_from);
     let rows = sqlx::query(
         "SELECT o.observed_at, c.content FROM observations o
          JOIN listing_contents c ON c.listing_hash = o.listing_hash
@@ -215,8 +207,8 @@ async fn rebuild_versions(
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
     .bind(source)
-    .bind(first_day.map_or(String::new(), |day| day.to_string()))
-    .bind(begin)
+    .bind(first_day)
+    .bind(micros(begin))
     .fetch_all(&mut **tx)
     .await?;
     let shown: Vec<(Timestamp, Listing)> = rows
@@ -225,7 +217,6 @@ async fn rebuild_versions(
             Ok((instant(row, "observations", "observed_at")?, from_json(row, "listing_contents", "content")?))
         })
         .collect::<Result<_>>()?;
-    let replaced_from = before.as_ref().map_or(i64::MIN, |version| version.valid_from.timestamp_micros());
     let versions = (derive.versions)(source, before, &shown);
     sqlx::query(
         "DELETE FROM listing_versions
@@ -234,7 +225,7 @@ async fn rebuild_versions(
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
     .bind(source)
-    .bind(replaced_from)
+    .bind(micros(replaced_from))
     .execute(&mut **tx)
     .await?;
     bulk::insert(
@@ -254,7 +245,7 @@ async fn rebuild_versions(
                 .push_bind(version.content_hash.as_str())
                 .push_bind(listing.title.as_deref())
                 .push_bind(listing.brand.as_deref())
-                .push_bind((!listing.category_path.is_empty()).then(|| listing.category_path.join(LEVELS)))
+                .push_bind(listing.category())
                 .push_bind(listing.image_url.as_deref())
                 .push_bind(listing.parent_asin.map(|asin| asin.to_string()))
                 .push_bind(to_json(&listing.bullets))
@@ -266,12 +257,14 @@ async fn rebuild_versions(
     Ok(())
 }
 
+/// As a bound that everything reaches where there is none.
+fn micros(at: Option<Timestamp>) -> i64 {
+    at.map_or(i64::MIN, |at| at.timestamp_micros())
+}
+
 /// Writes the product rows: listing of the most trusted source, first and last day seen, gone or not.
 async fn refresh_products(tx: &mut Tx, keys: &[ProductKey], precedence: &[String]) -> Result<()> {
-    let mut query = QueryBuilder::<Sqlite>::new("WITH touched (m, a) AS (");
-    query.push_values(keys, |mut values, key| {
-        values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string());
-    });
+    let mut query = with_touched_products(keys);
     // Two "not found" answers on different days, and nothing found since, make a product gone.
     query.push(
         "), seen AS (SELECT m, a,
