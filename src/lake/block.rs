@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use super::schema::{Kind, LakeColumn, Table};
 use crate::rollup::{NO_CODE, NO_DAY, NULL};
@@ -31,7 +32,12 @@ impl Words {
 
     /// The word of a code; null for [`NO_CODE`].
     pub(crate) fn get(&self, code: i32) -> Option<&str> {
-        usize::try_from(code).ok().and_then(|index| self.words.get(index)).map(AsRef::as_ref)
+        self.shared(code).map(AsRef::as_ref)
+    }
+
+    /// As [`Words::get`], for those who keep the word.
+    pub(crate) fn shared(&self, code: i32) -> Option<&Arc<str>> {
+        usize::try_from(code).ok().and_then(|index| self.words.get(index))
     }
 
     /// Words compare by their bytes, no word first.
@@ -50,10 +56,6 @@ pub(crate) enum Values {
 }
 
 impl Values {
-    pub(crate) fn empty(kind: Kind) -> Values {
-        Values::with_capacity(kind, 0)
-    }
-
     fn with_capacity(kind: Kind, rows: usize) -> Values {
         match kind {
             Kind::I32 => Values::I32(Vec::with_capacity(rows)),
@@ -124,8 +126,7 @@ impl Values {
         }
     }
 
-    /// The column as polars holds it. Always made anew from plain values, without a mask where nothing is
-    /// unknown: the bytes of a file must not depend on how its rows came together.
+    /// The column as polars holds it.
     fn into_column(self, name: &'static str, words: &Words) -> Column {
         let name = PlSmallStr::from_static(name);
         match self {
@@ -229,6 +230,13 @@ impl Block {
         }
     }
 
+    /// Some of the rows of a table's block.
+    pub(crate) fn some_rows(&self, table: Table, rows: &[Range<usize>]) -> Block {
+        let mut some = Block::with_capacity(table, rows.iter().map(Range::len).sum());
+        rows.iter().for_each(|rows| some.append_rows(self, rows.clone()));
+        some
+    }
+
     pub(crate) fn append(&mut self, other: &Block) {
         self.append_rows(other, 0..other.rows());
     }
@@ -244,43 +252,24 @@ impl Block {
 
     /// The rows in the table's order.
     pub(crate) fn sorted(self, table: Table, words: &Words) -> Block {
-        let within_day: Vec<usize> =
-            table.order_within_day().iter().filter_map(|name| table.index_of(name)).collect();
-        let compare = |a: &usize, b: &usize| {
-            [Table::BUCKET, Table::ASIN, Table::DAY_NO]
-                .iter()
-                .chain(&within_day)
-                .map(|index| self.columns[*index].compare(*a, *b, words))
-                .find(|order| order.is_ne())
-                .unwrap_or(Ordering::Equal)
-        };
-        let rows = self.rows();
-        if (1..rows).all(|row| compare(&(row - 1), &row).is_le()) {
+        let mut key = vec![Table::BUCKET, Table::ASIN, Table::DAY_NO];
+        key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
+        if (1..self.rows()).all(|row| self.compare(row - 1, row, &key, words).is_le()) {
             return self;
         }
-        let mut order: Vec<usize> = (0..rows).collect();
-        order.sort_by(compare);
-        self.gather(&order)
+        self.gather(&self.order_by(&key, words))
     }
 
-    /// The frame of a file: its partition's two columns, then the table's.
-    pub(crate) fn into_frame(
-        self,
-        table: Table,
-        marketplace: &str,
-        month: &str,
-        words: &Words,
-    ) -> PolarsResult<DataFrame> {
-        let rows = self.rows();
-        let constant = |name: &'static str, value: &str| {
-            StringChunked::from_iter_values(PlSmallStr::from_static(name), std::iter::repeat_n(value, rows))
-                .into_column()
-        };
-        let mut columns = vec![constant("marketplace", marketplace), constant("month", month)];
-        for (values, column) in self.columns.into_iter().zip(table.columns()) {
-            columns.push(values.into_column(column.name, words));
-        }
-        DataFrame::new(rows, columns)
+    /// The rows in the order of some columns.
+    pub(crate) fn order_by(&self, key: &[usize], words: &Words) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rows()).collect();
+        order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
+        order
+    }
+
+    fn compare(&self, a: usize, b: usize, key: &[usize], words: &Words) -> Ordering {
+        let orders = key.iter().map(|index| self.columns[*index].compare(a, b, words));
+        orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 
     /// The named ones of the table's columns as a frame.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use polars::prelude::*;
 
 use super::block::{Block, Words};
-use super::schema::{BUCKETS, Kind, LakeColumn, Table, bucket_of};
+use super::schema::{BUCKETS, LakeColumn, Table, bucket_of};
 use super::write::ROW_GROUP_ROWS;
 use super::{Lake, LakeError};
 use crate::model::{DayRange, Marketplace, ProductKey};
@@ -62,8 +62,17 @@ impl FileReader {
         words: &mut Words,
     ) -> Result<Block, LakeError> {
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-        let frame = self.read(&names, rows)?;
-        Block::from_frame(&frame, columns, words).map_err(LakeError::parquet(&self.path))
+        self.block_of(&self.read(&names, rows)?, columns, words)
+    }
+
+    /// A frame that was read of this file as a block.
+    pub(crate) fn block_of(
+        &self,
+        frame: &DataFrame,
+        columns: &[LakeColumn],
+        words: &mut Words,
+    ) -> Result<Block, LakeError> {
+        Block::from_frame(frame, columns, words).map_err(LakeError::parquet(&self.path))
     }
 
     /// Reads the columns of the rows of some buckets.
@@ -133,8 +142,7 @@ fn named(table: Table, columns: &[&str]) -> Vec<String> {
     if !columns.is_empty() {
         return columns.iter().map(|&name| name.to_owned()).collect();
     }
-    let own = table.columns().iter().map(|column| column.name);
-    ["marketplace", "month"].into_iter().chain(own).map(str::to_owned).collect()
+    table.schema().iter_names().map(|name| name.to_string()).collect()
 }
 
 async fn read_in_background(
@@ -190,22 +198,5 @@ fn pick(frame: DataFrame, file: &LakeFile, request: &Request) -> PolarsResult<Da
 }
 
 fn empty_frame(table: Table, columns: &[&str]) -> PolarsResult<DataFrame> {
-    let columns = columns
-        .iter()
-        .map(|name| {
-            let kind = match table.columns().iter().find(|column| column.name == *name) {
-                Some(column) => column.kind,
-                None if ["marketplace", "month"].contains(name) => Kind::Text,
-                None => polars_bail!(ColumnNotFound: "{} has no column {name}", table.name()),
-            };
-            let dtype = match kind {
-                Kind::I32 => DataType::Int32,
-                Kind::I64 => DataType::Int64,
-                Kind::F64 => DataType::Float64,
-                Kind::Text => DataType::String,
-            };
-            Ok(Column::new_empty((*name).into(), &dtype))
-        })
-        .collect::<PolarsResult<Vec<_>>>()?;
-    DataFrame::new(0, columns)
+    DataFrame::empty_with_schema(&table.schema()).select(columns.iter().copied())
 }

@@ -5,13 +5,17 @@
 
 use std::sync::LazyLock;
 
+use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::rollup::{ColumnRef, DeltaColumns, RollupColumns, SellerColumns};
+use crate::rollup::{ColumnValues, DeltaColumns, RollupColumns, SellerColumns};
 use crate::store::lake::{DAILY_EXPORT, ExportKind, RANK_EXPORT};
 
 /// Buckets of every table: products spread over them by hash.
 pub(crate) const BUCKETS: u32 = 64;
+
+/// What all rows of a file have in common.
+const PARTITION: [&str; 2] = ["marketplace", "month"];
 
 /// A table of the lake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,6 +39,17 @@ pub(crate) enum Kind {
     I64,
     F64,
     Text,
+}
+
+impl Kind {
+    pub(crate) fn dtype(self) -> DataType {
+        match self {
+            Kind::I32 => DataType::Int32,
+            Kind::I64 => DataType::Int64,
+            Kind::F64 => DataType::Float64,
+            Kind::Text => DataType::String,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +98,17 @@ impl Table {
         &COLUMNS[self as usize]
     }
 
+    /// All columns of a file: those of its partition, then the table's.
+    pub(crate) fn schema(self) -> Schema {
+        let own = self.columns().iter().map(|column| (column.name, column.kind));
+        PARTITION
+            .iter()
+            .map(|name| (*name, Kind::Text))
+            .chain(own)
+            .map(|(name, kind)| Field::new(name.into(), kind.dtype()))
+            .collect()
+    }
+
     /// Where a column stands in [`Table::columns`].
     pub(crate) fn index_of(self, name: &str) -> Option<usize> {
         self.columns().iter().position(|column| column.name == name)
@@ -106,20 +132,22 @@ fn columns_of(table: Table) -> Vec<LakeColumn> {
     let exported = |(name, kind): &(&'static str, ExportKind)| {
         column(name, if *kind == ExportKind::Int { Kind::I64 } else { Kind::Text })
     };
-    let computed = |(name, values): &(&'static str, ColumnRef<'_>)| {
+    let computed = |(name, values): &(&'static str, ColumnValues)| {
         let kind = match values {
-            ColumnRef::I32(_) => Kind::I32,
-            ColumnRef::I64(_) => Kind::I64,
-            ColumnRef::F64(_) => Kind::F64,
+            ColumnValues::I32(_) => Kind::I32,
+            ColumnValues::I64(_) => Kind::I64,
+            ColumnValues::F64(_) => Kind::F64,
         };
         column(name, kind)
     };
     match table {
         Table::Daily => columns.extend(DAILY_EXPORT.columns.iter().map(exported)),
         Table::Ranks => columns.extend(RANK_EXPORT.columns.iter().map(exported)),
-        Table::Deltas => columns.extend(DeltaColumns::default().columns()[2..].iter().map(computed)),
-        Table::Rollups => columns.extend(RollupColumns::default().columns()[2..].iter().map(computed)),
-        Table::RollupSellers => columns.extend(SellerColumns::default().columns()[2..].iter().map(computed)),
+        Table::Deltas => columns.extend(DeltaColumns::default().into_columns()[2..].iter().map(computed)),
+        Table::Rollups => columns.extend(RollupColumns::default().into_columns()[2..].iter().map(computed)),
+        Table::RollupSellers => {
+            columns.extend(SellerColumns::default().into_columns()[2..].iter().map(computed))
+        }
     }
     for column in &mut columns {
         let is_word = match table {

@@ -221,6 +221,6 @@ fn write_file(
     }
     let rows = rows.sorted(plan.table, &words);
     let mut writer = LakeWriter::create(lake, plan, generation, number)?;
-    writer.append(&rows, &words)?;
+    writer.append(&rows, 0..rows.rows(), &words)?;
     writer.finish(&words)
 }

@@ -4,15 +4,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polars::io::parquet::write::BatchedWriter;
-use polars::polars_utils::compression::ZstdLevel;
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::block::{Block, Words};
+use super::encode;
 use super::plan::FilePlan;
 use super::schema::Table;
 use super::{Lake, LakeError};
@@ -22,9 +23,6 @@ use crate::store::lake::LakeFile;
 
 /// A row group ends at the first bucket edge after this many rows, so smaller files have one.
 pub(crate) const ROW_GROUP_ROWS: usize = 50_000;
-
-/// Compression of files: most of their bytes are doubles, of which higher levels save nothing.
-const ZSTD_LEVEL: i32 = 1;
 
 /// What is written is hashed on its way.
 struct Sink {
@@ -107,14 +105,8 @@ impl LakeWriter {
             bytes: 0,
             failure: None,
         })));
-        let schema = Block::empty(plan.table)
-            .into_frame(plan.table, "", "", &Words::default())
-            .map(|frame| Arc::clone(frame.schema()))
-            .map_err(LakeError::parquet(&path))?;
         let writer = ParquetWriter::new(sink.clone())
-            .with_compression(ParquetCompression::Zstd(ZstdLevel::try_new(ZSTD_LEVEL).ok()))
-            .with_statistics(StatisticsOptions::full())
-            .batched(&schema)
+            .batched(&plan.table.schema())
             .map_err(LakeError::parquet(&path))?;
         let file = LakeFile {
             table: plan.table.name().to_owned(),
@@ -140,21 +132,25 @@ impl LakeWriter {
         })
     }
 
-    /// Adds rows behind those added before.
-    pub(crate) fn append(&mut self, rows: &Block, words: &Words) -> Result<(), LakeError> {
-        let buckets = rows.columns[Table::BUCKET].codes();
-        let mut start = 0;
-        for run in buckets.chunk_by(|a, b| a == b) {
+    /// Adds some of a block's rows behind those added before.
+    pub(crate) fn append(
+        &mut self,
+        block: &Block,
+        rows: Range<usize>,
+        words: &Words,
+    ) -> Result<(), LakeError> {
+        for day_no in &block.day_nos()[rows.clone()] {
+            self.file.first_day_no = self.file.first_day_no.min(*day_no);
+            self.file.last_day_no = self.file.last_day_no.max(*day_no);
+        }
+        let mut start = rows.start;
+        for run in block.columns[Table::BUCKET].codes()[rows].chunk_by(|a, b| a == b) {
             let last = self.pending.columns[Table::BUCKET].codes().last().copied();
             if self.pending.rows() >= ROW_GROUP_ROWS && last != run.first().copied() {
                 self.write_pending(words)?;
             }
-            self.pending.append_rows(rows, start..start + run.len());
+            self.pending.append_rows(block, start..start + run.len());
             start += run.len();
-        }
-        for day_no in rows.day_nos() {
-            self.file.first_day_no = self.file.first_day_no.min(*day_no);
-            self.file.last_day_no = self.file.last_day_no.max(*day_no);
         }
         Ok(())
     }
@@ -164,10 +160,10 @@ impl LakeWriter {
         let next = Block::with_capacity(self.table, self.pending.rows());
         let rows = std::mem::replace(&mut self.pending, next);
         self.file.rows += rows.rows() as i64;
-        let frame = rows
-            .into_frame(self.table, self.file.marketplace.code(), &self.file.month, words)
-            .map_err(LakeError::parquet(&self.path))?;
-        self.writer.write_batch(&frame).map_err(|error| self.failed(error))
+        let (count, partition) = (rows.rows(), [self.file.marketplace.code(), &self.file.month]);
+        let types = self.writer.parquet_schema().fields().to_vec();
+        let pages = encode::pages(rows, partition, &types, words).map_err(LakeError::parquet(&self.path))?;
+        self.writer.write_row_group(count as u64, &pages).map_err(|error| self.failed(error))
     }
 
     /// Why the parquet writer gave up.
@@ -266,9 +262,7 @@ mod tests {
         };
         let mut writer = LakeWriter::create(lake, &plan, 1, portion).unwrap();
         for start in (0..rows.rows()).step_by(portion) {
-            let mut some = Block::empty(Table::RollupSellers);
-            some.append_rows(&rows, start..(start + portion).min(rows.rows()));
-            writer.append(&some, &words).unwrap();
+            writer.append(&rows, start..(start + portion).min(rows.rows()), &words).unwrap();
         }
         writer.finish(&words).unwrap().unwrap()
     }

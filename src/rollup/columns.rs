@@ -10,23 +10,21 @@ pub const NO_DAY: i32 = i32::MIN;
 /// buy box.
 pub const NO_CODE: i32 = -1;
 
-/// One column as it lies in memory.
-#[derive(Clone, Copy, Debug)]
-pub enum ColumnRef<'a> {
-    I32(&'a [i32]),
-    I64(&'a [i64]),
-    F64(&'a [f64]),
+/// The values of one column.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ColumnValues {
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F64(Vec<f64>),
 }
 
 /// A column, or a group of columns of equal length.
 pub(super) trait Columns {
     /// Adds `rows` rows that hold nothing.
     fn grow(&mut self, rows: usize);
-    /// Moves the rows of `other` behind these; `other` is left empty.
-    fn append(&mut self, other: &mut Self);
-    /// Drops the rows and keeps the memory.
-    fn clear(&mut self);
-    fn push_refs<'a>(&'a self, refs: &mut Vec<ColumnRef<'a>>);
+    /// Makes room for `rows` more rows.
+    fn reserve(&mut self, rows: usize);
+    fn push_values(self, values: &mut Vec<ColumnValues>);
     /// The names that the fields spell, to hold the tables of names against.
     #[cfg(test)]
     fn push_paths(&self, path: &str, paths: &mut Vec<String>);
@@ -39,16 +37,12 @@ macro_rules! column {
                 self.resize(self.len() + rows, $nothing);
             }
 
-            fn append(&mut self, other: &mut Self) {
-                Vec::append(self, other);
+            fn reserve(&mut self, rows: usize) {
+                Vec::reserve(self, rows);
             }
 
-            fn clear(&mut self) {
-                Vec::clear(self);
-            }
-
-            fn push_refs<'a>(&'a self, refs: &mut Vec<ColumnRef<'a>>) {
-                refs.push(ColumnRef::$variant(self));
+            fn push_values(self, values: &mut Vec<ColumnValues>) {
+                values.push(ColumnValues::$variant(self));
             }
 
             #[cfg(test)]
@@ -75,16 +69,12 @@ macro_rules! columns {
                 $(self.$field.grow(rows);)+
             }
 
-            fn append(&mut self, other: &mut Self) {
-                $(Columns::append(&mut self.$field, &mut other.$field);)+
+            fn reserve(&mut self, rows: usize) {
+                $(self.$field.reserve(rows);)+
             }
 
-            fn clear(&mut self) {
-                $(Columns::clear(&mut self.$field);)+
-            }
-
-            fn push_refs<'a>(&'a self, refs: &mut Vec<ColumnRef<'a>>) {
-                $(self.$field.push_refs(refs);)+
+            fn push_values(self, values: &mut Vec<ColumnValues>) {
+                $(self.$field.push_values(values);)+
             }
 
             #[cfg(test)]
@@ -100,6 +90,13 @@ macro_rules! columns {
 macro_rules! table {
     ($name:ident, $names:ident) => {
         impl $name {
+            /// No rows, and room for some.
+            pub fn with_capacity(rows: usize) -> $name {
+                let mut empty = $name::default();
+                empty.reserve(rows);
+                empty
+            }
+
             /// The number of rows.
             pub fn len(&self) -> usize {
                 self.day_no.len()
@@ -110,20 +107,10 @@ macro_rules! table {
             }
 
             /// Every column with its name, `row` first, in the order of the SQL table.
-            pub fn columns(&self) -> Vec<(&'static str, ColumnRef<'_>)> {
-                let mut refs = Vec::with_capacity($names.len());
-                self.push_refs(&mut refs);
-                $names.iter().copied().zip(refs).collect()
-            }
-
-            /// Moves the rows of `other` behind these; `other` is left empty.
-            pub fn append(&mut self, other: &mut $name) {
-                Columns::append(self, other);
-            }
-
-            /// Drops the rows and keeps the memory.
-            pub fn clear(&mut self) {
-                Columns::clear(self);
+            pub fn into_columns(self) -> Vec<(&'static str, ColumnValues)> {
+                let mut values = Vec::with_capacity($names.len());
+                self.push_values(&mut values);
+                $names.iter().copied().zip(values).collect()
             }
         }
     };

@@ -18,7 +18,7 @@ mod series;
 mod window;
 
 pub use columns::{
-    Change, ColumnRef, DeltaColumns, Level, NO_CODE, NO_DAY, NULL, RollupColumns, SellerColumns, Spread,
+    Change, ColumnValues, DeltaColumns, Level, NO_CODE, NO_DAY, NULL, RollupColumns, SellerColumns, Spread,
 };
 pub use delta::deltas;
 pub use series::{MAX_VALUE, ProductDays};

@@ -386,8 +386,8 @@ async fn insert_alerts(
 ) -> Result<u64> {
     bulk::insert(
         tx,
-        "INSERT INTO alerts (alert_id, workspace, rule, severity, marketplace, asin, day, object, message, evidence,
-         state, historical, superseded, run_id, recorded_at) ",
+        "alerts (alert_id, workspace, rule, severity, marketplace, asin, day, object, message, evidence,
+         state, historical, superseded, run_id, recorded_at)",
         " ON CONFLICT (alert_id) DO NOTHING",
         alerts,
         |values, alert| {

@@ -10,18 +10,22 @@ const CHUNK: usize = 100;
 
 /// Inserts `rows` in chunks; answers how many rows were written.
 ///
-/// `head` is `INSERT INTO t (a, b) `, `tail` what follows the values (` ON CONFLICT …`); `bind` pushes one row's
-/// values in column order.
+/// `into` is a table with its columns (`t (a, b)`), `tail` what follows the values (` ON CONFLICT …`); `bind` pushes
+/// one row's values in column order.
+///
+/// Errors: a refused row. Rows before it stay until the transaction ends, which has to be given up then: `OR FAIL`
+/// spares SQLite the copy of every touched page with which it could take back one statement.
 pub(super) async fn insert<T>(
     tx: &mut Tx,
-    head: &'static str,
+    into: &str,
     tail: &'static str,
     rows: &[T],
     mut bind: impl for<'q> FnMut(&mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>, &'q T),
 ) -> Result<u64> {
     let mut written = 0;
     for chunk in rows.chunks(CHUNK) {
-        let mut query = QueryBuilder::<Sqlite>::new(head);
+        let mut query = QueryBuilder::<Sqlite>::new("INSERT OR FAIL INTO ");
+        query.push(into).push(" ");
         query.push_values(chunk, |mut values, row| bind(&mut values, row));
         query.push(tail);
         let is_full = chunk.len() == CHUNK;

@@ -20,7 +20,7 @@ impl Store {
         .rows_affected();
         let written = bulk::insert(
             &mut tx,
-            "INSERT INTO comparisons (workspace, cohort, as_of, record) ",
+            "comparisons (workspace, cohort, as_of, record)",
             " ON CONFLICT (workspace, cohort) DO UPDATE SET as_of = excluded.as_of, record = excluded.record
               WHERE comparisons.record <> excluded.record OR comparisons.as_of <> excluded.as_of",
             records,

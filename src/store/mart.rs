@@ -1,33 +1,32 @@
 //! Store methods of the mart: its serving tables, published in one transaction with the lake's list of files.
 
-use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 
+use sqlx::Row;
+
+use super::bulk;
 use super::columns::{to_json, word};
 use super::lake::{FileSwap, set_built, swap_files};
 use super::{Result, Store, Tx};
 use crate::model::{Day, Marketplace};
 
-/// Parameters of one statement: few enough to stay below SQLite's limit, many enough that the cost per statement
-/// does not show.
-const PARAMETERS: usize = 16_000;
-
 /// One value of a serving row.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum ServingValue<'a> {
+#[derive(Clone, PartialEq, Debug)]
+pub enum ServingValue {
     Null,
     Int(i64),
     Real(f64),
-    Text(&'a str),
+    Text(Arc<str>),
 }
 
-/// Rows for a serving table, in whatever shape their maker holds them.
+/// Rows for a serving table, in whatever shape their maker holds them; in the order of its key its pages fill one after
+/// the other.
 pub trait ServingRows: Sync {
     /// Names of the SQL table's columns besides `marketplace`.
-    fn columns(&self) -> Vec<&str>;
+    fn columns(&self) -> Vec<&'static str>;
     fn rows(&self) -> usize;
-    /// The value of a row (below `rows`) and column (a place in `columns`).
-    fn value(&self, row: usize, column: usize) -> ServingValue<'_>;
+    /// The value of a row and column (a place in `columns`).
+    fn value(&self, row: usize, column: usize) -> ServingValue;
 }
 
 /// A day's aggregate, or a category's: a JSON record.
@@ -188,7 +187,6 @@ async fn publish_records(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Inserts rows with statements of equal shape, which are prepared once.
 async fn insert_rows(
     tx: &mut Tx,
     table: &str,
@@ -196,31 +194,19 @@ async fn insert_rows(
     rows: &dyn ServingRows,
 ) -> Result<()> {
     let columns = rows.columns();
-    let per_statement = (PARAMETERS / (columns.len() + 1)).max(1);
-    let statement = |count: usize| -> Arc<str> {
-        let one = format!("(?{})", ", ?".repeat(columns.len()));
-        let values = vec![one; count].join(", ");
-        format!("INSERT INTO {table} (marketplace, {}) VALUES {values}", columns.join(", ")).into()
-    };
-    let full = statement(per_statement);
-    let mut first = 0;
-    while first < rows.rows() {
-        let count = per_statement.min(rows.rows() - first);
-        let sql = if count == per_statement { Arc::clone(&full) } else { statement(count) };
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(count == per_statement);
-        for row in first..first + count {
-            query = query.bind(marketplace.code());
-            for column in 0..columns.len() {
-                query = match rows.value(row, column) {
-                    ServingValue::Null => query.bind(None::<i64>),
-                    ServingValue::Int(value) => query.bind(value),
-                    ServingValue::Real(value) => query.bind(value),
-                    ServingValue::Text(value) => query.bind(value),
-                };
-            }
+    let into = format!("{table} (marketplace, {})", columns.join(", "));
+    let places: Vec<usize> = (0..rows.rows()).collect();
+    bulk::insert(tx, &into, "", &places, |values, row| {
+        values.push_bind(marketplace.code());
+        for column in 0..columns.len() {
+            match rows.value(*row, column) {
+                ServingValue::Null => values.push_bind(None::<i64>),
+                ServingValue::Int(value) => values.push_bind(value),
+                ServingValue::Real(value) => values.push_bind(value),
+                ServingValue::Text(value) => values.push_bind(value),
+            };
         }
-        query.execute(&mut **tx).await?;
-        first += count;
-    }
+    })
+    .await?;
     Ok(())
 }

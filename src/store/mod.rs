@@ -36,13 +36,14 @@ pub use drift::{Delivery, NewIncident};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
 pub use quarantine::NewQuarantine;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 
 use crate::error::Outcome;
 
@@ -218,6 +219,7 @@ impl Store {
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .before_acquire(|connection, _| Box::pin(ready(Ok(is_at_rest(connection)))))
             .connect_lazy_with(options.clone().journal_mode(SqliteJournalMode::Wal));
         let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
         Ok(Store { writer, reader, path: path.to_owned() })
@@ -242,6 +244,12 @@ impl Store {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// False when SQLite gave up a transaction by itself, as it does where the disk is full: sqlx's own roll-back fails then,
+/// and every later transaction of the connection would only be a savepoint of none. Such a connection is closed.
+fn is_at_rest(idle: &SqliteConnection) -> bool {
+    !idle.is_in_transaction()
 }
 
 /// Names the file in errors that only know "the file".

@@ -213,7 +213,7 @@ pub(super) async fn insert_events(
     let created_at = now.timestamp_micros();
     bulk::insert(
         tx,
-        "INSERT INTO outbox_events (event_id, workspace, event_type, alert_id, payload, created_at) ",
+        "outbox_events (event_id, workspace, event_type, alert_id, payload, created_at)",
         " ON CONFLICT (event_id) DO NOTHING",
         events,
         |values, event| {
@@ -236,7 +236,7 @@ pub(super) async fn insert_events(
         .collect();
     bulk::insert(
         tx,
-        "INSERT INTO deliveries (event_id, channel, recipient, state, next_attempt_at) ",
+        "deliveries (event_id, channel, recipient, state, next_attempt_at)",
         " ON CONFLICT (event_id, channel, recipient) DO NOTHING",
         &deliveries,
         |values, (event, to, due_at)| {

@@ -170,8 +170,8 @@ pub(super) async fn write_quarantine(
     .await?;
     bulk::insert(
         tx,
-        "INSERT INTO quarantine (quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id,
-         item, body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at) ",
+        "quarantine (quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id,
+         item, body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at)",
         " ON CONFLICT (quarantine_id) DO UPDATE SET state = 'open' WHERE quarantine.state = 'resolved'",
         &batch.quarantine,
         |values, row| {

@@ -308,7 +308,7 @@ fn weigh(batch: &RawBatch, known: &[Option<Known>]) -> RawEffect {
 async fn insert_bodies(tx: &mut Tx, batch: &RawBatch) -> Result<()> {
     bulk::insert(
         tx,
-        "INSERT INTO raw_bodies (sha256, codec, size_bytes, bytes) ",
+        "raw_bodies (sha256, codec, size_bytes, bytes)",
         " ON CONFLICT (sha256) DO NOTHING",
         &batch.bodies,
         |values, body| {
@@ -327,9 +327,9 @@ async fn insert_receipts(tx: &mut Tx, read: &FileRead, batch: &RawBatch, landed:
     let new: Vec<&RawReceipt> = landed.iter().filter_map(|&index| batch.receipts.get(index)).collect();
     bulk::insert(
         tx,
-        "INSERT INTO raw_receipts (source, kind, marketplace, asin_requested, observed_at, body_sha256, asin_returned,
+        "raw_receipts (source, kind, marketplace, asin_requested, observed_at, body_sha256, asin_returned,
          fetched_at, recorded_at, shape, copies, run_id, file_sha256, file_path, file_line, file_offset, job_id,
-         item_index) ",
+         item_index)",
         "",
         &new,
         |values, receipt| {
@@ -365,8 +365,8 @@ async fn add_copies(tx: &mut Tx, receipt_id: i64, copies: u64) -> Result<()> {
 async fn insert_problems(tx: &mut Tx, read: &FileRead, problems: &[RawProblem]) -> Result<u64> {
     bulk::insert(
         tx,
-        "INSERT INTO quarantine (quarantine_id, stage, reason, detail, source, marketplace, body_sha256, file_path,
-         file_line, file_offset, state, run_id, recorded_at) ",
+        "quarantine (quarantine_id, stage, reason, detail, source, marketplace, body_sha256, file_path,
+         file_line, file_offset, state, run_id, recorded_at)",
         " ON CONFLICT (quarantine_id) DO NOTHING",
         problems,
         |values, problem| {

@@ -1,6 +1,6 @@
 //! Products of tests: owned columns, built row by row.
 
-use crate::rollup::{ColumnRef, NO_CODE, NO_DAY, NULL, ProductDays};
+use crate::rollup::{ColumnValues, NO_CODE, NO_DAY, NULL, ProductDays};
 
 /// (id, name) of the categories. The first two and all from the seventh on are the same as no other; of the others
 /// some share an id, some a name, and a bare name may be the same as two ids.
@@ -147,21 +147,21 @@ impl Product {
 }
 
 /// A value of an output row as text that tells every bit: `-` is null.
-pub(super) fn cell(column: ColumnRef<'_>, row: usize) -> String {
+pub(super) fn cell(column: &ColumnValues, row: usize) -> String {
     match column {
-        ColumnRef::I32(values) if values[row] == NO_DAY => "-".to_owned(),
-        ColumnRef::I32(values) => values[row].to_string(),
-        ColumnRef::I64(values) if values[row] == NULL => "-".to_owned(),
-        ColumnRef::I64(values) => values[row].to_string(),
-        ColumnRef::F64(values) if values[row].is_nan() => "-".to_owned(),
-        ColumnRef::F64(values) => format!("{:?}", values[row]),
+        ColumnValues::I32(values) if values[row] == NO_DAY => "-".to_owned(),
+        ColumnValues::I32(values) => values[row].to_string(),
+        ColumnValues::I64(values) if values[row] == NULL => "-".to_owned(),
+        ColumnValues::I64(values) => values[row].to_string(),
+        ColumnValues::F64(values) if values[row].is_nan() => "-".to_owned(),
+        ColumnValues::F64(values) => format!("{:?}", values[row]),
     }
 }
 
 /// The output rows, each as one line of `name=value`.
-pub(super) fn lines(columns: &[(&'static str, ColumnRef<'_>)], rows: usize) -> Vec<String> {
+pub(super) fn lines(rows: usize, columns: &[(&'static str, ColumnValues)]) -> Vec<String> {
     let line = |row| {
-        let cells = columns.iter().map(|(name, column)| format!("{name}={}", cell(*column, row)));
+        let cells = columns.iter().map(|(name, column)| format!("{name}={}", cell(column, row)));
         cells.collect::<Vec<_>>().join(" ")
     };
     (0..rows).map(line).collect()

@@ -87,9 +87,9 @@ fn run(rows: &[Row], first: i32, last: i32) -> (Vec<String>, Vec<String>, Vec<St
     roll_windows(&product.days(), first..=last, &mut rollups, &mut sellers);
     deltas(&product.days(), first..=last, &mut changes);
     (
-        lines(&rollups.columns(), rollups.len()),
-        lines(&sellers.columns(), sellers.len()),
-        lines(&changes.columns(), changes.len()),
+        lines(rollups.len(), &rollups.into_columns()),
+        lines(sellers.len(), &sellers.into_columns()),
+        lines(changes.len(), &changes.into_columns()),
     )
 }
 

@@ -1,14 +1,14 @@
 //! Some products' days through the kernels, and the rows cut up by the file that they belong to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::days::{AvailabilityCodes, Days};
 use super::products::{Pass, Product};
-use crate::lake::{Block, Kind, Span, Table, Values, Words};
+use crate::lake::{Block, Span, Table, Values, Words};
 use crate::model::Availability;
 use crate::rollup::{
-    ColumnRef, DeltaColumns, NO_CODE, NULL, RollupColumns, SellerColumns, deltas, roll_windows,
+    ColumnValues, DeltaColumns, NO_CODE, NULL, RollupColumns, SellerColumns, WINDOWS, deltas, roll_windows,
 };
 
 /// Days of one table that go into one file.
@@ -32,8 +32,10 @@ pub(super) struct Job {
 
 /// What some products gave.
 pub(super) struct Batch {
-    /// One block per target, sorted by (bucket, asin, day_no, …).
-    pub(super) blocks: Vec<Block>,
+    /// In the order of [`Table::MART`].
+    computed: [Computed; 3],
+    /// Each target's rows, among those computed of its table.
+    targets: Vec<(Table, Vec<Range<usize>>)>,
     pub(super) served_deltas: Block,
     /// Each product's newest rollups among those computed.
     pub(super) served_rollups: Block,
@@ -69,14 +71,9 @@ impl Vocabulary {
     }
 }
 
-/// Rows of one table as the kernels wrote them, with the product and the words of each.
-struct Computed<'a> {
-    table: Table,
-    columns: Vec<(&'static str, ColumnRef<'a>)>,
-    bucket: Vec<i32>,
-    asin: Vec<i32>,
-    /// Words of the text columns, by name.
-    words: Vec<(&'static str, Vec<i32>)>,
+/// Rows of one table as the kernels wrote them, sorted by (bucket, asin, day_no, …).
+struct Computed {
+    block: Block,
     /// Each product's rows.
     products: Vec<Range<usize>>,
 }
@@ -89,9 +86,10 @@ pub(super) fn compute(
     words: &Words,
     vocabulary: &Vocabulary,
 ) -> Batch {
-    let mut delta_rows = DeltaColumns::default();
-    let mut rollup_rows = RollupColumns::default();
-    let mut seller_rows = SellerColumns::default();
+    let days = days_at_most(products, job);
+    let mut delta_rows = DeltaColumns::with_capacity(days);
+    let mut rollup_rows = RollupColumns::with_capacity(days * WINDOWS.len());
+    let mut seller_rows = SellerColumns::with_capacity(days * WINDOWS.len());
     let mut texts = DeltaWords::default();
     let mut sellers = Vec::new();
     let mut ends: [Vec<usize>; 3] = Default::default();
@@ -111,45 +109,55 @@ pub(super) fn compute(
         }
     }
     let [delta_ends, rollup_ends, seller_ends] = ends;
-    let computed = [
-        Computed::new(Table::Deltas, delta_rows.columns(), texts.columns(), products, &delta_ends),
-        Computed::new(Table::Rollups, rollup_rows.columns(), Vec::new(), products, &rollup_ends),
-        Computed::new(
-            Table::RollupSellers,
-            seller_rows.columns(),
-            vec![("seller_id", sellers)],
-            products,
-            &seller_ends,
-        ),
-    ];
-    let of = |table: Table| &computed[Table::MART.iter().position(|mart| *mart == table).unwrap_or_default()];
-    let (delta, rollup, seller) = (of(Table::Deltas), of(Table::Rollups), of(Table::RollupSellers));
+    let delta = Computed::new(delta_rows.into_columns(), texts.columns(), products, &delta_ends);
+    let rollup = Computed::new(rollup_rows.into_columns(), Vec::new(), products, &rollup_ends);
+    let sellers = vec![("seller_id", sellers)];
+    let seller = Computed::new(seller_rows.into_columns(), sellers, products, &seller_ends);
     let is_dirty = |day: &&i32| job.dirty.iter().any(|span| span.contains(**day));
     let served_deltas = job.served_deltas.map(|span| delta.rows_in(&[span])).unwrap_or_default();
-    Batch {
-        blocks: job
-            .targets
-            .iter()
-            .map(|target| of(target.table).block(&of(target.table).rows_in(&target.spans)))
-            .collect(),
-        served_deltas: delta.block(&served_deltas),
-        served_rollups: rollup.block(&rollup.newest_rows(job.serve_from)),
-        served_sellers: seller.block(&newest_sellers(rollup, seller)),
-        days: delta_rows.day_no.iter().filter(is_dirty).copied().collect(),
-        computed_rows: delta_rows.len(),
-        delta_rows: delta_rows.day_no.iter().filter(is_dirty).count(),
-        rollup_rows: rollup_rows.day_no.iter().filter(is_dirty).count(),
+    let mut batch = Batch {
+        served_deltas: delta.block.some_rows(Table::Deltas, &served_deltas),
+        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows(job.serve_from)),
+        served_sellers: seller.block.some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller)),
+        days: delta.block.day_nos().iter().filter(is_dirty).copied().collect(),
+        computed_rows: delta.block.rows(),
+        delta_rows: delta.block.day_nos().iter().filter(is_dirty).count(),
+        rollup_rows: rollup.block.day_nos().iter().filter(is_dirty).count(),
+        computed: [delta, rollup, seller],
+        targets: Vec::new(),
+    };
+    let rows_in = |target: &Target| (target.table, batch.of(target.table).rows_in(&target.spans));
+    batch.targets = job.targets.iter().map(rows_in).collect();
+    batch
+}
+
+/// No less than the days of which rows are computed, over all products.
+fn days_at_most(products: &[Product], job: &Job) -> usize {
+    let emitted: usize = job.emit.iter().map(|span| (span.last - span.first + 1) as usize).sum();
+    let known = |product: &Product| product.days.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+    products.iter().map(|product| known(product).min(emitted)).sum()
+}
+
+impl Batch {
+    /// A target's rows: where they lie, and which they are.
+    pub(super) fn rows_of(&self, target: usize) -> (&Block, &[Range<usize>]) {
+        let (table, rows) = &self.targets[target];
+        (&self.of(*table).block, rows)
+    }
+
+    fn of(&self, table: Table) -> &Computed {
+        &self.computed[Table::MART.iter().position(|mart| *mart == table).unwrap_or_default()]
     }
 }
 
-impl<'a> Computed<'a> {
+impl Computed {
+    /// `columns` as the kernels name them, `row` and `day_no` first; `words` of the text columns, by name.
     fn new(
-        table: Table,
-        columns: Vec<(&'static str, ColumnRef<'a>)>,
+        columns: Vec<(&'static str, ColumnValues)>,
         words: Vec<(&'static str, Vec<i32>)>,
         products: &[Product],
         ends: &[usize],
-    ) -> Computed<'a> {
+    ) -> Computed {
         let rows = ends.last().copied().unwrap_or_default();
         let (mut bucket, mut asin) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut ranges = Vec::with_capacity(products.len());
@@ -160,20 +168,20 @@ impl<'a> Computed<'a> {
             ranges.push(start..*end);
             start = *end;
         }
-        Computed { table, columns, bucket, asin, words, products: ranges }
-    }
-
-    fn day_nos(&self) -> &'a [i32] {
-        let day_no = self.columns.iter().find(|(name, _)| *name == "day_no");
-        match day_no {
-            Some((_, ColumnRef::I32(days))) => days,
-            _ => &[],
-        }
+        let mut words: HashMap<&str, Vec<i32>> = words.into_iter().collect();
+        let computed = columns.into_iter().skip(1).map(|(name, values)| match (words.remove(name), values) {
+            (Some(codes), _) => Values::Text(codes),
+            (None, ColumnValues::I32(values)) => Values::I32(values),
+            (None, ColumnValues::I64(values)) => Values::I64(values),
+            (None, ColumnValues::F64(values)) => Values::F64(values),
+        });
+        let columns = [Values::I32(bucket), Values::Text(asin)].into_iter().chain(computed).collect();
+        Computed { block: Block { columns }, products: ranges }
     }
 
     /// The rows of days in the spans, product by product.
     fn rows_in(&self, spans: &[Span]) -> Vec<Range<usize>> {
-        let days = self.day_nos();
+        let days = self.block.day_nos();
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for product in &self.products {
             let own = &days[product.clone()];
@@ -192,49 +200,24 @@ impl<'a> Computed<'a> {
 
     /// Each product's rows of its last day, if that is not before `from`.
     fn newest_rows(&self, from: i32) -> Vec<Range<usize>> {
+        let days = self.block.day_nos();
         let newest = |product: &Range<usize>| {
-            let own = &self.day_nos()[product.clone()];
+            let own = &days[product.clone()];
             let last = own.last().filter(|last| **last >= from)?;
             Some(product.start + own.partition_point(|day| day < last)..product.end)
         };
         self.products.iter().filter_map(newest).collect()
     }
-
-    fn block(&self, rows: &[Range<usize>]) -> Block {
-        let columns = self.table.columns().iter().map(|column| match column.name {
-            "bucket" => Values::I32(concat(&self.bucket, rows)),
-            "asin" => Values::Text(concat(&self.asin, rows)),
-            name if column.kind == Kind::Text => {
-                let codes = self.words.iter().find(|(word, _)| *word == name);
-                Values::Text(codes.map(|(_, codes)| concat(codes, rows)).unwrap_or_default())
-            }
-            name => match self.columns.iter().find(|(computed, _)| *computed == name) {
-                Some((_, ColumnRef::I32(values))) => Values::I32(concat(values, rows)),
-                Some((_, ColumnRef::I64(values))) => Values::I64(concat(values, rows)),
-                Some((_, ColumnRef::F64(values))) => Values::F64(concat(values, rows)),
-                None => Values::empty(column.kind),
-            },
-        });
-        Block { columns: columns.collect() }
-    }
 }
 
 /// The seller rows of each product's newest rollups; a product whose newest rollups have none has none served.
-fn newest_sellers(rollups: &Computed<'_>, sellers: &Computed<'_>) -> Vec<Range<usize>> {
+fn newest_sellers(rollups: &Computed, sellers: &Computed) -> Vec<Range<usize>> {
     let rows = rollups.products.iter().zip(&sellers.products).filter_map(|(rollup, seller)| {
-        let newest = rollups.day_nos()[rollup.clone()].last()?;
-        let own = &sellers.day_nos()[seller.clone()];
+        let newest = rollups.block.day_nos()[rollup.clone()].last()?;
+        let own = &sellers.block.day_nos()[seller.clone()];
         Some(seller.start + own.partition_point(|day| day < newest)..seller.end)
     });
     rows.filter(|rows| !rows.is_empty()).collect()
-}
-
-fn concat<T: Copy>(values: &[T], rows: &[Range<usize>]) -> Vec<T> {
-    let mut whole = Vec::with_capacity(rows.iter().map(Range::len).sum());
-    for rows in rows {
-        whole.extend_from_slice(&values[rows.clone()]);
-    }
-    whole
 }
 
 fn place(list: &[i32], code: i32) -> Option<i32> {

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use polars::prelude::DataFrame;
+use rayon::prelude::*;
+
 use super::products::Pass;
 use crate::lake::{BUCKETS, Block, FileReader, Lake, LakeColumn, LakeError, Table, Words};
 use crate::model::Marketplace;
@@ -137,12 +140,10 @@ impl CoreFiles {
 
     /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
     pub(super) fn load(&self, buckets: &Range<usize>, words: &mut Words) -> Result<Pass, LakeError> {
-        let recent: Vec<&str> = HISTORY_COLUMNS.into_iter().chain(RECENT_COLUMNS).collect();
         let mut canonical = CanonicalNames::new(self.marketplace);
         let mut daily = Vec::with_capacity(self.daily.len());
-        for file in &self.daily {
-            let names = if file.is_recent { recent.as_slice() } else { &HISTORY_COLUMNS };
-            let mut block = file.read(Table::Daily, names, buckets, words)?;
+        for (file, frame) in self.daily.iter().zip(frames(&self.daily, Table::Daily, buckets)?) {
+            let mut block = file.block(&frame, Table::Daily, words)?;
             if file.is_recent {
                 canonical.replace(&mut block, at::BSR_NAME, |_| true, words);
                 canonical.replace(&mut block, at::LEAF_NAME, |_| false, words);
@@ -150,8 +151,8 @@ impl CoreFiles {
             daily.push(block);
         }
         let mut ranks = Vec::with_capacity(self.ranks.len());
-        for file in &self.ranks {
-            let mut block = file.read(Table::Ranks, &RANK_COLUMNS, buckets, words)?;
+        for (file, frame) in self.ranks.iter().zip(frames(&self.ranks, Table::Ranks, buckets)?) {
+            let mut block = file.block(&frame, Table::Ranks, words)?;
             let is_main: Vec<bool> =
                 block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
             canonical.replace(&mut block, at::RANK_NAME, |row| is_main[row], words);
@@ -161,21 +162,30 @@ impl CoreFiles {
     }
 }
 
+/// Decodes the files at the same time; words are interned one file after the other.
+fn frames(files: &[CoreFile], table: Table, buckets: &Range<usize>) -> Result<Vec<DataFrame>, LakeError> {
+    files.par_iter().map(|file| file.read(table, buckets)).collect()
+}
+
 impl CoreFile {
-    fn read(
-        &self,
-        table: Table,
-        names: &[&str],
-        buckets: &Range<usize>,
-        words: &mut Words,
-    ) -> Result<Block, LakeError> {
-        let columns: Vec<LakeColumn> = names
-            .iter()
-            .filter_map(|name| table.columns().iter().find(|column| column.name == *name))
-            .copied()
-            .collect();
+    fn columns(&self, table: Table) -> Vec<LakeColumn> {
+        let names: &[&[&str]] = match table {
+            Table::Ranks => &[&RANK_COLUMNS],
+            _ if self.is_recent => &[&HISTORY_COLUMNS, &RECENT_COLUMNS],
+            _ => &[&HISTORY_COLUMNS],
+        };
+        let column = |name: &&str| table.columns().iter().find(|column| column.name == *name).copied();
+        names.iter().copied().flatten().filter_map(column).collect()
+    }
+
+    fn read(&self, table: Table, buckets: &Range<usize>) -> Result<DataFrame, LakeError> {
+        let names: Vec<&str> = self.columns(table).iter().map(|column| column.name).collect();
         let rows = self.offsets.as_ref().map(|offsets| offsets[buckets.start]..offsets[buckets.end]);
-        self.reader.read_block(&columns, rows, words)
+        self.reader.read(&names, rows)
+    }
+
+    fn block(&self, frame: &DataFrame, table: Table, words: &mut Words) -> Result<Block, LakeError> {
+        self.reader.block_of(frame, &self.columns(table), words)
     }
 }
 

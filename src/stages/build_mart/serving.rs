@@ -1,10 +1,11 @@
 //! Computed rows as the database takes them, and the aggregates made of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use polars::prelude::*;
 
-use crate::lake::{Block, Table, Values, Words};
+use crate::lake::{Block, LakeColumn, Table, Values, Words};
 use crate::model::{Day, ReportingZone};
 use crate::rollup::aggregate::{
     Aggregate, DELTA_COLUMNS, OBSERVED_COLUMNS, category_metrics, daily_aggregates,
@@ -12,63 +13,65 @@ use crate::rollup::aggregate::{
 use crate::rollup::{NO_DAY, NULL};
 use crate::store::mart::{DayRecord, ServingRows, ServingValue};
 
-/// Rows of a lake table under the names of its SQL table: days as dates, no buckets.
+/// Rows of a lake table as the rows of its SQL table: days as dates, no buckets, in the order of the key.
 pub(super) struct Served<'a> {
-    columns: Vec<(&'static str, &'a Values)>,
-    rows: usize,
+    table: Table,
+    rows: Block,
     words: &'a Words,
-    dates: HashMap<i32, String>,
+    dates: HashMap<i32, Arc<str>>,
 }
 
 impl<'a> Served<'a> {
-    pub(super) fn new(table: Table, block: &'a Block, words: &'a Words) -> Served<'a> {
-        let day = if table == Table::Deltas { "day" } else { "as_of" };
-        let columns: Vec<(&'static str, &Values)> = table
-            .columns()
-            .iter()
-            .zip(&block.columns)
-            .filter(|(column, _)| column.name != "bucket")
-            .map(|(column, values)| (if column.name == "day_no" { day } else { column.name }, values))
-            .collect();
+    pub(super) fn new(table: Table, block: &Block, words: &'a Words) -> Served<'a> {
+        let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
+        key.push(Table::ASIN);
+        key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
+        let rows = block.gather(&block.order_by(&key, words));
+        let columns = table.columns().iter().zip(&rows.columns);
         let days: HashSet<i32> = columns
-            .iter()
-            .filter(|(name, _)| is_day(name))
+            .filter(|(column, _)| is_day(column.name))
             .flat_map(|(_, values)| values.codes())
             .copied()
             .collect();
-        let dates = days.into_iter().map(|day_no| (day_no, Day::from_no(day_no).to_string())).collect();
-        Served { columns, rows: block.rows(), words, dates }
+        let dates =
+            days.into_iter().map(|day_no| (day_no, Day::from_no(day_no).to_string().into())).collect();
+        Served { table, rows, words, dates }
     }
 }
 
 fn is_day(column: &str) -> bool {
-    column == "day" || column == "as_of" || column.ends_with("_prev_day")
+    column == "day_no" || column.ends_with("_prev_day")
 }
 
 impl ServingRows for Served<'_> {
-    fn columns(&self) -> Vec<&str> {
-        self.columns.iter().map(|(name, _)| *name).collect()
+    fn columns(&self) -> Vec<&'static str> {
+        let own_day = if self.table == Table::Deltas { "day" } else { "as_of" };
+        let name = |column: &LakeColumn| if column.name == "day_no" { own_day } else { column.name };
+        self.table.columns()[Table::ASIN..].iter().map(name).collect()
     }
 
     fn rows(&self) -> usize {
-        self.rows
+        self.rows.rows()
     }
 
-    fn value(&self, row: usize, column: usize) -> ServingValue<'_> {
-        let (name, values) = self.columns[column];
-        match values {
-            Values::I32(days) if is_day(name) => match days[row] {
+    fn value(&self, row: usize, column: usize) -> ServingValue {
+        match &self.rows.columns[Table::ASIN + column] {
+            Values::I32(days) if is_day(self.table.columns()[Table::ASIN + column].name) => match days[row] {
                 NO_DAY => ServingValue::Null,
-                day => self.dates.get(&day).map_or(ServingValue::Null, |date| ServingValue::Text(date)),
+                day => text(self.dates.get(&day)),
             },
             Values::I32(values) => ServingValue::Int(values[row].into()),
             Values::I64(values) if values[row] == NULL => ServingValue::Null,
             Values::I64(values) => ServingValue::Int(values[row]),
             Values::F64(values) if values[row].is_nan() => ServingValue::Null,
             Values::F64(values) => ServingValue::Real(values[row]),
-            Values::Text(codes) => self.words.get(codes[row]).map_or(ServingValue::Null, ServingValue::Text),
+            Values::Text(codes) => text(self.words.shared(codes[row])),
         }
     }
+}
+
+fn text(word: Option<&Arc<str>>) -> ServingValue {
+    word.map_or(ServingValue::Null, |word| ServingValue::Text(Arc::clone(word)))
 }
 
 /// The newest rows of each product: of blocks in time order, the last one that knows the product.

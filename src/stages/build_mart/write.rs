@@ -281,7 +281,10 @@ fn compute_batches(
 /// Every file takes its rows of all batches, in order; files are independent of each other.
 fn take_batches(files: &mut [OpenFile], batches: &[Batch], words: &Words) -> Result<(), LakeError> {
     files.par_iter_mut().enumerate().try_for_each(|(index, file)| {
-        batches.iter().try_for_each(|batch| file.take(&batch.blocks[index], words))
+        batches.iter().try_for_each(|batch| {
+            let (block, rows) = batch.rows_of(index);
+            rows.iter().try_for_each(|rows| file.take(block, rows.clone(), words))
+        })
     })
 }
 
@@ -304,11 +307,11 @@ impl OpenFile {
         })
     }
 
-    fn take(&mut self, rows: &Block, words: &Words) -> Result<(), LakeError> {
+    fn take(&mut self, block: &Block, rows: Range<usize>, words: &Words) -> Result<(), LakeError> {
         if self.carried.is_empty() {
-            return self.writer.append(rows, words);
+            return self.writer.append(block, rows, words);
         }
-        self.waiting.append(rows);
+        self.waiting.append_rows(block, rows);
         Ok(())
     }
 
@@ -321,6 +324,7 @@ impl OpenFile {
         for file in &self.carried {
             rows.append(&file.read_buckets(self.table.columns(), buckets, words)?);
         }
-        self.writer.append(&rows.sorted(self.table, words), words)
+        let rows = rows.sorted(self.table, words);
+        self.writer.append(&rows, 0..rows.rows(), words)
     }
 }

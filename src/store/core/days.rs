@@ -160,7 +160,7 @@ async fn write_days(
     let changed: Vec<_> = changed.into_iter().collect();
     bulk::insert(
         tx,
-        "INSERT INTO changed_days (marketplace, day, changed_seq) ",
+        "changed_days (marketplace, day, changed_seq)",
         " ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq",
         &changed,
         |values, (marketplace, day)| {
@@ -176,12 +176,12 @@ async fn write_days(
         let sql = "DELETE FROM product_metrics_daily WHERE marketplace = $1 AND asin = $2 AND day = $3";
         delete_day(tx, sql, *key, *day).await?;
     }
-    bulk::insert(tx, DAILY_HEAD, DAILY_TAIL, upserts, bind_daily).await?;
+    bulk::insert(tx, DAILY_COLUMNS, DAILY_TAIL, upserts, bind_daily).await?;
     let ranks: Vec<(&DailyRow, usize)> =
         upserts.iter().flat_map(|row| (0..row.rank.ranks.len()).map(move |ordinal| (row, ordinal))).collect();
     bulk::insert(
         tx,
-        "INSERT INTO ranks (marketplace, asin, day, ordinal, category_id, category, rank, is_main, is_leaf) ",
+        "ranks (marketplace, asin, day, ordinal, category_id, category, rank, is_main, is_leaf)",
         "",
         &ranks,
         |values, (row, ordinal)| {
@@ -214,11 +214,11 @@ async fn delete_day(tx: &mut Tx, sql: &'static str, key: ProductKey, day: Day) -
     Ok(())
 }
 
-const DAILY_HEAD: &str = "INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
+const DAILY_COLUMNS: &str = "product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
     list_price_minor, buy_box_price_minor, shipping_minor, landed_price_minor, price_basis, coupon_minor, coupon_pct,
     is_deal, is_prime, seller_id, seller_name, fulfilment, condition, offer_count, availability, stock_quantity, bsr,
     bsr_category, bsr_category_id, bsr_leaf, bsr_leaf_category, bsr_leaf_category_id, rating_centi, ratings_count,
-    monthly_sold_min, low_price_minor, high_price_minor, observations, source, sources) ";
+    monthly_sold_min, low_price_minor, high_price_minor, observations, source, sources)";
 
 const DAILY_TAIL: &str = " ON CONFLICT (marketplace, asin, day) DO UPDATE SET observed_at = excluded.observed_at,
     currency = excluded.currency, price_minor = excluded.price_minor, list_price_minor = excluded.list_price_minor,

@@ -118,7 +118,7 @@ impl Store {
         let quarantined = write_quarantine(&mut tx, run_id, now, batch).await?;
         bulk::insert(
             &mut tx,
-            "INSERT INTO normalized_receipts (receipt_id, normalizer_version, outcome) ",
+            "normalized_receipts (receipt_id, normalizer_version, outcome)",
             " ON CONFLICT (receipt_id) DO UPDATE SET normalizer_version = excluded.normalizer_version, outcome = excluded.outcome
               WHERE normalizer_version <> excluded.normalizer_version OR outcome <> excluded.outcome",
             &batch.receipts,

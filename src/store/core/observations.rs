@@ -86,7 +86,7 @@ pub(super) async fn write(tx: &mut Tx, batch: &NormalizedBatch) -> Result<Writte
     let contents: Vec<_> = contents.into_iter().collect();
     bulk::insert(
         tx,
-        "INSERT INTO listing_contents (listing_hash, content_hash, content) ",
+        "listing_contents (listing_hash, content_hash, content)",
         " ON CONFLICT (listing_hash) DO NOTHING",
         &contents,
         |values, (listing_hash, (content_hash, content))| {
@@ -105,8 +105,8 @@ pub(super) async fn write(tx: &mut Tx, batch: &NormalizedBatch) -> Result<Writte
 async fn insert(tx: &mut Tx, rows: &[(&NewObservation, String, String)]) -> Result<u64> {
     bulk::insert(
         tx,
-        "INSERT INTO observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day,
-         observed_at, fetched_at, source, body_sha256, found, facts, listing_hash) ",
+        "observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day,
+         observed_at, fetched_at, source, body_sha256, found, facts, listing_hash)",
         " ON CONFLICT (receipt_id, item, normalizer_version) DO UPDATE SET is_current = excluded.is_current,
           marketplace = excluded.marketplace, asin = excluded.asin, day = excluded.day, found = excluded.found,
           facts = excluded.facts, listing_hash = excluded.listing_hash",

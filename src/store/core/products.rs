@@ -230,8 +230,8 @@ async fn rebuild_versions(
     .await?;
     bulk::insert(
         tx,
-        "INSERT INTO listing_versions (marketplace, asin, source, valid_from, valid_until, content_hash, title, brand,
-         category, image_url, parent_asin, bullets, images, variants) ",
+        "listing_versions (marketplace, asin, source, valid_from, valid_until, content_hash, title, brand,
+         category, image_url, parent_asin, bullets, images, variants)",
         "",
         &versions,
         |values, version| {

@@ -19,8 +19,8 @@ pub(super) async fn write(tx: &mut Tx, reviews: &[(Review, String, Timestamp)]) 
     let rows: Vec<_> = newest.into_values().collect();
     bulk::insert(
         tx,
-        "INSERT INTO reviews (marketplace, asin, review_id, rating_centi, title, body, reviewed_on, verified,
-         helpful_count, list_filter, source, observed_at) ",
+        "reviews (marketplace, asin, review_id, rating_centi, title, body, reviewed_on, verified,
+         helpful_count, list_filter, source, observed_at)",
         " ON CONFLICT (marketplace, asin, review_id) DO UPDATE SET rating_centi = excluded.rating_centi,
           title = excluded.title, body = excluded.body, reviewed_on = excluded.reviewed_on,
           verified = excluded.verified, helpful_count = excluded.helpful_count, list_filter = excluded.list_filter,
