@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
 use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
-use crate::model::{Marketplace, ReportingZone};
+use crate::model::{Marketplace, ReportingZone, check_source_name, similar_source};
 
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
@@ -297,6 +297,10 @@ impl Layers {
                 self.complain(key, format!("`{key}` {expected}"));
             }
         }
+        for (message, hint) in source_faults(&settings.normalize.source_precedence) {
+            let place = self.place("normalize.source_precedence");
+            self.problems.push(Problem { place, message, hint });
+        }
         if !RULE_SETS.contains(&settings.alerts.rules.as_str()) {
             let known = RULE_SETS.map(|name| format!("`{name}`")).join(", ");
             self.problems.push(Problem {
@@ -382,19 +386,35 @@ impl Layers {
 }
 
 /// (key, is valid, what is expected of it)
-fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 7] {
-    let Settings { mart, alerts, check, run, normalize, store, .. } = settings;
-    let precedence = &normalize.source_precedence;
-    let is_unique = (1..precedence.len()).all(|index| !precedence[..index].contains(&precedence[index]));
+fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 6] {
+    let Settings { mart, alerts, check, run, store, .. } = settings;
     [
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
-        ("normalize.source_precedence", is_unique, "names a source twice"),
         ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
         ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
         ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),
         ("check.min_completeness", (0.0..=1.0).contains(&check.min_completeness), "must be 0 to 1"),
         ("run.tolerate_failed_pct", (0.0..=100.0).contains(&run.tolerate_failed_pct), "must be 0 to 100"),
     ]
+}
+
+/// What is wrong with the order of sources, each with a hint: a repeated name, one that no source can have, and one
+/// that is nearly that of a known source which is left out. Other names are those of `ingest --source`.
+fn source_faults(precedence: &[String]) -> Vec<(String, Option<String>)> {
+    const KEY: &str = "`normalize.source_precedence`";
+    let mut faults = Vec::new();
+    for (index, name) in precedence.iter().enumerate() {
+        let similar = similar_source(name).filter(|known| !precedence.iter().any(|other| other == known));
+        let hint = similar.map(|known| format!("did you mean `{known}`?"));
+        if precedence[..index].contains(name) {
+            faults.push((format!("{KEY} names `{name}` twice"), None));
+        } else if let Err(rule) = check_source_name(name) {
+            faults.push((format!("{KEY}: `{name}` is no name of a source"), hint.or(Some(rule.to_owned()))));
+        } else if hint.is_some() {
+            faults.push((format!("{KEY}: unknown source `{name}`"), hint));
+        }
+    }
+    faults
 }
 
 /// (key, its path, the default): none may be empty, for that would be the folder of whoever gave it.

@@ -208,3 +208,28 @@ fn the_schema_knows_every_section() {
     }
     assert!(sections.contains_key("store"));
 }
+
+#[test]
+fn a_source_that_is_misspelt_or_named_twice_is_refused_with_the_one_that_was_meant() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(
+        "amzctl.toml",
+        "[normalize]\nsource_precedence = [\"kepa\", \"apify\", \"SP_API\", \"apify\"]\n",
+    );
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                                                         HINT
+    amzctl.toml:2  `normalize.source_precedence`: unknown source `kepa`            did you mean `keepa`?
+    amzctl.toml:2  `normalize.source_precedence`: `SP_API` is no name of a source  did you mean `sp-api`?
+    amzctl.toml:2  `normalize.source_precedence` names `apify` twice               -
+    --- stderr
+    error: the configuration has 3 problems
+    "#);
+    // A name of the operator's own is a source like any other, also beside the one that it looks like.
+    sandbox
+        .write("amzctl.toml", "[normalize]\nsource_precedence = [\"our-crawler\", \"keepa\", \"keepa2\"]\n");
+    assert_eq!(sandbox.exit_code("config validate"), 0);
+    sandbox.write("amzctl.toml", "[normalize]\nsource_precedence = []\n");
+    assert_eq!(sandbox.exit_code("config validate"), 0);
+}
