@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use figment::error::{Actual, Kind};
 use figment::value::{Dict, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider, providers::Serialized};
 use serde_json::Value;
@@ -18,6 +19,8 @@ use crate::model::{Marketplace, ReportingZone, check_source_name, similar_source
 pub const FILE_NAME: &str = "amzctl.toml";
 const PREFIX: &str = "AMZCTL_";
 const DEFAULT_ORIGIN: &str = "default";
+/// The one key of what the `toml` crate makes of a date or a time.
+const TOML_DATE: &str = "$__toml_private_datetime";
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
@@ -357,9 +360,28 @@ impl Layers {
     }
 
     fn wrong_value(&self, error: &figment::Error) -> ConfigError {
-        let key = error.path.join(".");
-        let place = if key.is_empty() { "configuration".to_owned() } else { self.place(&key) };
-        ConfigError::one(place, format!("`{key}`: {}", error.kind), None)
+        let path = error.path.join(".");
+        let defaults = settings_json(&Settings::default());
+        // An item of a list has its number behind the key.
+        let (key, is_item) = match defaults.pointer(&format!("/{}", path.replace('.', "/"))) {
+            None => (path.rsplit_once('.').map_or(path.as_str(), |(list, _)| list), true),
+            Some(_) => (path.as_str(), false),
+        };
+        let default = defaults.pointer(&format!("/{}", key.replace('.', "/"))).filter(|_| !is_item);
+        let is_date = self
+            .figment
+            .find_value(key)
+            .is_ok_and(|value| matches!(&value, FigmentValue::Dict(_, date) if date.contains_key(TOML_DATE)));
+        let message = match &error.kind {
+            Kind::InvalidType(actual, _) | Kind::InvalidValue(actual, _) => {
+                let what = if is_item { format!("an item of `{key}`") } else { format!("`{key}`") };
+                let found = if is_date { "a date or a time".to_owned() } else { said(actual) };
+                format!("{what} is {found}; it must be {}", expected(default, actual))
+            }
+            other => format!("`{path}`: {other}"),
+        };
+        let place = if key.is_empty() { "configuration".to_owned() } else { self.place(key) };
+        ConfigError::one(place, message, None)
     }
 
     /// The name of the layer that gave the value.
@@ -415,6 +437,35 @@ fn source_faults(precedence: &[String]) -> Vec<(String, Option<String>)> {
         }
     }
     faults
+}
+
+/// A value as a person would call it.
+fn said(actual: &Actual) -> String {
+    match actual {
+        Actual::Bool(flag) => format!("`{flag}`"),
+        Actual::Unsigned(number) => format!("the number {number}"),
+        Actual::Signed(number) => format!("the number {number}"),
+        Actual::Float(number) => format!("the number {number:?}"),
+        Actual::Char(c) => format!("the text {:?}", c.to_string()),
+        Actual::Str(text) => format!("the text {text:?}"),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a section with keys".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What the setting with this default must be, said to somebody who wrote `actual`; null is an item of a list.
+fn expected(default: Option<&Value>, actual: &Actual) -> &'static str {
+    match (default, actual) {
+        (Some(Value::Number(number)), _) if number.is_f64() => "a number",
+        (Some(Value::Number(_)), Actual::Signed(..0)) => "a whole number, zero or more",
+        (Some(Value::Number(_)), Actual::Signed(_) | Actual::Unsigned(_)) => "a smaller whole number",
+        (Some(Value::Number(_)), _) => "a whole number",
+        (Some(Value::Bool(_)), _) => "`true` or `false`",
+        (Some(Value::Array(_)), _) => "a list such as [\"a\", \"b\"]",
+        (Some(Value::Object(_)), _) => "a section with keys",
+        (Some(Value::String(_) | Value::Null) | None, _) => "a text in quotes",
+    }
 }
 
 /// (key, its path, the default): none may be empty, for that would be the folder of whoever gave it.
