@@ -54,6 +54,8 @@ pub struct Problem {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     InvalidJson,
+    /// A comma too many or too few between the values of an array.
+    BrokenArray,
     InvalidCsv,
     InvalidUtf8,
     Truncated,
@@ -68,6 +70,7 @@ pub enum Reason {
 
 words!(Reason {
     InvalidJson = "invalid_json",
+    BrokenArray = "broken_array",
     InvalidCsv = "invalid_csv",
     InvalidUtf8 = "invalid_utf8",
     Truncated = "truncated",
@@ -118,12 +121,22 @@ struct Table {
 #[derive(Debug)]
 enum Mode {
     JsonLines,
-    /// `filled`: in an array, a value stands where the reading is, up to the next comma.
+    /// `before`: what stands before the place where the reading is; of use in an array.
     JsonValues {
         in_array: bool,
-        filled: bool,
+        before: Before,
     },
     Table(Table),
+}
+
+/// What stands before a place between two values.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// The beginning, or what was named as a fault already.
+    Nothing,
+    Value,
+    /// A comma with a value before it.
+    Comma(Place),
 }
 
 /// Splits one stream.
@@ -151,7 +164,7 @@ impl<R: Read> Splitter<R> {
         }
         let mode = match sniff::layout(window.pending(), window.has_ended())? {
             Layout::JsonLines => Mode::JsonLines,
-            Layout::JsonValues => Mode::JsonValues { in_array: false, filled: false },
+            Layout::JsonValues => Mode::JsonValues { in_array: false, before: Before::Nothing },
             Layout::Table { delimiter, terminator } => {
                 window.set_terminator(terminator);
                 Mode::Table(table::read_header(&mut window, delimiter, terminator, limits)?)

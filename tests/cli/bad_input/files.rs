@@ -273,3 +273,36 @@ fn a_gzip_bomb_stops_at_the_cap_and_says_how_to_trust_it() {
         assert!(answer.contains("it expands to more than 8 GiB, the cap on one compressed file"), "{answer}");
     }
 }
+
+#[test]
+fn a_comma_too_many_or_too_few_in_an_array_is_named_and_every_whole_record_lands() {
+    let sandbox = Sandbox::initialised();
+    let [one, two, three] = ["B0FDKB341G", "B0FDKB341H", "B0FDKB341J"].map(sound);
+    sandbox.write("trailing.json", format!("[{one},\n{two},\n]\n"));
+    answers!(sandbox.run("ingest trailing.json"), @r#"
+    exit 3
+    --- stderr
+    trailing.json: line 2, byte 159: broken_array: no value stands behind this comma: the array ends
+    ingest: 1 file, 3 records, 2 landed, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    sandbox.write("missing.json", format!("[{one},\n{two}\n{three}]\n"));
+    answers!(sandbox.run("ingest missing.json"), @r#"
+    exit 3
+    --- stderr
+    missing.json: line 3, byte 160: broken_array: no comma stands before this value of the array
+    ingest: 1 file, 4 records, 1 landed, 2 already there, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    answers!(sandbox.run("quarantine list --fields stage,reason,detail"), @r#"
+    exit 0
+    --- stdout
+    STAGE   REASON        DETAIL
+    ingest  broken_array  no value stands behind this comma: the array ends
+    ingest  broken_array  no comma stands before this value of the array
+    "#);
+    assert_eq!(sandbox.exit_code("run"), 0);
+    assert_eq!(prices(&sandbox).lines().count(), 1 + 3);
+    // The same file has nothing new to tell.
+    assert_eq!(sandbox.exit_code("ingest missing.json"), 0);
+}
