@@ -8,7 +8,7 @@ mod table;
 
 use std::io::{self, Read};
 
-use super::input::{StreamError, binary_size};
+use super::input::{StreamError, binary_size, is_trailing};
 use super::sniff::{self, HEAD_SIZE, Layout, Refusal};
 use super::window::{Extent, Window};
 use crate::model::words;
@@ -224,11 +224,15 @@ impl<R: Read> Splitter<R> {
     fn end(&mut self, partial: Option<(Place, Vec<u8>)>) -> io::Result<Option<Piece>> {
         self.finished = true;
         let open_array = matches!(self.mode, Mode::JsonValues { in_array: true, .. });
-        let (reason, detail) = match self.window.take_damage() {
-            Some(error) => explain(error)?,
-            None if partial.is_some() => (Reason::Truncated, "the file ends inside a record".to_owned()),
-            None if open_array => (Reason::Truncated, "the file ends before its array is closed".to_owned()),
-            None => return Ok(None),
+        let cut = match partial {
+            Some(_) => Some("the file ends inside a record"),
+            None => open_array.then_some("the file ends before its array is closed"),
+        };
+        let (reason, detail) = match (self.window.take_damage(), cut) {
+            (Some(error), Some(cut)) if is_trailing(&error) => (Reason::Truncated, format!("{cut}; {error}")),
+            (Some(error), _) => explain(error)?,
+            (None, Some(cut)) => (Reason::Truncated, cut.to_owned()),
+            (None, None) => return Ok(None),
         };
         let (place, bytes) = match partial {
             Some((place, bytes)) => (place, Some(bytes)),
@@ -242,7 +246,7 @@ impl<R: Read> Splitter<R> {
 fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
-        Some(StreamError::Trailing) => Ok((Reason::CorruptStream, error.to_string())),
+        Some(StreamError::Trailing { .. }) => Ok((Reason::CorruptStream, error.to_string())),
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))
