@@ -19,7 +19,7 @@ use crate::cli::output::counted;
 use crate::cli::ui::Ui;
 use crate::error::Failure;
 use crate::files::AtomicFile;
-use crate::render::rows::{Cell, defused};
+use crate::render::rows::{Cell, defused, instant};
 use crate::store::export::FieldKind;
 
 /// Text that is collected before it is written.
@@ -220,6 +220,7 @@ fn flat(cell: Cell, raw: bool) -> String {
         Cell::Int(number) => number.to_string(),
         Cell::Float(number) => number.to_string(),
         Cell::Bool(flag) => flag.to_string(),
+        Cell::Instant(at) => instant(at),
         Cell::Json(value) => value.to_string(),
     }
 }
