@@ -69,6 +69,8 @@ pub struct Summary {
     pub not_found: u64,
     /// New quarantine rows.
     pub quarantined: u64,
+    /// Rows that stay in quarantine: what they are about was read again, and refused again.
+    pub refused_again: u64,
     /// Daily rows written or removed.
     pub days_changed: u64,
     /// What each new incident says.
@@ -142,6 +144,7 @@ pub async fn run(
         summary.observations += effect.observations_written;
         summary.days_changed += effect.days_changed;
         summary.quarantined += effect.quarantined;
+        summary.refused_again += effect.refused_again;
         let refused = |(_, outcome): &&(i64, ReceiptOutcome)| matches!(outcome, ReceiptOutcome::Quarantined);
         summary.rejected += effect.quarantined.min(batch.receipts.iter().filter(refused).count() as u64);
         summary.reviews += batch.reviews.len() as u64;
@@ -189,7 +192,7 @@ pub async fn preview(
 }
 
 fn log_batch(batch: &NormalizedBatch, effect: &BatchEffect, watch: Stopwatch) {
-    let &BatchEffect { observations_written: observations, days_changed, quarantined } = effect;
+    let &BatchEffect { observations_written: observations, days_changed, quarantined, .. } = effect;
     let observed = batch.observations.iter().map(|new| new.source.as_str());
     let sources: BTreeSet<&str> =
         observed.chain(batch.quarantine.iter().map(|new| new.source.as_str())).collect();
