@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Marketplace, ReportingZone};
+use crate::model::{KNOWN_SOURCES, Marketplace, ReportingZone};
 
 /// What `amzctl.toml` may hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -108,8 +108,7 @@ pub struct NormalizeSettings {
 
 impl Default for NormalizeSettings {
     fn default() -> Self {
-        let order = ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html", "file"];
-        NormalizeSettings { source_precedence: order.map(str::to_owned).to_vec() }
+        NormalizeSettings { source_precedence: KNOWN_SOURCES.map(str::to_owned).to_vec() }
     }
 }
 

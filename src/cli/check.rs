@@ -4,7 +4,7 @@ use super::OutputArgs;
 use super::context::Context;
 use crate::error::{Failure, Outcome};
 use crate::model::{Day, Timestamp};
-use crate::render::rows::{Cell, Rows};
+use crate::render::rows::{Cell, Rows, instant_to_second};
 use crate::store::Store;
 use crate::store::checks::{Broken, Freshness, INVARIANTS};
 
@@ -124,7 +124,7 @@ fn freshness(watched: &[Freshness], now: Timestamp, max_age_hours: u32, all: boo
                 value: age_minutes.map(|age| age / 60).into(),
                 limit: max_age_hours.into(),
                 detail: match observed_at {
-                    Some(at) => format!("last seen {}", crate::render::rows::instant(*at)),
+                    Some(at) => format!("last seen {}", instant_to_second(*at)),
                     None => "never seen".to_owned(),
                 },
             });

@@ -11,7 +11,7 @@ use super::show::known_product;
 use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef, Timestamp};
 use crate::render::format::{amount, integer, plain_line, rank, spoken, stars};
-use crate::render::rows::{Cell, Format, Rows, instant};
+use crate::render::rows::{Cell, Format, Rows, instant, instant_to_second};
 use crate::store::alerts::AlertRecord;
 use crate::store::{Evidence, Store};
 
@@ -388,10 +388,10 @@ fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field
     let mut text = format!(
         "\n  {} at {}: {gave}\n    received  {}, {}, recorded {}, run {}\n    from      {place}\n    raw       sha256 {}, {} bytes\n    cost      {}\n",
         evidence.source,
-        instant(evidence.observed_at),
+        instant_to_second(evidence.observed_at),
         evidence.shape,
         crate::render::format::count_of(evidence.copies, "time"),
-        instant(evidence.recorded_at),
+        instant_to_second(evidence.recorded_at),
         evidence.run_id,
         evidence.body_sha256,
         integer(evidence.body_bytes),

@@ -16,7 +16,7 @@ use crate::model::{Day, DayRange, Marketplace, Timestamp};
 use crate::render::rows::Cell;
 use crate::store::Store;
 use crate::store::export::{ExportFilter, ExportView, Field, FieldKind};
-use output::{Format, Output};
+use output::{Format, Output, Wanted};
 
 /// Write a table to a file or to stdout
 ///
@@ -55,6 +55,10 @@ pub(super) struct ExportArgs {
     /// Leave text as it is, spreadsheet formulas too
     #[arg(long)]
     pub raw: bool,
+
+    /// Say how many rows would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Tables that can be exported.
@@ -134,8 +138,8 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<O
         _ => args.output.as_deref().and_then(Format::of_ending).unwrap_or(Format::Csv),
     };
     let header = picked.iter().map(|index| columns[*index].clone()).collect();
-    let mut output =
-        Output::open(format, args.output.as_deref(), header, args.table.schema(), args.raw, &context.ui)?;
+    let target = Wanted { path: args.output.as_deref(), raw: args.raw, dry_run: args.dry_run };
+    let mut output = Output::open(format, target, header, args.table.schema(), &context.ui)?;
     let filter = ExportFilter { marketplace: args.marketplace, range };
     let kinds: Vec<FieldKind> = columns.iter().map(|(_, kind)| *kind).collect();
     let mut failure = None;

@@ -80,6 +80,10 @@ pub(super) struct GenArgs {
     /// Write into a folder that is not empty, over files of the same names
     #[arg(long)]
     force: bool,
+
+    /// Generate everything and say what would be written, write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) async fn run(args: GenArgs, context: &Context) -> anyhow::Result<Outcome> {
@@ -88,9 +92,22 @@ pub(super) async fn run(args: GenArgs, context: &Context) -> anyhow::Result<Outc
     let progress = context.ui.progress_rows(options.products * options.days as u64);
     let cancel = context.cancel();
     let files = generate::files(&options).take_while(|_| !cancel.is_cancelled());
-    let summary = generate::write(files, &args.out, |so_far| progress.set_position(so_far.records))?;
+    let told = |so_far: &Summary| progress.set_position(so_far.records);
+    let summary =
+        if args.dry_run { generate::measure(files, told)? } else { generate::write(files, &args.out, told)? };
     progress.finish();
     let lists = if args.cohorts { generate::lists(&options) } else { Vec::new() };
+    if args.dry_run {
+        for line in counts("would write", &args.out, &options, &summary) {
+            context.ui.note(&line);
+        }
+        if !lists.is_empty() {
+            let folder = args.out.join(LISTS_FOLDER);
+            context.ui.note(&format!("and {} to {}", counted(lists.len(), "list"), folder.display()));
+        }
+        context.ui.note("dry run, nothing written");
+        return Ok(Outcome::Done);
+    }
     for list in &lists {
         generate::write_file(&args.out.join(LISTS_FOLDER).join(&list.name), list.contents.as_bytes())?;
     }
@@ -150,12 +167,12 @@ fn size(bytes: u64) -> String {
     if kib < 100.0 { format!("{kib:.1} KiB") } else { format!("{:.1} MiB", kib / 1_024.0) }
 }
 
-/// What was written, and what to do with it.
-fn said(folder: &Path, options: &Options, summary: &Summary, lists: &[ListFile]) -> Vec<String> {
+/// What was written, or would be.
+fn counts(verb: &str, folder: &Path, options: &Options, summary: &Summary) -> Vec<String> {
     let shown = folder.display();
     let (first, last) = (options.start, options.start.plus(options.days - 1));
     let mut lines = vec![format!(
-        "wrote {} in {} ({}) to {shown}, {first} to {last}, seed {}",
+        "{verb} {} in {} ({}) to {shown}, {first} to {last}, seed {}",
         counted(summary.records, "record"),
         counted(summary.files, "file"),
         size(summary.bytes),
@@ -165,6 +182,13 @@ fn said(folder: &Path, options: &Options, summary: &Summary, lists: &[ListFile])
         let corrections = counted(summary.corrections, "correction");
         lines.push(format!("of them {corrections}, {}", counted(summary.late, "late file")));
     }
+    lines
+}
+
+/// What was written, and what to do with it.
+fn said(folder: &Path, options: &Options, summary: &Summary, lists: &[ListFile]) -> Vec<String> {
+    let shown = folder.display();
+    let mut lines = counts("wrote", folder, options, summary);
     lines.push("next:".to_owned());
     for ListFile { name, marketplace, .. } in lists {
         let path = folder.join(LISTS_FOLDER).join(name);

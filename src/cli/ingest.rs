@@ -10,7 +10,7 @@ use super::output::counted;
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::ingest::{DEFAULT_OUTPUT_CAP, DiscoverError, Found, KNOWN_ENDINGS, Spool, discover};
-use crate::model::{Marketplace, Timestamp};
+use crate::model::{Marketplace, Timestamp, check_source_name};
 use crate::render::rows::printable;
 use crate::stages::ingest::{self, BatchSize, FileReport, FileStatus, Options, Summary};
 use crate::store::{Store, Unread};
@@ -290,13 +290,8 @@ pub(super) fn parse_time(text: &str) -> Result<Captured, String> {
     })
 }
 
-fn parse_source(text: &str) -> Result<String, String> {
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !text.is_empty() && text.len() <= 40 && text.chars().all(is_word) {
-        Ok(text.to_owned())
-    } else {
-        Err("a source is named with lower-case letters, digits and dashes".to_owned())
-    }
+fn parse_source(text: &str) -> Result<String, &'static str> {
+    check_source_name(text).map(|()| text.to_owned())
 }
 
 /// `8GiB`, `500MB`, `1048576`.

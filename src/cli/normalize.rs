@@ -58,7 +58,7 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
         return Err(Failure::new(reason, "stopped between two batches; run it again to go on").into());
     }
     let lake = store.lake_state().await.context("failed to read how far the mart is built")?;
-    let next = match (summary.quarantined > 0, lake.changed_seq > lake.built_seq) {
+    let next = match (summary.quarantined + summary.refused_again > 0, lake.changed_seq > lake.built_seq) {
         (true, true) => Some("next: `amzctl quarantine list`, then `amzctl build-mart`"),
         (true, false) => Some("next: `amzctl quarantine list`"),
         (false, true) => Some("next: `amzctl build-mart`"),
@@ -128,6 +128,10 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
             "normalize: {} in quarantine",
             counted(summary.quarantined, "new row")
         )));
+    }
+    if summary.refused_again > 0 {
+        let rows = counted(summary.refused_again, "row");
+        lines.push(Line::Note(format!("normalize: {rows} still in quarantine, refused again")));
     }
     lines.extend(summary.incidents.iter().map(|incident| Line::Complaint(format!("incident: {incident}"))));
     lines

@@ -67,6 +67,10 @@ pub(super) struct ReportArgs {
     /// Write to a file, replaced whole or not at all; `-` for stdout
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
+
+    /// Say where the report would go and how large it is; write and record nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -87,12 +91,8 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
         check_seen(&subject, DayRange::window(as_of, days), &store).await?;
     }
     let format = format(&args, context);
-    let guard = context.begin_run(&store, "report").await?;
     let path = path(&args, &subject, as_of, format, context);
-    if let Some(folder) = default_folder(&args, path.as_deref()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
-    }
-    let next = next_after(&subject);
+    let lake = Lake::new(&context.config.lake_root);
     let options = Options {
         workspace: WORKSPACE.to_owned(),
         subject,
@@ -101,14 +101,27 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
         zone: context.config.zone,
         format,
         path,
-        run_id: guard.run_id.clone(),
+        run_id: String::new(),
         now: context.clock.now(),
+        dry_run: args.dry_run,
     };
-    let lake = Lake::new(&context.config.lake_root);
+    if args.dry_run {
+        let Rendered { summary, .. } = report::run(&store, &lake, &options).await?;
+        let to = summary.path.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+        context
+            .ui
+            .note(&format!("dry run, nothing written: a report to {to} ({} bytes)", summary.size_bytes));
+        return Ok(Outcome::Done);
+    }
+    let guard = context.begin_run(&store, "report").await?;
+    let options = Options { run_id: guard.run_id.clone(), ..options };
+    if let Some(folder) = default_folder(&args, options.path.as_deref()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    }
     let rendered = report::run(&store, &lake, &options).await?;
     guard.finish(Outcome::Done, &json!({ "report": rendered.summary })).await?;
     announce(&rendered, context);
-    context.ui.note(&format!("next: {next}"));
+    context.ui.note(&format!("next: {}", next_after(&options.subject)));
     Ok(Outcome::Done)
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
-use chrono::SubsecRound as _;
 use serde::Serialize;
 
 use super::OutputArgs;
@@ -13,7 +12,7 @@ use super::output::counted;
 use super::runs::Holders;
 use crate::error::Outcome;
 use crate::model::{Day, Timestamp};
-use crate::render::rows::{Cell, Format, Rows, instant};
+use crate::render::rows::{Cell, Format, Rows, instant_to_second};
 use crate::store::checks::{Counts, Open};
 use crate::store::{Store, Unread};
 
@@ -148,7 +147,7 @@ fn rows(document: &Document) -> anyhow::Result<Rows> {
     for run in &document.last_runs {
         let ended = run.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
         // A person's detail; the runs have their fractions in `runs list`.
-        let detail = format!("{}{ended}", instant(run.started_at.trunc_subsecs(0)));
+        let detail = format!("{}{ended}", instant_to_second(run.started_at));
         rows.push(vec![format!("last {}", run.command).into(), run.state.into(), detail.into()]);
     }
     Ok(rows)

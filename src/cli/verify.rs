@@ -80,7 +80,5 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> anyhow::Result<O
     }
     let problems = counted(report.problems.len(), "problem");
     let message = format!("the stored state is not whole: {problems}");
-    Err(Failure::failed(message)
-        .hint("`amzctl build-mart --full` rebuilds the lake; a backup restores the database")
-        .into())
+    Err(report.hints.into_iter().fold(Failure::failed(message), Failure::hint).into())
 }

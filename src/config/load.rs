@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use figment::error::{Actual, Kind};
 use figment::value::{Dict, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider, providers::Serialized};
 use serde_json::Value;
@@ -12,12 +13,14 @@ use toml::de::{DeTable, DeValue};
 use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
 use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
-use crate::model::{Marketplace, ReportingZone};
+use crate::model::{Marketplace, ReportingZone, check_source_name, similar_source};
 
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
 const PREFIX: &str = "AMZCTL_";
 const DEFAULT_ORIGIN: &str = "default";
+/// The one key of what the `toml` crate makes of a date or a time.
+const TOML_DATE: &str = "$__toml_private_datetime";
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
@@ -297,6 +300,10 @@ impl Layers {
                 self.complain(key, format!("`{key}` {expected}"));
             }
         }
+        for (message, hint) in source_faults(&settings.normalize.source_precedence) {
+            let place = self.place("normalize.source_precedence");
+            self.problems.push(Problem { place, message, hint });
+        }
         if !RULE_SETS.contains(&settings.alerts.rules.as_str()) {
             let known = RULE_SETS.map(|name| format!("`{name}`")).join(", ");
             self.problems.push(Problem {
@@ -353,9 +360,28 @@ impl Layers {
     }
 
     fn wrong_value(&self, error: &figment::Error) -> ConfigError {
-        let key = error.path.join(".");
-        let place = if key.is_empty() { "configuration".to_owned() } else { self.place(&key) };
-        ConfigError::one(place, format!("`{key}`: {}", error.kind), None)
+        let path = error.path.join(".");
+        let defaults = settings_json(&Settings::default());
+        // An item of a list has its number behind the key.
+        let (key, is_item) = match defaults.pointer(&format!("/{}", path.replace('.', "/"))) {
+            None => (path.rsplit_once('.').map_or(path.as_str(), |(list, _)| list), true),
+            Some(_) => (path.as_str(), false),
+        };
+        let default = defaults.pointer(&format!("/{}", key.replace('.', "/"))).filter(|_| !is_item);
+        let is_date = self
+            .figment
+            .find_value(key)
+            .is_ok_and(|value| matches!(&value, FigmentValue::Dict(_, date) if date.contains_key(TOML_DATE)));
+        let message = match &error.kind {
+            Kind::InvalidType(actual, _) | Kind::InvalidValue(actual, _) => {
+                let what = if is_item { format!("an item of `{key}`") } else { format!("`{key}`") };
+                let found = if is_date { "a date or a time".to_owned() } else { said(actual) };
+                format!("{what} is {found}; it must be {}", expected(default, actual))
+            }
+            other => format!("`{path}`: {other}"),
+        };
+        let place = if key.is_empty() { "configuration".to_owned() } else { self.place(key) };
+        ConfigError::one(place, message, None)
     }
 
     /// The name of the layer that gave the value.
@@ -382,19 +408,64 @@ impl Layers {
 }
 
 /// (key, is valid, what is expected of it)
-fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 7] {
-    let Settings { mart, alerts, check, run, normalize, store, .. } = settings;
-    let precedence = &normalize.source_precedence;
-    let is_unique = (1..precedence.len()).all(|index| !precedence[..index].contains(&precedence[index]));
+fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 6] {
+    let Settings { mart, alerts, check, run, store, .. } = settings;
     [
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
-        ("normalize.source_precedence", is_unique, "names a source twice"),
         ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
         ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
         ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),
         ("check.min_completeness", (0.0..=1.0).contains(&check.min_completeness), "must be 0 to 1"),
         ("run.tolerate_failed_pct", (0.0..=100.0).contains(&run.tolerate_failed_pct), "must be 0 to 100"),
     ]
+}
+
+/// What is wrong with the order of sources, each with a hint: a repeated name, one that no source can have, and one
+/// that is nearly that of a known source which is left out. Other names are those of `ingest --source`.
+fn source_faults(precedence: &[String]) -> Vec<(String, Option<String>)> {
+    const KEY: &str = "`normalize.source_precedence`";
+    let mut faults = Vec::new();
+    for (index, name) in precedence.iter().enumerate() {
+        let similar = similar_source(name).filter(|known| !precedence.iter().any(|other| other == known));
+        let hint = similar.map(|known| format!("did you mean `{known}`?"));
+        if precedence[..index].contains(name) {
+            faults.push((format!("{KEY} names `{name}` twice"), None));
+        } else if let Err(rule) = check_source_name(name) {
+            faults.push((format!("{KEY}: `{name}` is no name of a source"), hint.or(Some(rule.to_owned()))));
+        } else if hint.is_some() {
+            faults.push((format!("{KEY}: unknown source `{name}`"), hint));
+        }
+    }
+    faults
+}
+
+/// A value as a person would call it.
+fn said(actual: &Actual) -> String {
+    match actual {
+        Actual::Bool(flag) => format!("`{flag}`"),
+        Actual::Unsigned(number) => format!("the number {number}"),
+        Actual::Signed(number) => format!("the number {number}"),
+        Actual::Float(number) => format!("the number {number:?}"),
+        Actual::Char(c) => format!("the text {:?}", c.to_string()),
+        Actual::Str(text) => format!("the text {text:?}"),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a section with keys".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What the setting with this default must be, said to somebody who wrote `actual`; null is an item of a list.
+fn expected(default: Option<&Value>, actual: &Actual) -> &'static str {
+    match (default, actual) {
+        (Some(Value::Number(number)), _) if number.is_f64() => "a number",
+        (Some(Value::Number(_)), Actual::Signed(..0)) => "a whole number, zero or more",
+        (Some(Value::Number(_)), Actual::Signed(_) | Actual::Unsigned(_)) => "a smaller whole number",
+        (Some(Value::Number(_)), _) => "a whole number",
+        (Some(Value::Bool(_)), _) => "`true` or `false`",
+        (Some(Value::Array(_)), _) => "a list such as [\"a\", \"b\"]",
+        (Some(Value::Object(_)), _) => "a section with keys",
+        (Some(Value::String(_) | Value::Null) | None, _) => "a text in quotes",
+    }
 }
 
 /// (key, its path, the default): none may be empty, for that would be the folder of whoever gave it.

@@ -169,13 +169,29 @@ pub fn files(options: &Options) -> Files {
 pub fn write(
     files: impl Iterator<Item = GeneratedFile>,
     folder: &Path,
+    progress: impl FnMut(&Summary),
+) -> anyhow::Result<Summary> {
+    generate(files, |path, contents| write_file(&folder.join(path), contents), progress)
+}
+
+/// What [`write()`] would write, generated and let go.
+pub fn measure(
+    files: impl Iterator<Item = GeneratedFile>,
+    progress: impl FnMut(&Summary),
+) -> anyhow::Result<Summary> {
+    generate(files, |_, _| Ok(()), progress)
+}
+
+/// Gives `take` every file's path and contents.
+fn generate(
+    files: impl Iterator<Item = GeneratedFile>,
+    take: impl Fn(&str, &[u8]) -> anyhow::Result<()>,
     mut progress: impl FnMut(&Summary),
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
     for file in files {
-        let path = folder.join(&file.path);
         let contents = file.contents().with_context(|| format!("failed to generate {}", file.path))?;
-        write_file(&path, &contents)?;
+        take(&file.path, &contents)?;
         summary.files += 1;
         summary.records += file.record_count();
         summary.bytes += contents.len() as u64;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 use crate::ids::hex;
 
@@ -18,6 +19,8 @@ pub const DEFAULT_OUTPUT_CAP: u64 = 8 << 30;
 const READ_SIZE: usize = 256 << 10;
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+/// Behind the first byte of a zstd frame that holds no data.
+const SKIPPED: &[u8] = b"\x2a\x4d\x18";
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path}")]
@@ -32,10 +35,24 @@ pub struct InputError {
 pub(super) enum StreamError {
     #[error("{0}")]
     Disk(io::Error),
-    #[error("what follows the end of the compressed stream is not gzip")]
-    Trailing,
+    /// What was compressed was read to its end; `offset` counts in the file as it lies on disk.
+    #[error(
+        "the compressed stream is whole, but what follows it ({}, from byte {offset} of the file on) is not a {part}",
+        bytes_of(*.size)
+    )]
+    Trailing { size: u64, offset: u64, part: &'static str },
     #[error("it expands to more than {}, the cap on one compressed file", binary_size(*.0))]
     Cap(u64),
+}
+
+fn bytes_of(size: u64) -> String {
+    if size == 1 { "1 byte".to_owned() } else { format!("{size} bytes") }
+}
+
+/// True for an error that says only that something follows a stream of which nothing is missing.
+pub(super) fn is_trailing(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(StreamError::Trailing { .. }))
 }
 
 /// A limit as people set it: `64 MiB`, `99999 bytes`.
@@ -94,13 +111,13 @@ pub(super) fn copy_hashed(source: &mut impl Read, target: &mut impl io::Write) -
 /// `position` follows the bytes taken from the disk. A compressed file gives at most `cap` bytes, then an error.
 pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn Read + Send>, InputError> {
     let decode = || -> io::Result<Box<dyn Read + Send>> {
-        let disk = Disk { file: File::open(path)?, position };
+        let disk = Disk { file: File::open(path)?, position, taken: 0 };
         let mut reader = BufReader::with_capacity(READ_SIZE, disk);
         let head = reader.fill_buf()?;
         Ok(if head.starts_with(GZIP) {
-            capped(Members(Some(GzDecoder::new(reader))), cap)
+            capped(Parts(Some(Part::gzip(reader))), cap)
         } else if head.starts_with(ZSTD) {
-            capped(zstd::stream::read::Decoder::with_buffer(reader)?, cap)
+            capped(Parts(Some(Part::zstd(reader)?)), cap)
         } else {
             Box::new(reader)
         })
@@ -112,27 +129,100 @@ fn capped(decoder: impl Read + Send + 'static, cap: u64) -> Box<dyn Read + Send>
     Box::new(Capped { decoder, cap, left: cap })
 }
 
-/// Gzip of any number of members: tells bytes behind the last one from a member that is cut off. Null at the end.
-struct Members<R>(Option<GzDecoder<R>>);
+/// A file as its decoder reads it.
+type Compressed = BufReader<Disk>;
 
-impl<R: BufRead> Members<R> {
-    /// Goes on to the next member; false when there is none.
-    fn advance(&mut self) -> io::Result<bool> {
-        let Some(ended) = &mut self.0 else { return Ok(false) };
-        let head = ended.get_mut().fill_buf()?;
-        let has_more = !head.is_empty();
-        if !head.iter().zip(GZIP).all(|(byte, expected)| byte == expected) {
-            return Err(io::Error::other(StreamError::Trailing));
+/// One gzip member or one zstd frame, and what follows it.
+enum Part {
+    Gzip(Box<GzDecoder<Compressed>>),
+    Zstd(Box<ZstdDecoder<'static, Compressed>>),
+}
+
+impl Part {
+    fn gzip(file: Compressed) -> Part {
+        Part::Gzip(Box::new(GzDecoder::new(file)))
+    }
+
+    fn zstd(file: Compressed) -> io::Result<Part> {
+        Ok(Part::Zstd(Box::new(ZstdDecoder::with_buffer(file)?.single_frame())))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Part::Gzip(_) => "gzip member",
+            Part::Zstd(_) => "zstd frame",
         }
-        self.0 = self.0.take().filter(|_| has_more).map(|ended| GzDecoder::new(ended.into_inner()));
-        Ok(has_more)
+    }
+
+    fn file(&mut self) -> &mut Compressed {
+        match self {
+            Part::Gzip(decoder) => decoder.get_mut(),
+            Part::Zstd(decoder) => decoder.get_mut(),
+        }
+    }
+
+    /// True where another part begins behind this one, as far as the bytes that are buffered tell.
+    fn goes_on(&mut self) -> bool {
+        let begins =
+            |head: &[u8], magic: &[u8]| head.iter().zip(magic).all(|(byte, expected)| byte == expected);
+        match self {
+            Part::Gzip(decoder) => begins(decoder.get_ref().buffer(), GZIP),
+            Part::Zstd(decoder) => match decoder.get_ref().buffer() {
+                // A frame to be skipped has one of sixteen first bytes.
+                [0x50..=0x5f, rest @ ..] => begins(rest, SKIPPED),
+                head => begins(head, ZSTD),
+            },
+        }
+    }
+
+    fn next(self) -> io::Result<Part> {
+        match self {
+            Part::Gzip(decoder) => Ok(Part::gzip(decoder.into_inner())),
+            Part::Zstd(decoder) => Part::zstd(decoder.finish()),
+        }
     }
 }
 
-impl<R: BufRead> Read for Members<R> {
+impl Read for Part {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.0 {
-            let read = member.read(buffer)?;
+        match self {
+            Part::Gzip(decoder) => decoder.read(buffer),
+            Part::Zstd(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+/// Any number of parts: tells bytes behind the last one from a part that is cut off. Null at the end.
+struct Parts(Option<Part>);
+
+impl Parts {
+    /// Goes on to the next part; false when there is none.
+    fn advance(&mut self) -> io::Result<bool> {
+        let Some(ended) = &mut self.0 else { return Ok(false) };
+        if ended.file().fill_buf()?.is_empty() {
+            self.0 = None;
+            return Ok(false);
+        }
+        if !ended.goes_on() {
+            return Err(trailing(ended)?);
+        }
+        self.0 = self.0.take().map(Part::next).transpose()?;
+        Ok(true)
+    }
+}
+
+/// What stands behind the last part, counted to the end of the file.
+fn trailing(ended: &mut Part) -> io::Result<io::Error> {
+    let (part, file) = (ended.name(), ended.file());
+    let offset = file.get_ref().taken - file.buffer().len() as u64;
+    let size = io::copy(file, &mut io::sink())?;
+    Ok(io::Error::other(StreamError::Trailing { size, offset, part }))
+}
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(part) = &mut self.0 {
+            let read = part.read(buffer)?;
             if read > 0 || buffer.is_empty() || !self.advance()? {
                 return Ok(read);
             }
@@ -144,7 +234,10 @@ impl<R: BufRead> Read for Members<R> {
 /// The file itself: tells its own errors from those of a decoder above it.
 struct Disk {
     file: File,
+    /// Bytes taken, for whoever shows progress; other files may count into it too.
     position: Arc<AtomicU64>,
+    /// Bytes taken of this file.
+    taken: u64,
 }
 
 impl Read for Disk {
@@ -152,6 +245,7 @@ impl Read for Disk {
         match self.file.read(buffer) {
             Ok(read) => {
                 self.position.fetch_add(read as u64, Ordering::Relaxed);
+                self.taken += read as u64;
                 Ok(read)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
@@ -209,12 +303,29 @@ mod tests {
         let frames = [zstd::encode_all(&b"one "[..], 3).unwrap(), zstd::encode_all(&b"two"[..], 3).unwrap()];
         assert_eq!(read("plain.json.gz", b"one two", 100).unwrap(), b"one two");
         assert_eq!(read("members.csv", &members, 100).unwrap(), b"one two");
+        let told = |size: &str, at: usize, part: &str| {
+            format!(
+                "the compressed stream is whole, but what follows it ({size}, from byte {at} of the file on) is not a {part}"
+            )
+        };
         let padded = [members.as_slice(), b"\n-- end --\n"].concat();
-        let error = "what follows the end of the compressed stream is not gzip";
-        assert_eq!(read("padded.gz", &padded, 100).unwrap_err(), error);
+        let error = read("padded.gz", &padded, 100).unwrap_err();
+        assert_eq!(error, told("11 bytes", members.len(), "gzip member"));
         let error = read("cut.gz", &members[..members.len() - 9], 100).unwrap_err();
         assert!(!error.contains("not gzip"), "{error}");
-        assert_eq!(read("frames", &frames.concat(), 100).unwrap(), b"one two");
+        let frames = frames.concat();
+        assert_eq!(read("frames", &frames, 100).unwrap(), b"one two");
+        let skipped = [frames.as_slice(), b"\x5a\x2a\x4d\x18\x02\0\0\0xx", &frames].concat();
+        assert_eq!(read("skipped", &skipped, 100).unwrap(), b"one twoone two");
+        // More than is read at once.
+        for size in [1, READ_SIZE * 2] {
+            let padded = [frames.clone(), vec![b'-'; size]].concat();
+            let shown = bytes_of(size as u64);
+            let error = read("padded.zst", &padded, 100).unwrap_err();
+            assert_eq!(error, told(&shown, frames.len(), "zstd frame"));
+        }
+        let error = read("cut.zst", &frames[..frames.len() - 3], 100).unwrap_err();
+        assert!(!error.contains("follows"), "{error}");
     }
 
     #[test]

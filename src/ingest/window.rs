@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use super::input::is_trailing;
+
 /// A buffer that grew beyond this for one large record is given back after it.
 const KEEP_CAPACITY: usize = 4 << 20;
 
@@ -136,9 +138,9 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// True when the stream ended before its end.
+    /// True when the stream ended before its end; bytes that follow a whole one take nothing from it.
     pub(super) fn is_damaged(&self) -> bool {
-        matches!(self.end, Some(End::Damaged(_)))
+        matches!(&self.end, Some(End::Damaged(error)) if !is_trailing(error))
     }
 
     /// Lets `count` pending bytes go.

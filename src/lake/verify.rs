@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -22,8 +23,14 @@ use crate::store::lake::LakeFile;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
 pub enum LakeFinding {
-    /// The folder's marker names another database or epoch, or is absent.
-    NotOurs,
+    /// The folder's marker names another database: its files are that one's.
+    OfAnother {
+        root: PathBuf,
+    },
+    /// The folder's marker names another epoch of this database, or is absent.
+    Outdated {
+        root: PathBuf,
+    },
     MissingFile {
         path: String,
     },
@@ -63,14 +70,22 @@ impl LakeFinding {
     pub fn is_damage(&self) -> bool {
         !matches!(self, LakeFinding::NotYetExported { .. })
     }
+
+    /// What to do where a full build is not the way: what `build-mart` itself would say.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            LakeFinding::OfAnother { root } => LakeError::OfAnother(root.clone()).hints(),
+            LakeFinding::Outdated { root } => LakeError::Outdated(root.clone()).hints(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for LakeFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LakeFinding::NotOurs => {
-                write!(f, "the lake's folder belongs to another database or an older epoch")
-            }
+            LakeFinding::OfAnother { root } => LakeError::OfAnother(root.clone()).fmt(f),
+            LakeFinding::Outdated { root } => LakeError::Outdated(root.clone()).fmt(f),
             LakeFinding::MissingFile { path } => write!(f, "{path} is missing"),
             LakeFinding::SizeDiffers { path, listed, found } => {
                 write!(f, "{path} has {found} bytes, the list says {listed}")
@@ -95,8 +110,14 @@ impl fmt::Display for LakeFinding {
 pub async fn verify(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFinding>> {
     let state = store.lake_state().await?;
     let mut findings = Vec::new();
-    if !state.files.is_empty() && lake.owner_for(store).await? != Owner::Us {
-        findings.push(LakeFinding::NotOurs);
+    if !state.files.is_empty() {
+        let root = lake.root().to_owned();
+        match lake.owner_for(store).await? {
+            Owner::Us => {}
+            // None of its files is meant by the list.
+            Owner::Another => return Ok(vec![LakeFinding::OfAnother { root }]),
+            Owner::Before | Owner::Nobody => findings.push(LakeFinding::Outdated { root }),
+        }
     }
     let changed = store.changed_days(state.exported_seq, state.changed_seq).await?;
     if !changed.is_empty() {

@@ -12,6 +12,7 @@ use super::format::plain_text;
 use super::markdown::escaped;
 use super::table::render_table;
 use crate::error::Failure;
+use crate::model::Timestamp;
 
 /// One value of a row.
 #[derive(Clone, PartialEq, Debug)]
@@ -21,6 +22,8 @@ pub enum Cell {
     Int(i64),
     Float(f64),
     Bool(bool),
+    /// To the second where people read it, whole for programs.
+    Instant(Timestamp),
     /// Nested values; in flat formats their compact JSON text.
     Json(Value),
 }
@@ -51,7 +54,7 @@ cell_from! {
     crate::model::Marketplace => value, Cell::Text(value.to_string());
     crate::model::Currency => value, Cell::Text(value.to_string());
     crate::model::ProductKey => value, Cell::Text(value.to_string());
-    crate::model::Timestamp => value, Cell::Text(instant(value));
+    Timestamp => value, Cell::Instant(value);
 }
 
 impl<T: Into<Cell>> From<Option<T>> for Cell {
@@ -60,13 +63,26 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
-/// An instant as every format shows it: RFC 3339, UTC, fractions only where there are some.
-pub fn instant(at: crate::model::Timestamp) -> String {
+/// An instant for programs: RFC 3339, UTC, fractions only where there are some.
+pub fn instant(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
+/// An instant for people: the same, cut to the second.
+pub fn instant_to_second(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 impl Cell {
-    /// The value as flat text; null is empty.
+    /// The value as flat text for people; null is empty.
+    pub(super) fn to_spoken(&self) -> String {
+        match self {
+            Cell::Instant(at) => instant_to_second(*at),
+            other => other.to_text(),
+        }
+    }
+
+    /// The value as flat text for programs; null is empty.
     pub(super) fn to_text(&self) -> String {
         match self {
             Cell::Null => String::new(),
@@ -74,6 +90,7 @@ impl Cell {
             Cell::Int(number) => number.to_string(),
             Cell::Float(number) => number.to_string(),
             Cell::Bool(flag) => flag.to_string(),
+            Cell::Instant(at) => instant(*at),
             Cell::Json(value) => value.to_string(),
         }
     }
@@ -91,6 +108,7 @@ impl Serialize for Cell {
             Cell::Int(number) => serializer.serialize_i64(*number),
             Cell::Float(number) => serializer.serialize_f64(*number),
             Cell::Bool(flag) => serializer.serialize_bool(*flag),
+            Cell::Instant(at) => serializer.serialize_str(&instant(*at)),
             Cell::Json(value) => value.serialize(serializer),
         }
     }
@@ -200,7 +218,7 @@ pub fn render_record(rows: &Rows, fields: Option<&[String]>) -> anyhow::Result<S
         let text = match cell {
             Cell::Null => "-".to_owned(),
             Cell::Json(value) => serde_json::to_string_pretty(value)?,
-            other => printable(&other.to_text()),
+            other => printable(&other.to_spoken()),
         };
         let mut lines = text.lines();
         let _ =
@@ -327,7 +345,7 @@ fn render_markdown(picked: &Picked) -> String {
     let _ = writeln!(out, "| {} |", header.join(" | "));
     let _ = writeln!(out, "|{}", " --- |".repeat(header.len()));
     for cells in picked.cells() {
-        let cells: Vec<String> = cells.into_iter().map(|cell| escaped(&cell.to_text())).collect();
+        let cells: Vec<String> = cells.into_iter().map(|cell| escaped(&cell.to_spoken())).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out

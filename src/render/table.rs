@@ -46,7 +46,7 @@ impl<'a> Column<'a> {
     fn new(name: &'a str, index: usize, cells: &[Vec<&Cell>]) -> Column<'a> {
         let shown = |cell: &Cell| match cell {
             Cell::Null => "-".to_owned(),
-            known => printable(&known.to_text()),
+            known => printable(&known.to_spoken()),
         };
         let texts: Vec<String> =
             std::iter::once(name.to_uppercase()).chain(cells.iter().map(|row| shown(row[index]))).collect();

@@ -71,6 +71,8 @@ pub struct Options {
     pub path: Option<PathBuf>,
     pub run_id: String,
     pub now: Timestamp,
+    /// Render, and write nothing.
+    pub dry_run: bool,
 }
 
 /// What was rendered.
@@ -83,7 +85,7 @@ pub struct Summary {
     pub size_bytes: i64,
     /// SHA-256 of the document.
     pub evidence_hash: String,
-    /// False when the same evidence was rendered in this format before.
+    /// False when the same evidence was rendered in this format before, and where nothing is recorded.
     pub is_new: bool,
 }
 
@@ -104,12 +106,13 @@ pub async fn run(store: &Store, lake: &Lake, options: &Options) -> anyhow::Resul
     let evidence_hash = sha256_hex(&evidence);
     let text = render_report(&report, options.format).context("failed to render the report")?;
     failpoint!("report.before_write");
-    if let Some(path) = &options.path {
+    if let (Some(path), false) = (&options.path, options.dry_run) {
         write_atomic(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
     }
     failpoint!("report.before_record");
     let row = report_row(&report, options, &evidence_hash, text.len());
-    let is_new = store.record_report(&row).await.context("failed to record the report")?;
+    let is_new =
+        !options.dry_run && store.record_report(&row).await.context("failed to record the report")?;
     failpoint!("report.after_record");
     let summary = Summary {
         subject: report.subject,

@@ -25,11 +25,18 @@ pub struct Report {
     pub tables: Vec<TableHash>,
     pub checked: Vec<String>,
     pub problems: Vec<String>,
+    /// What to do about the problems, each said once.
+    #[serde(skip)]
+    pub hints: Vec<String>,
 }
+
+/// What is to be done about problems that have no hint of their own.
+const REBUILD: &str = "`amzctl build-mart --full` rebuilds the lake; a backup restores the database";
 
 pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut is_sound = true;
+    let mut with_own_hints = 0;
     if what.database {
         let problems = store.check_integrity().await.context("failed to check the database")?;
         report.checked.push("database: integrity and references checked".to_owned());
@@ -45,9 +52,14 @@ pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Repor
     }
     if what.lake {
         let findings = verify_lake(store, lake).await.context("failed to check the lake")?;
-        report.checked.push("lake: files compared with their list, core with the database".to_owned());
+        if !findings.iter().any(|finding| matches!(finding, LakeFinding::OfAnother { .. })) {
+            report.checked.push("lake: files compared with their list, core with the database".to_owned());
+        }
         is_sound = !findings.iter().any(LakeFinding::is_damage);
         for finding in findings {
+            let hints = finding.hints();
+            with_own_hints += usize::from(!hints.is_empty());
+            report.hints.extend(hints);
             let told = if finding.is_damage() { &mut report.problems } else { &mut report.checked };
             told.push(format!("lake: {finding}"));
         }
@@ -63,6 +75,9 @@ pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Repor
         }
     } else if what.hash {
         report.checked.push("hash: left out, the lake is damaged".to_owned());
+    }
+    if report.problems.len() > with_own_hints {
+        report.hints.push(REBUILD.to_owned());
     }
     Ok(report)
 }

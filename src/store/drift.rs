@@ -36,6 +36,7 @@ pub struct Delivery {
     pub source: String,
     pub shape: String,
     pub records: i64,
+    pub first_receipt: i64,
     pub last_receipt: i64,
     pub observed_at: Timestamp,
     pub failures: Vec<Failure>,
@@ -109,6 +110,7 @@ impl Store {
                 source: row.try_get("source")?,
                 shape: row.try_get("shape")?,
                 records: row.try_get("records")?,
+                first_receipt,
                 last_receipt: row.try_get("last_receipt")?,
                 observed_at: instant(row, "raw_receipts", "observed_at")?,
                 failures: Vec::new(),
@@ -120,7 +122,7 @@ impl Store {
             let kind = (delivery.source.clone(), delivery.shape.clone());
             let previous = match before.remove(&kind) {
                 Some(known) => known,
-                None => self.known_before(&delivery, first_receipt).await?,
+                None => self.known_before(&delivery, first_receipt).await?.map(|(known, _)| known),
             };
             let last_receipt = delivery.last_receipt;
             let known = self.known_fields(&delivery, &delivery.id, first_receipt, last_receipt).await?;
@@ -171,11 +173,33 @@ impl Store {
             .collect()
     }
 
-    /// The newest delivery before this one with the same source and shape; null when it is the first.
+    /// How many observations of each of the newest `limit` deliveries before this one, of its source and shape, know
+    /// the field, and how many there are; the newest delivery first.
+    pub async fn load_known_before(
+        &self,
+        delivery: &Delivery,
+        field: &str,
+        limit: usize,
+    ) -> Result<Vec<(i64, i64)>> {
+        let place = FIELDS.iter().position(|(name, _)| *name == field);
+        let mut found = Vec::new();
+        let mut before = delivery.first_receipt;
+        while found.len() < limit
+            && let Some((known, first)) = self.known_before(delivery, before).await?
+        {
+            let known_field = place.and_then(|place| known.fields.get(place)).copied();
+            found.push((known_field.unwrap_or(0), known.records));
+            before = first;
+        }
+        Ok(found)
+    }
+
+    /// The newest delivery of the same source and shape before the receipt, and where its receipts begin; null when
+    /// there is none.
     ///
     /// Its receipts are looked for backwards from the last one, up to those of another delivery: what was read of it
     /// before another file came between is left out.
-    async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<Known>> {
+    async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<(Known, i64)>> {
         let last = sqlx::query(AssertSqlSafe(format!(
             "SELECT r.receipt_id, {DELIVERY} AS id FROM raw_receipts r
              WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 ORDER BY r.receipt_id DESC LIMIT 1"
@@ -196,7 +220,7 @@ impl Store {
         .fetch_optional(self.reader())
         .await?;
         let first = other.map_or(0, |other| other + 1);
-        Ok(Some(self.known_fields(delivery, &id, first, last).await?))
+        Ok(Some((self.known_fields(delivery, &id, first, last).await?, first)))
     }
 
     /// Counted in one pass over the receipts from `first` to `last`: those of the delivery `id` that have the source

@@ -32,7 +32,7 @@ pub mod watch;
 pub use core::{
     BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome, Unread,
 };
-pub use drift::{Delivery, NewIncident};
+pub use drift::{Delivery, Failure, FieldKnown, NewIncident};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
 pub use quarantine::NewQuarantine;

@@ -150,13 +150,14 @@ fn quarantine_row(row: &SqliteRow) -> Result<QuarantineRow> {
     })
 }
 
-/// Adds the batch's rejects and resolves older ones of receipts that now read well. Answers how many are new.
+/// Adds the batch's rejects and resolves older ones of receipts that now read well. Answers how many are new, and how
+/// many were open already.
 pub(super) async fn write_quarantine(
     tx: &mut Tx,
     run_id: &str,
     now: Timestamp,
     batch: &NormalizedBatch,
-) -> Result<u64> {
+) -> Result<(u64, u64)> {
     let kept: BTreeSet<&str> = batch.quarantine.iter().map(|row| row.quarantine_id.as_str()).collect();
     let read: Vec<i64> = batch.receipts.iter().map(|(receipt_id, _)| *receipt_id).collect();
     sqlx::query(
@@ -168,7 +169,18 @@ pub(super) async fn write_quarantine(
     .bind(to_json(&kept))
     .execute(&mut **tx)
     .await?;
-    bulk::insert(
+    let open_already: i64 = if kept.is_empty() {
+        0
+    } else {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM quarantine
+             WHERE state = 'open' AND quarantine_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(to_json(&kept))
+        .fetch_one(&mut **tx)
+        .await?
+    };
+    let new = bulk::insert(
         tx,
         "quarantine (quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id,
          item, body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at)",
@@ -195,5 +207,6 @@ pub(super) async fn write_quarantine(
                 .push_bind(now.timestamp_micros());
         },
     )
-    .await
+    .await?;
+    Ok((new, open_already.unsigned_abs()))
 }

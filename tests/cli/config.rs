@@ -109,7 +109,7 @@ fn a_value_that_is_not_valid_is_named_with_its_place() {
     answers!(sandbox.run("config show"), @r#"
     exit 2
     --- stderr
-    error: amzctl.toml:2: `mart.publish_days`: invalid type: found string "many", expected u32
+    error: amzctl.toml:2: `mart.publish_days` is the text "many"; it must be a whole number
     "#);
     sandbox.write("amzctl.toml", "[mart\npublish_days = 3\n");
     answers!(sandbox.run("status"), @r#"
@@ -121,7 +121,7 @@ fn a_value_that_is_not_valid_is_named_with_its_place() {
     answers!(sandbox.run_with("AMZCTL_MART__PUBLISH_DAYS", "many", "config show"), @r#"
     exit 2
     --- stderr
-    error: environment variable AMZCTL_MART__PUBLISH_DAYS: `mart.publish_days`: invalid type: found string "many", expected u32
+    error: environment variable AMZCTL_MART__PUBLISH_DAYS: `mart.publish_days` is the text "many"; it must be a whole number
     "#);
 }
 
@@ -207,4 +207,76 @@ fn the_schema_knows_every_section() {
         assert!(sections.contains_key(section), "{key}");
     }
     assert!(sections.contains_key("store"));
+}
+
+#[test]
+fn a_source_that_is_misspelt_or_named_twice_is_refused_with_the_one_that_was_meant() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(
+        "amzctl.toml",
+        "[normalize]\nsource_precedence = [\"kepa\", \"apify\", \"SP_API\", \"apify\"]\n",
+    );
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                                                         HINT
+    amzctl.toml:2  `normalize.source_precedence`: unknown source `kepa`            did you mean `keepa`?
+    amzctl.toml:2  `normalize.source_precedence`: `SP_API` is no name of a source  did you mean `sp-api`?
+    amzctl.toml:2  `normalize.source_precedence` names `apify` twice               -
+    --- stderr
+    error: the configuration has 3 problems
+    "#);
+    // A name of the operator's own is a source like any other, also beside the one that it looks like.
+    sandbox
+        .write("amzctl.toml", "[normalize]\nsource_precedence = [\"our-crawler\", \"keepa\", \"keepa2\"]\n");
+    assert_eq!(sandbox.exit_code("config validate"), 0);
+    sandbox.write("amzctl.toml", "[normalize]\nsource_precedence = []\n");
+    assert_eq!(sandbox.exit_code("config validate"), 0);
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_in_a_person_s_words() {
+    let sandbox = Sandbox::empty();
+    for (line, said) in [
+        (
+            "store.busy_timeout_s = \"ten\"",
+            "`store.busy_timeout_s` is the text \"ten\"; it must be a whole number",
+        ),
+        ("store.busy_timeout_s = 1.5", "`store.busy_timeout_s` is the number 1.5; it must be a whole number"),
+        (
+            "store.busy_timeout_s = -1",
+            "`store.busy_timeout_s` is the number -1; it must be a whole number, zero or more",
+        ),
+        (
+            "store.busy_timeout_s = 5000000000",
+            "`store.busy_timeout_s` is the number 5000000000; it must be a smaller whole number",
+        ),
+        ("store.path = 7", "`store.path` is the number 7; it must be a text in quotes"),
+        ("alerts.file = true", "`alerts.file` is `true`; it must be a text in quotes"),
+        ("time.zone = [\"UTC\"]", "`time.zone` is a list; it must be a text in quotes"),
+        ("alerts.stdout = \"yes\"", "`alerts.stdout` is the text \"yes\"; it must be `true` or `false`"),
+        (
+            "check.min_completeness = \"half\"",
+            "`check.min_completeness` is the text \"half\"; it must be a number",
+        ),
+        (
+            "check.max_age_hours = 2026-03-01",
+            "`check.max_age_hours` is a date or a time; it must be a whole number",
+        ),
+        (
+            "own.seller_ids = \"A1\"",
+            "`own.seller_ids` is the text \"A1\"; it must be a list such as [\"a\", \"b\"]",
+        ),
+        ("own.seller_ids = [1]", "an item of `own.seller_ids` is the number 1; it must be a text in quotes"),
+        (
+            "own.seller_ids = { a = 1 }",
+            "`own.seller_ids` is a section with keys; it must be a list such as [\"a\", \"b\"]",
+        ),
+        ("lake = \"here\"", "`lake` is the text \"here\"; it must be a section with keys"),
+    ] {
+        sandbox.write("amzctl.toml", format!("# what was meant\n{line}\n"));
+        let answer = sandbox.run("config show");
+        assert!(answer.starts_with("exit 2\n"), "{line}: {answer}");
+        assert!(answer.contains(&format!("error: amzctl.toml:2: {said}\n")), "{line}: {answer}");
+    }
 }

@@ -75,7 +75,8 @@ fn a_record_that_breaks_a_rule_is_kept_and_can_be_tried_again() {
     exit 0
     --- stderr
     normalize: 1 receipt read, 0 observations written, 0 daily rows changed
-    next: `amzctl build-mart`
+    normalize: 1 row still in quarantine, refused again
+    next: `amzctl quarantine list`, then `amzctl build-mart`
     "#);
     // Later it is no future any more.
     sandbox.succeed("quarantine retry -q --reason observed_in_future");

@@ -171,3 +171,32 @@ fn a_retry_queues_receipts_and_says_what_it_cannot() {
     nothing to read again
     "#);
 }
+
+#[test]
+fn a_record_that_a_retry_refuses_again_is_told() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(
+        "market.csv",
+        "marketplace,asin,observed_at,price_minor,rating_centi\nUS,B000000001,2026-02-28T12:00:00Z,1999,700\n",
+    );
+    sandbox.succeed("ingest -q market.csv");
+    assert_eq!(sandbox.exit_code("normalize -q"), 3);
+    sandbox.succeed("quarantine retry -q --all");
+    // It is no new failure.
+    answers!(sandbox.run("normalize"), @r#"
+    exit 0
+    --- stderr
+    normalize: 1 receipt read, 0 observations written, 0 daily rows changed
+    normalize: 1 row still in quarantine, refused again
+    next: `amzctl quarantine list`
+    "#);
+    let summary = sandbox.succeed("runs show --json");
+    assert!(summary.contains("\"refused_again\": 1"), "{summary}");
+    // What was let go stays so, and is not spoken of.
+    sandbox.succeed("quarantine drop -q --all --yes");
+    answers!(sandbox.run("normalize --replay"), @r#"
+    exit 0
+    --- stderr
+    normalize: 1 receipt read, 0 observations written, 0 daily rows changed
+    "#);
+}

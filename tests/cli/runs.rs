@@ -38,7 +38,7 @@ fn runs_are_listed_and_a_killed_one_is_called_killed() {
     command      ingest
     state        done
     started_at   2026-03-01T08:00:00Z
-    finished_at  2026-03-01T08:00:01.500Z
+    finished_at  2026-03-01T08:00:01Z
     duration_s   1.5
     exit_code    0
     host         host
@@ -81,5 +81,52 @@ fn runs_are_listed_and_a_killed_one_is_called_killed() {
     --- stderr
     error: there is no run `zz`
     hint: `amzctl runs list` shows their ids
+    "#);
+}
+
+#[test]
+fn tables_show_times_to_the_second_and_programs_get_them_whole() {
+    let sandbox = Sandbox::initialised();
+    sandbox.sql(
+        "INSERT INTO runs VALUES ('0a1', 'ingest', 1772352000123456, 1772352001999999, 0, 'host', 7, '{}')",
+    );
+    let fields = "--fields started_at,finished_at";
+    let shown = |format: &str| sandbox.succeed(&format!("runs list {fields} --format {format}"));
+    answers!(shown("table"), @r#"
+    STARTED_AT            FINISHED_AT
+    2026-03-01T08:00:00Z  2026-03-01T08:00:01Z
+    "#);
+    answers!(shown("markdown"), @r#"
+    | started_at | finished_at |
+    | --- | --- |
+    | 2026-03-01T08:00:00Z | 2026-03-01T08:00:01Z |
+    "#);
+    answers!(shown("csv"), @r#"
+    started_at,finished_at
+    2026-03-01T08:00:00.123456Z,2026-03-01T08:00:01.999999Z
+    "#);
+    answers!(shown("ndjson"), @r#"
+    {"started_at":"2026-03-01T08:00:00.123456Z","finished_at":"2026-03-01T08:00:01.999999Z"}
+    "#);
+    answers!(sandbox.succeed(&format!("runs show {fields}")), @r#"
+    started_at   2026-03-01T08:00:00Z
+    finished_at  2026-03-01T08:00:01Z
+    "#);
+    answers!(sandbox.succeed(&format!("runs show {fields} --json")), @r#"
+    {
+      "schema": "amzctl.runs.show/1",
+      "started_at": "2026-03-01T08:00:00.123456Z",
+      "finished_at": "2026-03-01T08:00:01.999999Z"
+    }
+    "#);
+    let set = "cohort set -q earbuds US:B0FDKB341G B0FDKB342G";
+    assert!(sandbox.run_with("AMZCTL_NOW", "2026-03-01T08:00:00.123456Z", set).starts_with("exit 0"));
+    answers!(sandbox.succeed("cohort list --fields created_at"), @r#"
+    CREATED_AT
+    2026-03-01T08:00:00Z
+    "#);
+    answers!(sandbox.succeed("cohort list --fields created_at --format csv"), @r#"
+    created_at
+    2026-03-01T08:00:00.123456Z
     "#);
 }

@@ -335,7 +335,7 @@ fn of_the_ledger_and_the_checks() {
     summary.ingest: already_read already_there cancelled dry_run files inputs landed new_problems records refused rejected repeats
     summary.ingest.files[]: already_there captured_at hint landed message new_problems path problems records refusal rejected repeats resumed_at status
     summary.ingest.files[].problems[]: detail line offset reason
-    summary.normalize: cancelled days_changed incidents not_found observations quarantined receipts reviews
+    summary.normalize: cancelled days_changed incidents not_found observations quarantined receipts refused_again reviews
     "#);
     answers!(keys(&sandbox, "check --json"), @r#"
     amzctl.check/1

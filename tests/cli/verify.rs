@@ -125,3 +125,45 @@ fn when_a_record_was_fetched_is_part_of_the_hash() {
     // It decides between two records that were true at the same instant.
     assert_ne!(hash_of_receipts(""), hash_of_receipts("--captured-at 2026-02-21T08:00:00Z"));
 }
+
+#[test]
+fn for_a_lake_that_belongs_to_another_database_the_advice_is_that_of_build_mart() {
+    let sandbox = Sandbox::with_market();
+    let marker = sandbox.read("lake/amzctl-lake.json");
+    let mut other: serde_json::Value = serde_json::from_str(&marker).unwrap();
+    other["database_uuid"] = "another".into();
+    sandbox.write("lake/amzctl-lake.json", other.to_string());
+    answers!(sandbox.run("verify"), @r#"
+    exit 1
+    --- stderr
+    database: integrity and references checked
+    raw: 19 bodies hashed again
+    hash: left out, the lake is damaged
+    problem: lake: the lake in [FOLDER]/lake belongs to another database
+    error: the stored state is not whole: 1 problem
+    hint: every database needs a lake of its own: set [lake] root to another folder, then run `amzctl build-mart`
+    hint: if the other database is gone, empty the folder instead
+    "#);
+    answers!(sandbox.run("build-mart"), @r#"
+    exit 1
+    --- stderr
+    error: the lake in [FOLDER]/lake belongs to another database
+    hint: every database needs a lake of its own: set [lake] root to another folder, then run `amzctl build-mart`
+    hint: if the other database is gone, empty the folder instead
+    "#);
+
+    let mut before: serde_json::Value = serde_json::from_str(&marker).unwrap();
+    before["lake_epoch"] = "before".into();
+    sandbox.write("lake/amzctl-lake.json", before.to_string());
+    answers!(sandbox.run("verify --lake"), @r#"
+    exit 1
+    --- stderr
+    lake: files compared with their list, core with the database
+    problem: lake: the lake in [FOLDER]/lake was not written by this database as it is now
+    error: the stored state is not whole: 1 problem
+    hint: run `amzctl build-mart`: it writes the lake anew from the database
+    "#);
+    // What it says helps.
+    sandbox.succeed("build-mart -q");
+    sandbox.succeed("verify -q");
+}

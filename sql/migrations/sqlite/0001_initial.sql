@@ -266,7 +266,7 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_by_receipt ON quarantine (receipt_id);
 
 CREATE TABLE incidents (
-    incident_id  TEXT    NOT NULL PRIMARY KEY,     -- hash of (kind, source, field, reason, batch)
+    incident_id  TEXT    NOT NULL PRIMARY KEY,     -- hash of (kind, source, shape, field, reason, delivery)
     kind         TEXT    NOT NULL,                 -- schema_drift, source_failure
     source       TEXT    NOT NULL,
     field        TEXT    NOT NULL DEFAULT '',

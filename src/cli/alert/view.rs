@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::notify::StdoutNotifier;
-use crate::render::rows::{self, Cell, Format, Rows, instant, printable};
+use crate::render::rows::{self, Cell, Format, Rows, instant, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
 use crate::store::alerts::{AlertChange, AlertRecord};
@@ -208,7 +208,7 @@ pub(super) fn alert_text(
     line("state", alert.state.as_str());
     line("historical", if alert.historical { "yes: of a day too old to be told" } else { "" });
     line("superseded", &alert.superseded);
-    line("found", &format!("{} by run {}", instant(alert.recorded_at), alert.run_id));
+    line("found", &format!("{} by run {}", instant_to_second(alert.recorded_at), alert.run_id));
     for (name, shown) in evidence_lines(&alert.evidence) {
         line("evidence", &format!("{name} = {shown}"));
     }
@@ -216,7 +216,7 @@ pub(super) fn alert_text(
         let note = if change.note.is_empty() { String::new() } else { format!(": {}", change.note) };
         let said = format!(
             "{} {} → {} by {}{note}",
-            instant(change.changed_at),
+            instant_to_second(change.changed_at),
             change.from_state,
             change.to_state,
             change.actor
@@ -224,7 +224,7 @@ pub(super) fn alert_text(
         line("change", &said);
     }
     for delivery in deliveries {
-        let when = delivery.delivered_at.map_or_else(String::new, |at| format!(" {}", instant(at)));
+        let when = delivery.delivered_at.map_or_else(String::new, |at| format!(" {}", instant_to_second(at)));
         let error = if delivery.last_error.is_empty() {
             String::new()
         } else {

@@ -19,7 +19,7 @@ use crate::cli::output::counted;
 use crate::cli::ui::Ui;
 use crate::error::Failure;
 use crate::files::AtomicFile;
-use crate::render::rows::{Cell, defused};
+use crate::render::rows::{Cell, defused, instant};
 use crate::store::export::FieldKind;
 
 /// Text that is collected before it is written.
@@ -61,8 +61,25 @@ pub(super) struct Output {
     path: Option<PathBuf>,
 }
 
+/// Where the rows are to go, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Null: stdout.
+    pub(super) path: Option<&'a Path>,
+    /// Text stays as it is.
+    pub(super) raw: bool,
+    /// Rows are counted, and none is written.
+    pub(super) dry_run: bool,
+}
+
 enum Body {
-    Text { format: Format, pending: Vec<u8>, target: Target },
+    /// A dry run.
+    Counted,
+    Text {
+        format: Format,
+        pending: Vec<u8>,
+        target: Target,
+    },
     Parquet(Box<ParquetBody>),
 }
 
@@ -75,23 +92,25 @@ impl Output {
     /// Begins the export and writes what stands before the first row.
     pub(super) fn open(
         format: Format,
-        path: Option<&Path>,
+        wanted: Wanted<'_>,
         columns: Vec<(String, FieldKind)>,
         schema: String,
-        raw: bool,
         ui: &Ui,
     ) -> anyhow::Result<Output> {
+        let Wanted { path, raw, dry_run } = wanted;
+        if format == Format::Parquet && path.is_none() {
+            return Err(Failure::usage("a Parquet file cannot go to stdout")
+                .hint("name a file with -o FILE")
+                .into());
+        }
         let file = path
+            .filter(|_| !dry_run)
             .map(|path| {
                 AtomicFile::create(path).with_context(|| format!("failed to write {}", path.display()))
             })
             .transpose()?;
         let body = match (format, file) {
-            (Format::Parquet, None) => {
-                return Err(Failure::usage("a Parquet file cannot go to stdout")
-                    .hint("name a file with -o FILE")
-                    .into());
-            }
+            _ if dry_run => Body::Counted,
             (Format::Parquet, Some(file)) => Body::Parquet(Box::new(ParquetBody::begin(&columns, file)?)),
             (format, file) => {
                 Body::Text { format, pending: Vec::new(), target: file.map_or(Target::Stdout, Target::File) }
@@ -123,6 +142,7 @@ impl Output {
     fn put(&mut self, cells: Vec<Cell>) -> anyhow::Result<bool> {
         self.rows += 1;
         match &mut self.body {
+            Body::Counted => {}
             Body::Parquet(body) => body.row(cells)?,
             Body::Text { format, pending, target } => {
                 match format {
@@ -153,6 +173,11 @@ impl Output {
 
     /// Writes what stands behind the last row, and makes a file what it is called.
     pub(super) fn finish(self) -> anyhow::Result<()> {
+        if matches!(self.body, Body::Counted) {
+            let to = self.path.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+            self.ui.note(&format!("dry run, nothing written: {} to {to}", counted(self.rows, "row")));
+            return Ok(());
+        }
         end(self.body, &self.ui).with_context(|| failed(self.path.as_deref()))?;
         if let Some(path) = &self.path {
             self.ui.note(&format!("wrote {} ({})", path.display(), counted(self.rows, "row")));
@@ -167,6 +192,7 @@ fn failed(path: Option<&Path>) -> String {
 
 fn end(body: Body, ui: &Ui) -> anyhow::Result<()> {
     match body {
+        Body::Counted => Ok(()),
         Body::Parquet(body) => body.finish(),
         Body::Text { format, mut pending, mut target } => {
             if format == Format::Json {
@@ -220,6 +246,7 @@ fn flat(cell: Cell, raw: bool) -> String {
         Cell::Int(number) => number.to_string(),
         Cell::Float(number) => number.to_string(),
         Cell::Bool(flag) => flag.to_string(),
+        Cell::Instant(at) => instant(at),
         Cell::Json(value) => value.to_string(),
     }
 }
@@ -363,8 +390,14 @@ mod tests {
             ("record".to_owned(), FieldKind::Json),
         ];
         let ui = Ui::new(UiOptions { quiet: true, ..UiOptions::default() });
-        let mut output =
-            Output::open(format, Some(&path), columns, "amzctl.export.test/1".into(), raw, &ui).unwrap();
+        let mut output = Output::open(
+            format,
+            Wanted { path: Some(&path), raw, dry_run: false },
+            columns,
+            "amzctl.export.test/1".into(),
+            &ui,
+        )
+        .unwrap();
         for row in rows {
             assert!(output.row(row.clone()).unwrap());
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::boundary::{ContainerEnd, LineEnd, ScalarEnd};
-use super::{Extent, Mode, Piece, Reason, Splitter};
+use super::{Before, Extent, Mode, Piece, Place, Reason, Splitter};
 
 /// A line may end in CR LF: they do not count against the record's limit.
 const LINE_END: usize = 2;
@@ -29,33 +29,47 @@ impl<R: Read> Splitter<R> {
 
     pub(super) fn next_value(&mut self) -> io::Result<Option<Piece>> {
         loop {
-            let Mode::JsonValues { in_array, filled } = self.mode else { return Ok(None) };
+            let Mode::JsonValues { in_array, before } = self.mode else { return Ok(None) };
             if !self.window.skip_while(|byte| byte.is_ascii_whitespace()) {
                 return self.end(None);
             }
+            let place = self.here();
             let first = self.window.first();
-            self.mode = Mode::JsonValues { in_array, filled: first != Some(b',') };
-            match first {
-                Some(b',') if in_array && filled => self.window.consume(1),
-                Some(b',') if in_array => return self.empty_place(),
-                Some(b'[') if !in_array => self.enter_array(true),
-                Some(b']') if in_array => self.enter_array(false),
-                Some(b'{' | b'[') => return self.container(),
-                _ => return self.scalar(in_array),
+            match (first, before) {
+                (Some(b','), Before::Value) if in_array => self.pass(in_array, Before::Comma(place)),
+                (Some(b','), _) if in_array => {
+                    self.pass(in_array, Before::Nothing);
+                    return self.fault(place, "no value stands before this comma of the array");
+                }
+                (Some(b'['), _) if !in_array => self.pass(true, Before::Nothing),
+                (Some(b']'), Before::Comma(comma)) if in_array => {
+                    self.pass(false, Before::Nothing);
+                    return self.fault(comma, "no value stands behind this comma: the array ends");
+                }
+                (Some(b']'), _) if in_array => self.pass(false, Before::Nothing),
+                // What begins no value is named as that by whoever looks into it.
+                (Some(byte), Before::Value) if in_array && begins_value(byte) => {
+                    self.mode = Mode::JsonValues { in_array, before: Before::Nothing };
+                    return self.fault(place, "no comma stands before this value of the array");
+                }
+                _ => {
+                    self.mode = Mode::JsonValues { in_array, before: Before::Value };
+                    let is_container = matches!(first, Some(b'{' | b'['));
+                    return if is_container { self.container() } else { self.scalar(in_array) };
+                }
             }
         }
     }
 
-    fn enter_array(&mut self, in_array: bool) {
+    /// Goes on behind a comma or a bracket.
+    fn pass(&mut self, in_array: bool, before: Before) {
         self.window.consume(1);
-        self.mode = Mode::JsonValues { in_array, filled: false };
+        self.mode = Mode::JsonValues { in_array, before };
     }
 
-    /// A comma of an array with no value before it. One behind the last value leaves no place empty.
-    fn empty_place(&mut self) -> io::Result<Option<Piece>> {
-        let place = self.here();
-        self.window.consume(1);
-        self.problem(place, Reason::InvalidJson, "no value stands before this comma of the array", None)
+    /// A fault between the values of an array: there are no bytes to keep.
+    fn fault(&mut self, place: Place, detail: &str) -> io::Result<Option<Piece>> {
+        self.problem(place, Reason::BrokenArray, detail, None)
     }
 
     fn container(&mut self) -> io::Result<Option<Piece>> {
@@ -87,4 +101,9 @@ impl<R: Read> Splitter<R> {
 /// True for the beginning of a value that has no end; bytes that are wrong in themselves are not.
 fn ends_early(bytes: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+}
+
+/// True for the first byte of any JSON value.
+fn begins_value(byte: u8) -> bool {
+    matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
 }

@@ -8,7 +8,7 @@ mod table;
 
 use std::io::{self, Read};
 
-use super::input::{StreamError, binary_size};
+use super::input::{StreamError, binary_size, is_trailing};
 use super::sniff::{self, HEAD_SIZE, Layout, Refusal};
 use super::window::{Extent, Window};
 use crate::model::words;
@@ -54,6 +54,8 @@ pub struct Problem {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     InvalidJson,
+    /// A comma too many or too few between the values of an array.
+    BrokenArray,
     InvalidCsv,
     InvalidUtf8,
     Truncated,
@@ -68,6 +70,7 @@ pub enum Reason {
 
 words!(Reason {
     InvalidJson = "invalid_json",
+    BrokenArray = "broken_array",
     InvalidCsv = "invalid_csv",
     InvalidUtf8 = "invalid_utf8",
     Truncated = "truncated",
@@ -118,12 +121,22 @@ struct Table {
 #[derive(Debug)]
 enum Mode {
     JsonLines,
-    /// `filled`: in an array, a value stands where the reading is, up to the next comma.
+    /// `before`: what stands before the place where the reading is; of use in an array.
     JsonValues {
         in_array: bool,
-        filled: bool,
+        before: Before,
     },
     Table(Table),
+}
+
+/// What stands before a place between two values.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// The beginning, or what was named as a fault already.
+    Nothing,
+    Value,
+    /// A comma with a value before it.
+    Comma(Place),
 }
 
 /// Splits one stream.
@@ -151,7 +164,7 @@ impl<R: Read> Splitter<R> {
         }
         let mode = match sniff::layout(window.pending(), window.has_ended())? {
             Layout::JsonLines => Mode::JsonLines,
-            Layout::JsonValues => Mode::JsonValues { in_array: false, filled: false },
+            Layout::JsonValues => Mode::JsonValues { in_array: false, before: Before::Nothing },
             Layout::Table { delimiter, terminator } => {
                 window.set_terminator(terminator);
                 Mode::Table(table::read_header(&mut window, delimiter, terminator, limits)?)
@@ -211,11 +224,15 @@ impl<R: Read> Splitter<R> {
     fn end(&mut self, partial: Option<(Place, Vec<u8>)>) -> io::Result<Option<Piece>> {
         self.finished = true;
         let open_array = matches!(self.mode, Mode::JsonValues { in_array: true, .. });
-        let (reason, detail) = match self.window.take_damage() {
-            Some(error) => explain(error)?,
-            None if partial.is_some() => (Reason::Truncated, "the file ends inside a record".to_owned()),
-            None if open_array => (Reason::Truncated, "the file ends before its array is closed".to_owned()),
-            None => return Ok(None),
+        let cut = match partial {
+            Some(_) => Some("the file ends inside a record"),
+            None => open_array.then_some("the file ends before its array is closed"),
+        };
+        let (reason, detail) = match (self.window.take_damage(), cut) {
+            (Some(error), Some(cut)) if is_trailing(&error) => (Reason::Truncated, format!("{cut}; {error}")),
+            (Some(error), _) => explain(error)?,
+            (None, Some(cut)) => (Reason::Truncated, cut.to_owned()),
+            (None, None) => return Ok(None),
         };
         let (place, bytes) = match partial {
             Some((place, bytes)) => (place, Some(bytes)),
@@ -229,7 +246,7 @@ impl<R: Read> Splitter<R> {
 fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
-        Some(StreamError::Trailing) => Ok((Reason::CorruptStream, error.to_string())),
+        Some(StreamError::Trailing { .. }) => Ok((Reason::CorruptStream, error.to_string())),
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))

@@ -90,14 +90,58 @@ fn a_bad_record_in_json_is_rejected_alone() {
 
 #[test]
 fn an_empty_place_in_an_array_is_named() {
-    let empty = "!invalid_json -";
+    let empty = "!broken_array -";
     assert_eq!(split("[1,,2]"), ["1@1 1".to_owned(), format!("1@3 {empty}"), "1@4 2".to_owned()]);
     assert_eq!(split("[,\n{}]"), [format!("1@1 {empty}"), "2@3 {}".to_owned()]);
     assert_eq!(
         split("[1, , ,2]"),
         ["1@1 1".to_owned(), format!("1@4 {empty}"), format!("1@6 {empty}"), "1@7 2".to_owned()]
     );
-    assert_eq!(split("[1,2,]\n[3]"), ["1@1 1", "1@3 2", "2@8 3"]);
+    // Each comma is named once.
+    assert_eq!(split("[,]"), [format!("1@1 {empty}")]);
+    assert_eq!(split("[1,,]"), ["1@1 1".to_owned(), format!("1@3 {empty}")]);
+}
+
+#[test]
+fn a_comma_behind_the_last_value_of_an_array_is_named_and_the_rest_goes_on() {
+    assert_eq!(split("[1,2 ,\n ]\n[3]"), ["1@1 1", "1@3 2", "1@5 !broken_array -", "3@11 3"]);
+    assert_eq!(split("[{\"a\":[]},]"), ["1@1 {\"a\":[]}", "1@9 !broken_array -"]);
+}
+
+#[test]
+fn a_comma_that_is_missing_between_two_values_is_named_before_the_second() {
+    let named = "!broken_array -";
+    assert_eq!(
+        split("[{\"a\":1}\n {\"b\":2},[3][4]]"),
+        [
+            "1@1 {\"a\":1}".to_owned(),
+            format!("2@10 {named}"),
+            "2@10 {\"b\":2}".to_owned(),
+            "2@18 [3]".to_owned(),
+            format!("2@21 {named}"),
+            "2@21 [4]".to_owned()
+        ]
+    );
+    assert_eq!(
+        split("[\"x\" \"y\"\n1\n-2\ntrue]"),
+        [
+            "1@1 \"x\"".to_owned(),
+            format!("1@5 {named}"),
+            "1@5 \"y\"".to_owned(),
+            format!("2@9 {named}"),
+            "2@9 1".to_owned(),
+            format!("3@11 {named}"),
+            "3@11 -2".to_owned(),
+            format!("4@14 {named}"),
+            "4@14 true".to_owned()
+        ]
+    );
+    // What is no value is told as that, and once.
+    assert_eq!(split("[1, {} } , 2]"), ["1@1 1", "1@4 {}", "1@7 }", "1@11 2"]);
+    // Two numbers on a line are one text that is no JSON.
+    assert_eq!(split("[1 2]"), ["1@1 1 2"]);
+    // Outside of an array nothing stands between values.
+    assert_eq!(split("[1]\n[2]{}\n[]"), ["1@1 1", "2@5 2", "2@7 {}"]);
 }
 
 #[test]
@@ -255,8 +299,10 @@ proptest! {
             if let Ok(mut splitter) = Splitter::open(text.as_slice(), limits) {
                 let mut last = None;
                 while let Some(piece) = splitter.next_piece().unwrap() {
-                    prop_assert!(last < Some(piece.place.offset));
-                    last = Some(piece.place.offset);
+                    // A missing comma and the value that it is missing before have one place.
+                    let place = (piece.place.offset, piece.place.ordinal);
+                    prop_assert!(last < Some(place));
+                    last = Some(place);
                 }
             }
         }

@@ -68,7 +68,8 @@ pub fn judge_stale(
         Some(seen) => format!("no observation since {}", zone.day_of(seen)),
         None => format!("never observed, watched since {}", zone.day_of(facts.watched_since)),
     };
-    let message = format!("{since}: {} whole {} missed", set.stale_slots, slot_word(facts.tier));
+    // An alert keeps its message for as long as it is open: the slots are those after which it is stale, not a count.
+    let message = format!("{since}: at least {} whole {} missed", set.stale_slots, slot_word(facts.tier));
     let evidence = Evidence::default()
         .day("day", day)
         .put("tier", facts.tier.as_str())
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(stale(Tier::Routine, seen, "2026-03-12T23:59:59Z"), None);
         let finding = stale(Tier::Routine, seen, "2026-03-13T00:00:00Z").unwrap();
         assert_eq!(finding.day.to_string(), "2026-03-13");
-        assert_eq!(finding.message, "no observation since 2026-03-10: 2 whole days missed");
+        assert_eq!(finding.message, "no observation since 2026-03-10: at least 2 whole days missed");
         let later = stale(Tier::Routine, seen, "2026-03-20T00:00:00Z").unwrap();
         assert_eq!(later, finding, "the day is that on which it became stale");
     }
@@ -182,7 +183,10 @@ mod tests {
         let finding = stale(Tier::Critical, seen, "2026-03-10T18:00:00Z").unwrap();
         assert_eq!(
             (finding.day.to_string(), finding.message.as_str()),
-            ("2026-03-10".to_owned(), "no observation since 2026-03-10: 2 whole 6-hour slots missed")
+            (
+                "2026-03-10".to_owned(),
+                "no observation since 2026-03-10: at least 2 whole 6-hour slots missed"
+            )
         );
         // 2026-03-10 is a Tuesday: two whole weeks end with Sunday the 29th.
         assert_eq!(stale(Tier::Weekly, seen, "2026-03-29T23:59:59Z"), None);
@@ -194,7 +198,7 @@ mod tests {
     fn a_product_never_seen_is_stale_counted_from_when_it_was_watched() {
         assert_eq!(stale(Tier::Routine, None, "2026-03-04T23:00:00Z"), None);
         let finding = stale(Tier::Routine, None, "2026-03-05T00:00:00Z").unwrap();
-        assert_eq!(finding.message, "never observed, watched since 2026-03-02: 2 whole days missed");
+        assert_eq!(finding.message, "never observed, watched since 2026-03-02: at least 2 whole days missed");
         // Seen long before anybody asked for it.
         assert_eq!(stale(Tier::Routine, Some("2025-01-01T00:00:00Z"), "2026-03-04T00:00:00Z"), None);
     }

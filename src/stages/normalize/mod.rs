@@ -25,8 +25,8 @@ use crate::normalize::{
 };
 use crate::stages::exceeds_tolerance;
 use crate::store::{
-    BatchEffect, Delivery, Derive, NewIncident, NewObservation, NewQuarantine, NormalizedBatch, RawRecord,
-    ReceiptOutcome, Store, Unread,
+    BatchEffect, Delivery, Derive, Failure, FieldKnown, NewIncident, NewObservation, NewQuarantine,
+    NormalizedBatch, RawRecord, ReceiptOutcome, Store, Unread,
 };
 
 /// Receipts of one transaction.
@@ -40,6 +40,9 @@ const DRIFT_MIN_RECORDS: i64 = 20;
 const DRIFT_SHARE_PCT: i64 = 20;
 /// A field known in at least this share of the previous batch and in less than [`DRIFT_SHARE_PCT`] of this one.
 const KNOWN_BEFORE_PCT: i64 = 80;
+/// Deliveries before this one that must not have lacked a field for its absence to be a drift. Variants of one actor
+/// that take turns differ in their fields, and none of them loses any.
+const STEADY_DELIVERIES: usize = 10;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,6 +72,8 @@ pub struct Summary {
     pub not_found: u64,
     /// New quarantine rows.
     pub quarantined: u64,
+    /// Rows that stay in quarantine: what they are about was read again, and refused again.
+    pub refused_again: u64,
     /// Daily rows written or removed.
     pub days_changed: u64,
     /// What each new incident says.
@@ -142,6 +147,7 @@ pub async fn run(
         summary.observations += effect.observations_written;
         summary.days_changed += effect.days_changed;
         summary.quarantined += effect.quarantined;
+        summary.refused_again += effect.refused_again;
         let refused = |(_, outcome): &&(i64, ReceiptOutcome)| matches!(outcome, ReceiptOutcome::Quarantined);
         summary.rejected += effect.quarantined.min(batch.receipts.iter().filter(refused).count() as u64);
         summary.reviews += batch.reviews.len() as u64;
@@ -189,7 +195,7 @@ pub async fn preview(
 }
 
 fn log_batch(batch: &NormalizedBatch, effect: &BatchEffect, watch: Stopwatch) {
-    let &BatchEffect { observations_written: observations, days_changed, quarantined } = effect;
+    let &BatchEffect { observations_written: observations, days_changed, quarantined, .. } = effect;
     let observed = batch.observations.iter().map(|new| new.source.as_str());
     let sources: BTreeSet<&str> =
         observed.chain(batch.quarantine.iter().map(|new| new.source.as_str())).collect();
@@ -316,15 +322,22 @@ fn quarantined(record: &RawRecord, reject: Reject) -> NewQuarantine {
 
 /// Looks at each delivery (file or provider job) that was not looked at yet, once all of it is normalized.
 ///
-/// An incident is derived from the delivery alone and from the one before it, so a killed run that is started
-/// again finds the same ones.
+/// An incident is derived from the delivery alone and from those before it, so a killed run that is started again
+/// finds the same ones.
 async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyhow::Result<Vec<String>> {
     let deliveries = store.load_unwatched_deliveries().await.context("failed to load deliveries")?;
     let Some(last_receipt) = deliveries.iter().map(|delivery| delivery.last_receipt).max() else {
         return Ok(Vec::new());
     };
-    let incidents: Vec<NewIncident> =
-        deliveries.iter().flat_map(|delivery| incidents_of(delivery, options.zone)).collect();
+    let mut incidents = Vec::new();
+    for delivery in &deliveries {
+        incidents.extend(failing(delivery, options.zone));
+        for field in vanished(delivery) {
+            if !lacked_before(store, delivery, field).await? {
+                incidents.push(vanished_incident(delivery, field, options.zone));
+            }
+        }
+    }
     failpoint!("normalize.before_incidents");
     // All of them at once: one file may hold deliveries whose receipts lie between each other's.
     let new = store
@@ -338,39 +351,57 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     Ok(new)
 }
 
-/// Failures and fields of one delivery that are no longer a matter of single records.
-fn incidents_of(delivery: &Delivery, zone: ReportingZone) -> Vec<NewIncident> {
-    let mut incidents = Vec::new();
-    for failure in &delivery.failures {
-        if failure.records >= DRIFT_MIN_RECORDS && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
-        {
-            let what = if failure.field.is_empty() { "the record" } else { failure.field.as_str() };
-            let detail = format!(
-                "{} of {} records of {} fail on {what}: {}",
-                failure.records, delivery.records, delivery.name, failure.reason
-            );
-            incidents.push(incident(delivery, &failure.field, &failure.reason, detail, zone));
-        }
-    }
+/// Failures of one delivery that are no longer a matter of single records.
+fn failing(delivery: &Delivery, zone: ReportingZone) -> impl Iterator<Item = NewIncident> {
+    let is_drift = |failure: &&Failure| {
+        failure.records >= DRIFT_MIN_RECORDS && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
+    };
+    delivery.failures.iter().filter(is_drift).map(move |failure| {
+        let what = if failure.field.is_empty() { "the record" } else { failure.field.as_str() };
+        let detail = format!(
+            "{} of {} records of {} fail on {what}: {}",
+            failure.records, delivery.records, delivery.name, failure.reason
+        );
+        incident(delivery, &failure.field, &failure.reason, detail, zone)
+    })
+}
+
+/// The fields that nearly all of the delivery before knew and nearly none of this one knows.
+fn vanished(delivery: &Delivery) -> impl Iterator<Item = &FieldKnown> {
     // Over what was accepted: a delivery that fails on one field has not lost all the others.
     let enough = delivery.observed >= DRIFT_MIN_RECORDS && delivery.observed_before >= DRIFT_MIN_RECORDS;
-    for field in delivery.fields.iter().filter(|_| enough) {
+    delivery.fields.iter().filter(move |field| {
         let before = field.known_before * 100 >= KNOWN_BEFORE_PCT * delivery.observed_before;
-        let now = field.known * 100 < DRIFT_SHARE_PCT * delivery.observed;
-        if before && now {
-            let detail = format!(
-                "{} is known in {} of {} records of {}, in the delivery before in {} of {}",
-                field.name,
-                field.known,
-                delivery.observed,
-                delivery.name,
-                field.known_before,
-                delivery.observed_before
-            );
-            incidents.push(incident(delivery, field.name, "field_vanished", detail, zone));
-        }
-    }
-    incidents
+        enough && before && is_lacking(field.known, delivery.observed)
+    })
+}
+
+fn is_lacking(known: i64, observed: i64) -> bool {
+    known * 100 < DRIFT_SHARE_PCT * observed
+}
+
+/// True when one of the deliveries before this one lacked the field as well.
+async fn lacked_before(store: &Store, delivery: &Delivery, field: &FieldKnown) -> anyhow::Result<bool> {
+    let before = store
+        .load_known_before(delivery, field.name, STEADY_DELIVERIES)
+        .await
+        .context("failed to load the deliveries before")?;
+    Ok(before
+        .into_iter()
+        .any(|(known, observed)| observed >= DRIFT_MIN_RECORDS && is_lacking(known, observed)))
+}
+
+fn vanished_incident(delivery: &Delivery, field: &FieldKnown, zone: ReportingZone) -> NewIncident {
+    let detail = format!(
+        "{} is known in {} of {} records of {}, in the delivery before in {} of {}",
+        field.name,
+        field.known,
+        delivery.observed,
+        delivery.name,
+        field.known_before,
+        delivery.observed_before
+    );
+    incident(delivery, field.name, "field_vanished", detail, zone)
 }
 
 /// Named by the read: files of different days often have the same name, and the same file may fail on two days.

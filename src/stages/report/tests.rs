@@ -104,6 +104,7 @@ impl Fixture {
             path: None,
             run_id: "r1".into(),
             now: "2026-01-11T00:00:00Z".parse().unwrap(),
+            dry_run: false,
         }
     }
 

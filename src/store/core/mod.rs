@@ -71,7 +71,10 @@ pub struct NormalizedBatch {
 pub struct BatchEffect {
     pub observations_written: u64,
     pub days_changed: u64,
+    /// Rows that are new in quarantine.
     pub quarantined: u64,
+    /// Rows that were open in quarantine already, and still are.
+    pub refused_again: u64,
 }
 
 /// A day's row out of its observations; null when none knows anything.
@@ -115,7 +118,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let written = observations::write(&mut tx, batch).await?;
         reviews::write(&mut tx, &batch.reviews).await?;
-        let quarantined = write_quarantine(&mut tx, run_id, now, batch).await?;
+        let (quarantined, refused_again) = write_quarantine(&mut tx, run_id, now, batch).await?;
         bulk::insert(
             &mut tx,
             "normalized_receipts (receipt_id, normalizer_version, outcome)",
@@ -134,6 +137,6 @@ impl Store {
         let days_changed = days::rebuild(&mut tx, &touched, derive).await?;
         products::rebuild(&mut tx, batch, &written.superseded, derive).await?;
         tx.commit().await?;
-        Ok(BatchEffect { observations_written: written.rows, days_changed, quarantined })
+        Ok(BatchEffect { observations_written: written.rows, days_changed, quarantined, refused_again })
     }
 }

@@ -273,3 +273,75 @@ fn a_gzip_bomb_stops_at_the_cap_and_says_how_to_trust_it() {
         assert!(answer.contains("it expands to more than 8 GiB, the cap on one compressed file"), "{answer}");
     }
 }
+
+#[test]
+fn a_comma_too_many_or_too_few_in_an_array_is_named_and_every_whole_record_lands() {
+    let sandbox = Sandbox::initialised();
+    let [one, two, three] = ["B0FDKB341G", "B0FDKB341H", "B0FDKB341J"].map(sound);
+    sandbox.write("trailing.json", format!("[{one},\n{two},\n]\n"));
+    answers!(sandbox.run("ingest trailing.json"), @r#"
+    exit 3
+    --- stderr
+    trailing.json: line 2, byte 159: broken_array: no value stands behind this comma: the array ends
+    ingest: 1 file, 3 records, 2 landed, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    sandbox.write("missing.json", format!("[{one},\n{two}\n{three}]\n"));
+    answers!(sandbox.run("ingest missing.json"), @r#"
+    exit 3
+    --- stderr
+    missing.json: line 3, byte 160: broken_array: no comma stands before this value of the array
+    ingest: 1 file, 4 records, 1 landed, 2 already there, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    answers!(sandbox.run("quarantine list --fields stage,reason,detail"), @r#"
+    exit 0
+    --- stdout
+    STAGE   REASON        DETAIL
+    ingest  broken_array  no value stands behind this comma: the array ends
+    ingest  broken_array  no comma stands before this value of the array
+    "#);
+    assert_eq!(sandbox.exit_code("run"), 0);
+    assert_eq!(prices(&sandbox).lines().count(), 1 + 3);
+    // The same file has nothing new to tell.
+    assert_eq!(sandbox.exit_code("ingest missing.json"), 0);
+}
+
+#[test]
+fn bytes_behind_a_compressed_stream_are_told_with_their_number_and_place() {
+    let sandbox = Sandbox::initialised();
+    let (one, two) = (sound("B0FDKB341G"), sound("B0FDKB341H"));
+    let parts = |compress: &dyn Fn(&str) -> Vec<u8>| {
+        let whole = [compress(&format!("{one}\n")), compress(&format!("{two}\n"))].concat();
+        (whole.len(), [whole.as_slice(), b"-- end --\n"].concat())
+    };
+    let (at, zstd) = parts(&|text| zstd::encode_all(text.as_bytes(), 3).unwrap());
+    sandbox.write("a.ndjson.zst", &zstd);
+    let told = |answer: String, at: usize| answer.replace(&format!("byte {at} of"), "byte [AT] of");
+    answers!(told(sandbox.run("ingest a.ndjson.zst"), at), @r#"
+    exit 3
+    --- stderr
+    a.ndjson.zst: line 3, byte 158: corrupt_stream: the compressed stream is whole, but what follows it (10 bytes, from byte [AT] of the file on) is not a zstd frame
+    ingest: 1 file, 3 records, 2 landed, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    let (at, gzip) = parts(&|text| gzip(|to| to.write_all(text.as_bytes()).unwrap()));
+    sandbox.write("b.ndjson.gz", &gzip);
+    answers!(told(sandbox.run("ingest b.ndjson.gz --captured-at 2026-02-28"), at), @r#"
+    exit 3
+    --- stderr
+    b.ndjson.gz: line 3, byte 158: corrupt_stream: the compressed stream is whole, but what follows it (10 bytes, from byte [AT] of the file on) is not a gzip member
+    ingest: 1 file, 3 records, 0 landed, 2 already there, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+    // A row without a line end is whole all the same.
+    let table = "marketplace,asin,day,price_minor\nUS,B0FDKB341M,2026-02-28,1\nUS,B0FDKB341N,2026-02-28,2";
+    sandbox.write("c.csv.zst", [zstd::encode_all(table.as_bytes(), 3).unwrap(), b"x".to_vec()].concat());
+    answers!(sandbox.run("ingest c.csv.zst"), @r#"
+    exit 3
+    --- stderr
+    c.csv.zst: line 3, byte 86: corrupt_stream: the compressed stream is whole, but what follows it (1 byte, from byte 80 of the file on) is not a zstd frame
+    ingest: 1 file, 3 records, 2 landed, 1 rejected
+    next: `amzctl quarantine list`, then `amzctl normalize`
+    "#);
+}

@@ -172,7 +172,8 @@ fn a_date_in_the_future_waits_in_quarantine_until_it_has_come() {
     exit 0
     --- stderr
     normalize: 2 receipts read, 1 observation written, 1 daily row changed
-    next: `amzctl build-mart`
+    normalize: 1 row still in quarantine, refused again
+    next: `amzctl quarantine list`, then `amzctl build-mart`
     "#);
     answers!(prices(&sandbox), @r#"
     asin,day,price_minor
