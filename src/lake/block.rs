@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use polars::prelude::*;
+use polars_arrow::array::{Array as _, View};
 use rayon::prelude::*;
 
 use super::schema::{Kind, LakeColumn, Table};
@@ -28,6 +29,11 @@ impl Words {
         self.words.push(Arc::clone(&word));
         self.codes.insert(word, code);
         code
+    }
+
+    /// Takes over the words of another list; answers the code that each has here, at the place of its code there.
+    pub(crate) fn absorb(&mut self, other: &Words) -> Vec<i32> {
+        other.words.iter().map(|word| self.intern(word)).collect()
     }
 
     /// The word of a code; null for [`NO_CODE`].
@@ -187,19 +193,27 @@ fn mask<T>(values: &[T], is_known: impl Fn(&T) -> bool) -> Option<Vec<bool>> {
 }
 
 fn intern_column(texts: &StringChunked, words: &mut Words) -> Vec<i32> {
-    // Neighbours mostly hold the same word, because files are sorted by product.
-    let mut last: (&str, i32) = ("", words.intern(""));
-    texts
-        .iter()
-        .map(|text| match text {
-            None => NO_CODE,
-            Some(text) if text == last.0 => last.1,
-            Some(text) => {
-                last = (text, words.intern(text));
-                last.1
+    let mut codes = Vec::with_capacity(texts.len());
+    for part in texts.downcast_iter() {
+        // Neighbours mostly hold the same word, or two take turns (the categories of a product's two ranks), and then
+        // mostly as the same view of one place in memory.
+        let empty = words.intern("");
+        let mut recent = [(View::default(), empty); 2];
+        for (row, view) in part.views().iter().enumerate() {
+            if part.is_null(row) {
+                codes.push(NO_CODE);
+                continue;
             }
-        })
-        .collect()
+            if *view != recent[0].0 {
+                recent.swap(0, 1);
+                if *view != recent[0].0 {
+                    recent[0] = (*view, words.intern(part.value(row)));
+                }
+            }
+            codes.push(recent[0].1);
+        }
+    }
+    codes
 }
 
 /// Rows of one table: its columns in order, or some of them.
@@ -235,6 +249,18 @@ impl Block {
         let mut some = Block::with_capacity(table, rows.iter().map(Range::len).sum());
         rows.iter().for_each(|rows| some.append_rows(self, rows.clone()));
         some
+    }
+
+    /// Gives the words of all text columns the codes that stand at the places of their own.
+    pub(crate) fn recode(&mut self, codes: &[i32]) {
+        for values in &mut self.columns {
+            if let Values::Text(words) = values {
+                words
+                    .iter_mut()
+                    .filter(|code| **code != NO_CODE)
+                    .for_each(|code| *code = codes[*code as usize]);
+            }
+        }
     }
 
     pub(crate) fn append(&mut self, other: &Block) {

@@ -29,7 +29,7 @@ pub(crate) use plan::{FilePlan, Span, merge, plan_table};
 pub(crate) use read::FileReader;
 pub use read::{read_days, read_product};
 pub use schema::Table;
-pub(crate) use schema::{BUCKETS, LakeColumn};
+pub(crate) use schema::{BUCKETS, LakeColumn, bucket_of};
 pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use sync::{numbers_in_folder, plan_sync, sync};
 pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};

@@ -62,17 +62,8 @@ impl FileReader {
         words: &mut Words,
     ) -> Result<Block, LakeError> {
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-        self.block_of(&self.read(&names, rows)?, columns, words)
-    }
-
-    /// A frame that was read of this file as a block.
-    pub(crate) fn block_of(
-        &self,
-        frame: &DataFrame,
-        columns: &[LakeColumn],
-        words: &mut Words,
-    ) -> Result<Block, LakeError> {
-        Block::from_frame(frame, columns, words).map_err(LakeError::parquet(&self.path))
+        let frame = self.read(&names, rows)?;
+        Block::from_frame(&frame, columns, words).map_err(LakeError::parquet(&self.path))
     }
 
     /// Reads the columns of the rows of some buckets.

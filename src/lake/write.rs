@@ -100,7 +100,7 @@ impl LakeWriter {
         let opened = fs::create_dir_all(lake.root().join(&folder)).and_then(|()| File::create(&temporary.0));
         let file = opened.map_err(LakeError::io(&temporary.0))?;
         let sink = SharedSink(Arc::new(Mutex::new(Sink {
-            file: BufWriter::with_capacity(1 << 20, file),
+            file: BufWriter::with_capacity(1 << 16, file),
             hasher: Sha256::new(),
             bytes: 0,
             failure: None,
@@ -156,8 +156,9 @@ impl LakeWriter {
     }
 
     fn write_pending(&mut self, words: &Words) -> Result<(), LakeError> {
-        // The next row group is about as large as this one.
-        let next = Block::with_capacity(self.table, self.pending.rows());
+        // The next row group is about as large as this one; what it has too little of room is copied.
+        let rows = self.pending.rows();
+        let next = Block::with_capacity(self.table, rows + rows / 8);
         let rows = std::mem::replace(&mut self.pending, next);
         self.file.rows += rows.rows() as i64;
         let (count, partition) = (rows.rows(), [self.file.marketplace.code(), &self.file.month]);

@@ -1,5 +1,6 @@
 //! Many rows in few statements: SQLite's cost is per statement, not per row.
 
+use futures_util::future::join;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::{Result, Tx};
@@ -22,14 +23,23 @@ pub(super) async fn insert<T>(
     rows: &[T],
     mut bind: impl for<'q> FnMut(&mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>, &'q T),
 ) -> Result<u64> {
-    let mut written = 0;
-    for chunk in rows.chunks(CHUNK) {
+    let mut statement = |chunk: &[T]| {
         let mut query = QueryBuilder::<Sqlite>::new("INSERT OR FAIL INTO ");
         query.push(into).push(" ");
         query.push_values(chunk, |mut values, row| bind(&mut values, row));
         query.push(tail);
-        let is_full = chunk.len() == CHUNK;
-        written += query.build().persistent(is_full).execute(&mut **tx).await?.rows_affected();
+        query
+    };
+    let mut chunks = rows.chunks(CHUNK);
+    let mut next = chunks.next().map(|chunk| (statement(chunk), chunk.len()));
+    let mut written = 0;
+    while let Some((mut query, rows)) = next {
+        let execute = query.build().persistent(rows == CHUNK).execute(&mut **tx);
+        // While SQLite's thread inserts a chunk, the next one is put together.
+        let (done, following) =
+            join(execute, async { chunks.next().map(|chunk| (statement(chunk), chunk.len())) }).await;
+        written += done?.rows_affected();
+        next = following;
     }
     Ok(written)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::bulk;
 use super::columns::{to_json, word};
@@ -126,13 +126,20 @@ impl Store {
 }
 
 async fn publish_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
-    sqlx::query("DELETE FROM deltas WHERE marketplace = $1 AND (day >= $2 OR day < $3)")
-        .bind(update.marketplace.code())
-        .bind(update.from.to_string())
-        .bind(update.served_from.to_string())
-        .execute(&mut **tx)
-        .await?;
+    forget_days(tx, "deltas", update).await?;
     insert_rows(tx, "deltas", update.marketplace, update.deltas).await
+}
+
+/// Deletes what is replaced, and what is served no longer: two ranges of the key, where one `OR` would read all rows.
+async fn forget_days(tx: &mut Tx, table: &str, update: &MartUpdate<'_>) -> Result<()> {
+    for (range, day) in [("day >= $2", update.from), ("day < $2", update.served_from)] {
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE marketplace = $1 AND {range}")))
+            .bind(update.marketplace.code())
+            .bind(day.to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
@@ -154,17 +161,8 @@ async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
 }
 
 async fn publish_records(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
-    for statement in [
-        "DELETE FROM daily_aggregates WHERE marketplace = $1 AND (day >= $2 OR day < $3)",
-        "DELETE FROM category_metrics WHERE marketplace = $1 AND (day >= $2 OR day < $3)",
-    ] {
-        sqlx::query(statement)
-            .bind(update.marketplace.code())
-            .bind(update.from.to_string())
-            .bind(update.served_from.to_string())
-            .execute(&mut **tx)
-            .await?;
-    }
+    forget_days(tx, "daily_aggregates", update).await?;
+    forget_days(tx, "category_metrics", update).await?;
     for aggregate in &update.daily_aggregates {
         sqlx::query("INSERT INTO daily_aggregates (marketplace, day, record) VALUES ($1, $2, $3)")
             .bind(update.marketplace.code())

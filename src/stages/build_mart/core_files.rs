@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use polars::prelude::DataFrame;
 use rayon::prelude::*;
 
 use super::products::Pass;
@@ -14,7 +13,7 @@ use crate::store::lake::LakeFile;
 
 /// What is read of every daily file; all that is needed of days before any window: the kernels look at all
 /// prices and sellers of a product.
-const HISTORY_COLUMNS: [&str; 5] = ["bucket", "asin", "day_no", "price_minor", "seller_id"];
+const HISTORY_COLUMNS: [&str; 4] = ["asin", "day_no", "price_minor", "seller_id"];
 /// What is read of the others, behind [`HISTORY_COLUMNS`].
 const RECENT_COLUMNS: [&str; 14] = [
     "list_price_minor",
@@ -32,33 +31,32 @@ const RECENT_COLUMNS: [&str; 14] = [
     "bsr_leaf_category_id",
     "bsr_leaf_category",
 ];
-const RANK_COLUMNS: [&str; 7] = ["bucket", "asin", "day_no", "category_id", "category", "rank", "is_main"];
+const RANK_COLUMNS: [&str; 6] = ["asin", "day_no", "category_id", "category", "rank", "is_main"];
 
 /// Places in a daily block.
 pub(super) mod at {
-    pub(crate) const BUCKET: usize = 0;
-    pub(crate) const ASIN: usize = 1;
-    pub(crate) const DAY: usize = 2;
-    pub(crate) const PRICE: usize = 3;
-    pub(crate) const SELLER: usize = 4;
-    pub(crate) const LIST_PRICE: usize = 5;
-    pub(crate) const BUY_BOX: usize = 6;
-    pub(crate) const LANDED: usize = 7;
-    pub(crate) const BSR: usize = 8;
-    pub(crate) const BSR_LEAF: usize = 9;
-    pub(crate) const RATING: usize = 10;
-    pub(crate) const RATINGS_COUNT: usize = 11;
-    pub(crate) const CURRENCY: usize = 12;
-    pub(crate) const BASIS: usize = 13;
-    pub(crate) const AVAILABILITY: usize = 14;
-    pub(crate) const BSR_ID: usize = 15;
-    pub(crate) const BSR_NAME: usize = 16;
-    pub(crate) const LEAF_ID: usize = 17;
-    pub(crate) const LEAF_NAME: usize = 18;
-    pub(crate) const RANK_ID: usize = 3;
-    pub(crate) const RANK_NAME: usize = 4;
-    pub(crate) const RANK: usize = 5;
-    pub(crate) const IS_MAIN: usize = 6;
+    pub(crate) const ASIN: usize = 0;
+    pub(crate) const DAY: usize = 1;
+    pub(crate) const PRICE: usize = 2;
+    pub(crate) const SELLER: usize = 3;
+    pub(crate) const LIST_PRICE: usize = 4;
+    pub(crate) const BUY_BOX: usize = 5;
+    pub(crate) const LANDED: usize = 6;
+    pub(crate) const BSR: usize = 7;
+    pub(crate) const BSR_LEAF: usize = 8;
+    pub(crate) const RATING: usize = 9;
+    pub(crate) const RATINGS_COUNT: usize = 10;
+    pub(crate) const CURRENCY: usize = 11;
+    pub(crate) const BASIS: usize = 12;
+    pub(crate) const AVAILABILITY: usize = 13;
+    pub(crate) const BSR_ID: usize = 14;
+    pub(crate) const BSR_NAME: usize = 15;
+    pub(crate) const LEAF_ID: usize = 16;
+    pub(crate) const LEAF_NAME: usize = 17;
+    pub(crate) const RANK_ID: usize = 2;
+    pub(crate) const RANK_NAME: usize = 3;
+    pub(crate) const RANK: usize = 4;
+    pub(crate) const IS_MAIN: usize = 5;
 }
 
 /// The core files of one marketplace that a build reads, in time order.
@@ -115,9 +113,10 @@ impl CoreFiles {
         if total <= most {
             return Ok(std::iter::once(0..BUCKETS as usize).collect());
         }
-        for file in self.daily.iter_mut().chain(&mut self.ranks) {
+        self.daily.par_iter_mut().chain(&mut self.ranks).try_for_each(|file| {
             file.offsets = Some(file.reader.bucket_offsets()?);
-        }
+            Ok(())
+        })?;
         let rows_of = |bucket: usize| -> usize {
             let rows = |offsets: &Vec<usize>| offsets[bucket + 1] - offsets[bucket];
             self.daily.iter().map(|file| weight(file, file.offsets.as_ref().map_or(0, rows))).sum()
@@ -141,51 +140,50 @@ impl CoreFiles {
     /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
     pub(super) fn load(&self, buckets: &Range<usize>, words: &mut Words) -> Result<Pass, LakeError> {
         let mut canonical = CanonicalNames::new(self.marketplace);
-        let mut daily = Vec::with_capacity(self.daily.len());
-        for (file, frame) in self.daily.iter().zip(frames(&self.daily, Table::Daily, buckets)?) {
-            let mut block = file.block(&frame, Table::Daily, words)?;
-            if file.is_recent {
-                canonical.replace(&mut block, at::BSR_NAME, |_| true, words);
-                canonical.replace(&mut block, at::LEAF_NAME, |_| false, words);
-            }
-            daily.push(block);
+        let mut daily = blocks(&self.daily, Table::Daily, buckets, words)?;
+        for (block, _) in daily.iter_mut().zip(&self.daily).filter(|(_, file)| file.is_recent) {
+            canonical.replace(block, at::BSR_NAME, |_| true, words);
+            canonical.replace(block, at::LEAF_NAME, |_| false, words);
         }
-        let mut ranks = Vec::with_capacity(self.ranks.len());
-        for (file, frame) in self.ranks.iter().zip(frames(&self.ranks, Table::Ranks, buckets)?) {
-            let mut block = file.block(&frame, Table::Ranks, words)?;
+        let mut ranks = blocks(&self.ranks, Table::Ranks, buckets, words)?;
+        for block in &mut ranks {
             let is_main: Vec<bool> =
                 block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
-            canonical.replace(&mut block, at::RANK_NAME, |row| is_main[row], words);
-            ranks.push(block);
+            canonical.replace(block, at::RANK_NAME, |row| is_main[row], words);
         }
-        Ok(Pass::new(daily, ranks, words))
+        Ok(Pass::new(self.marketplace, daily, ranks, words))
     }
 }
 
-/// Decodes the files at the same time; words are interned one file after the other.
-fn frames(files: &[CoreFile], table: Table, buckets: &Range<usize>) -> Result<Vec<DataFrame>, LakeError> {
-    files.par_iter().map(|file| file.read(table, buckets)).collect()
+/// Reads the files at the same time, each with words of its own, and brings their words together.
+fn blocks(
+    files: &[CoreFile],
+    table: Table,
+    buckets: &Range<usize>,
+    words: &mut Words,
+) -> Result<Vec<Block>, LakeError> {
+    let read: Vec<(Block, Words)> =
+        files.par_iter().map(|file| file.read(table, buckets)).collect::<Result<_, _>>()?;
+    let joined = read.into_iter().map(|(mut block, own)| {
+        block.recode(&words.absorb(&own));
+        block
+    });
+    Ok(joined.collect())
 }
 
 impl CoreFile {
-    fn columns(&self, table: Table) -> Vec<LakeColumn> {
+    fn read(&self, table: Table, buckets: &Range<usize>) -> Result<(Block, Words), LakeError> {
         let names: &[&[&str]] = match table {
             Table::Ranks => &[&RANK_COLUMNS],
             _ if self.is_recent => &[&HISTORY_COLUMNS, &RECENT_COLUMNS],
             _ => &[&HISTORY_COLUMNS],
         };
         let column = |name: &&str| table.columns().iter().find(|column| column.name == *name).copied();
-        names.iter().copied().flatten().filter_map(column).collect()
-    }
-
-    fn read(&self, table: Table, buckets: &Range<usize>) -> Result<DataFrame, LakeError> {
-        let names: Vec<&str> = self.columns(table).iter().map(|column| column.name).collect();
+        let columns: Vec<LakeColumn> = names.iter().copied().flatten().filter_map(column).collect();
         let rows = self.offsets.as_ref().map(|offsets| offsets[buckets.start]..offsets[buckets.end]);
-        self.reader.read(&names, rows)
-    }
-
-    fn block(&self, frame: &DataFrame, table: Table, words: &mut Words) -> Result<Block, LakeError> {
-        self.reader.block_of(frame, &self.columns(table), words)
+        let mut words = Words::default();
+        let block = self.reader.read_block(&columns, rows, &mut words)?;
+        Ok((block, words))
     }
 }
 

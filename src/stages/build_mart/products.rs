@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::core_files::at;
-use crate::lake::{Block, Words};
+use crate::lake::{Block, Words, bucket_of};
+use crate::model::Marketplace;
 
 /// A file's rows of one product.
 pub(super) type Segment = (usize, Range<usize>);
@@ -28,21 +29,20 @@ pub(super) struct Pass {
 
 impl Pass {
     /// Groups the files' rows by product.
-    pub(super) fn new(daily: Vec<Block>, ranks: Vec<Block>, words: &Words) -> Pass {
-        Pass { products: group(&daily, &ranks, words), daily, ranks }
+    pub(super) fn new(marketplace: Marketplace, daily: Vec<Block>, ranks: Vec<Block>, words: &Words) -> Pass {
+        Pass { products: group(marketplace, &daily, &ranks, words), daily, ranks }
     }
 }
 
-fn group(daily: &[Block], ranks: &[Block], words: &Words) -> Vec<Product> {
+fn group(marketplace: Marketplace, daily: &[Block], ranks: &[Block], words: &Words) -> Vec<Product> {
     let mut products: Vec<Product> = Vec::new();
     let mut by_asin: HashMap<i32, usize> = HashMap::new();
     for (file, block) in daily.iter().enumerate() {
-        let buckets = block.columns[at::BUCKET].codes();
         for rows in runs(block.columns[at::ASIN].codes()) {
             let asin = block.columns[at::ASIN].codes()[rows.start];
             let index = *by_asin.entry(asin).or_insert_with(|| {
                 products.push(Product {
-                    bucket: buckets[rows.start],
+                    bucket: bucket_of(marketplace.code(), words.get(asin).unwrap_or_default()),
                     asin,
                     days: Vec::new(),
                     ranks: Vec::new(),

@@ -36,7 +36,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     /// Some hundred megabytes; a daily build of 5,000 products with a year behind them is one pass.
     fn default() -> Self {
-        Limits { months: 4, pass_rows: 1_000_000, batch_days: 20_000, carried_rows: 400_000 }
+        Limits { months: 6, pass_rows: 1_000_000, batch_days: 20_000, carried_rows: 400_000 }
     }
 }
 
