@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{instant, to_json};
+use super::core::read_until;
 use super::ops::set_mark;
 use super::{Result, Store};
 use crate::model::{Day, ReportingZone, Timestamp};
@@ -290,6 +291,13 @@ impl Store {
         .bind(to_json(&receipt_ids))
         .execute(&mut *tx)
         .await?;
+        if let Some(first) = receipt_ids.iter().min() {
+            sqlx::query("UPDATE marks SET value = MIN(value, $2) WHERE name = $1")
+                .bind(read_until())
+                .bind(first - 1)
+                .execute(&mut *tx)
+                .await?;
+        }
         tx.commit().await?;
         Ok(forgotten.rows_affected())
     }

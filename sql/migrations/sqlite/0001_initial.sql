@@ -610,7 +610,8 @@ CREATE TABLE runs (
     summary      TEXT    NOT NULL DEFAULT '{}'     -- JSON: one object per stage
 ) STRICT, WITHOUT ROWID;
 
--- Named counters and marks: changed_seq, lake_exported_seq, mart_built_seq, alerts_judged_seq, generation.
+-- Named counters and marks: changed_seq, lake_exported_seq, mart_built_seq, alerts_judged_seq, generation,
+-- normalized_until_v1 (the receipt up to which that version of the normalizer has read all).
 CREATE TABLE marks (
     name   TEXT    NOT NULL PRIMARY KEY,
     value  INTEGER NOT NULL

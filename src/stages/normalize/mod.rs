@@ -133,8 +133,9 @@ pub async fn run(
         // What is logged of single records names the stage too.
         let stage = tracing::Span::current();
         let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
-        let batch =
+        let mut batch =
             tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
+        batch.read_until = (unread == Unread::New).then_some(after);
         failpoint!("normalize.before_commit");
         let effect = store
             .commit_normalized(&options.run_id, now, &batch, &derive)

@@ -224,6 +224,21 @@ async fn a_retried_receipt_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_replay_of_newer_receipts_leaves_the_older_ones_to_be_read() {
+    let house = House::new().await;
+    for (name, day) in [("a.csv", "05"), ("b.csv", "07")] {
+        let row = format!("{HEADER}US,B000000001,2026-01-{day}T08:00:00Z,Lamp,2000,in_stock,,,\n");
+        house.land(name, &row, "2026-01-31T00:00:00Z").await;
+    }
+    let replayed = house.normalize(Some("2026-01-06T00:00:00Z".parse().unwrap())).await;
+    assert_eq!(replayed.receipts, 1);
+    assert_eq!(house.normalize(None).await.receipts, 1, "the one before the replay's time");
+    house.store.forget_normalized(&[1]).await.unwrap();
+    assert_eq!(house.normalize(None).await.receipts, 1, "the forgotten one, though a later one was read");
+    assert_eq!(house.normalize(None).await.receipts, 0);
+}
+
+#[tokio::test]
 async fn two_not_found_answers_on_different_days_make_a_product_gone_until_it_is_seen_again() {
     let house = House::new().await;
     let lost =

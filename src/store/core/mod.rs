@@ -15,8 +15,10 @@ use std::collections::BTreeSet;
 pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
 pub(super) use observations::facts_of;
 pub use products::ProductRecord;
+pub(super) use receipts::read_until;
 pub use receipts::{RawRecord, Unread};
 
+use super::ops::set_mark;
 use super::quarantine::{NewQuarantine, write_quarantine};
 use super::{Result, Store, bulk};
 use crate::model::{DailyRow, Day, Listing, Observation, ProductKey, Review, Timestamp};
@@ -61,6 +63,8 @@ pub struct NewObservation {
 #[derive(Clone, Debug, Default)]
 pub struct NormalizedBatch {
     pub receipts: Vec<(i64, ReceiptOutcome)>,
+    /// The receipt up to which, with this batch, all are read; null where receipts in between may be left.
+    pub read_until: Option<i64>,
     pub observations: Vec<NewObservation>,
     pub reviews: Vec<(Review, String, Timestamp)>,
     pub quarantine: Vec<NewQuarantine>,
@@ -130,6 +134,9 @@ impl Store {
             },
         )
         .await?;
+        if let Some(receipt_id) = batch.read_until {
+            set_mark(&mut tx, &read_until(), receipt_id).await?;
+        }
         let touched: BTreeSet<(ProductKey, Day)> = (batch.observations.iter())
             .map(|new| (new.observation.key(), new.day))
             .chain(written.superseded.iter().map(|old| (old.key, old.day)))

@@ -48,7 +48,10 @@ impl Store {
         most_bytes: usize,
     ) -> Result<Vec<RawRecord>> {
         let query = match unread {
-            Unread::New => sqlx::query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit),
+            Unread::New => {
+                let after = after.max(self.mark(&read_until()).await?);
+                sqlx::query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit)
+            }
             Unread::Since(at) => {
                 sqlx::query(LOAD_RECEIPTS_SINCE).bind(after).bind(at.timestamp_micros()).bind(limit)
             }
@@ -71,8 +74,9 @@ impl Store {
             Unread::New => {
                 sqlx::query_scalar(
                     "SELECT COUNT(*) FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
-                     WHERE n.receipt_id IS NULL OR n.normalizer_version < $1",
+                     WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)",
                 )
+                .bind(self.mark(&read_until()).await?)
                 .bind(NORMALIZER_VERSION)
                 .fetch_one(self.reader())
                 .await?
@@ -86,6 +90,12 @@ impl Store {
         };
         Ok(count.unsigned_abs())
     }
+}
+
+/// The mark up to which this normalizer has read every receipt: a nightly run looks at what came since, not at all
+/// there ever was. Another version of the normalizer has a mark of its own, and so begins with the first receipt.
+pub(in crate::store) fn read_until() -> String {
+    format!("normalized_until_v{NORMALIZER_VERSION}")
 }
 
 /// The receipts that `$picked` names, with their bodies. The order of the joins is fixed: rows come in the order of
