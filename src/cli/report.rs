@@ -11,6 +11,7 @@ use super::context::Context;
 use super::dates::DayArg;
 use super::products::{known_key, not_seen};
 use crate::error::{Failure, Outcome};
+use crate::files::AtomicFile;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::render::ReportFormat;
@@ -105,7 +106,12 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
         now: context.clock.now(),
         dry_run: args.dry_run,
     };
+    let made_folder = default_folder(&args, options.path.as_deref()).map(Path::to_owned);
     if args.dry_run {
+        if let Some(path) = options.path.as_ref().filter(|_| made_folder.is_none()) {
+            // Begun to see that it could be written, and dropped.
+            AtomicFile::create(path).with_context(|| format!("failed to write {}", path.display()))?;
+        }
         let Rendered { summary, .. } = report::run(&store, &lake, &options).await?;
         let to = summary.path.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
         context
@@ -115,8 +121,8 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
     }
     let guard = context.begin_run(&store, "report").await?;
     let options = Options { run_id: guard.run_id.clone(), ..options };
-    if let Some(folder) = default_folder(&args, options.path.as_deref()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    if let Some(folder) = made_folder {
+        std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let rendered = report::run(&store, &lake, &options).await?;
     guard.finish(Outcome::Done, &json!({ "report": rendered.summary })).await?;

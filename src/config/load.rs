@@ -362,12 +362,13 @@ impl Layers {
     fn wrong_value(&self, error: &figment::Error) -> ConfigError {
         let path = error.path.join(".");
         let defaults = settings_json(&Settings::default());
+        let default = |key: &str| defaults.pointer(&format!("/{}", key.replace('.', "/")));
         // An item of a list has its number behind the key.
-        let (key, is_item) = match defaults.pointer(&format!("/{}", path.replace('.', "/"))) {
-            None => (path.rsplit_once('.').map_or(path.as_str(), |(list, _)| list), true),
-            Some(_) => (path.as_str(), false),
-        };
-        let default = defaults.pointer(&format!("/{}", key.replace('.', "/"))).filter(|_| !is_item);
+        let list = path.rsplit_once('.').filter(|(list, place)| {
+            place.parse::<usize>().is_ok() && default(list).is_some_and(serde_json::Value::is_array)
+        });
+        let (key, is_item) = list.map_or((path.as_str(), false), |(list, _)| (list, true));
+        let default = default(key).filter(|_| !is_item);
         let is_date = self
             .figment
             .find_value(key)
@@ -431,9 +432,11 @@ fn source_faults(precedence: &[String]) -> Vec<(String, Option<String>)> {
         if precedence[..index].contains(name) {
             faults.push((format!("{KEY} names `{name}` twice"), None));
         } else if let Err(rule) = check_source_name(name) {
-            faults.push((format!("{KEY}: `{name}` is no name of a source"), hint.or(Some(rule.to_owned()))));
-        } else if hint.is_some() {
-            faults.push((format!("{KEY}: unknown source `{name}`"), hint));
+            let name = if name.is_empty() { "an empty text".to_owned() } else { format!("`{name}`") };
+            faults.push((format!("{KEY}: {name} is no name of a source"), hint.or(Some(rule.to_owned()))));
+        } else if let (Some(known), Some(hint)) = (similar, hint) {
+            let own = format!("{hint} If it is a source of your own, name `{known}` in the list too");
+            faults.push((format!("{KEY}: unknown source `{name}`"), Some(own)));
         }
     }
     faults

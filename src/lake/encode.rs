@@ -1,8 +1,7 @@
 //! A row group's columns as compressed Parquet pages.
 //!
 //! Integers are written as packed differences, texts as places in a dictionary, doubles plain. Left to choose,
-//! polars builds a dictionary of every column, which took half of a build's time and made no smaller files. The
-//! bytes depend on the rows alone: not on the codes of their words, nor on what lay in memory before.
+//! polars builds a dictionary of every column, which took half of a build's time and made no smaller files.
 
 use polars::prelude::*;
 use polars_arrow::array::{Array, DictionaryArray, PrimitiveArray, Utf8ViewArray};

@@ -156,10 +156,14 @@ impl LakeWriter {
     }
 
     fn write_pending(&mut self, words: &Words) -> Result<(), LakeError> {
-        // The next row group is about as large as this one; what it has too little of room is copied.
+        // The next row group is about as large as this one; a little too large is better than copied.
         let rows = self.pending.rows();
         let next = Block::with_capacity(self.table, rows + rows / 8);
         let rows = std::mem::replace(&mut self.pending, next);
+        self.write_group(rows, words)
+    }
+
+    fn write_group(&mut self, rows: Block, words: &Words) -> Result<(), LakeError> {
         self.file.rows += rows.rows() as i64;
         let (count, partition) = (rows.rows(), [self.file.marketplace.code(), &self.file.month]);
         let types = self.writer.parquet_schema().fields().to_vec();
@@ -178,8 +182,9 @@ impl LakeWriter {
 
     /// Ends the file. Null, and no file, when there were no rows.
     pub(crate) fn seal(mut self, words: &Words) -> Result<Option<Sealed>, LakeError> {
-        if self.pending.rows() > 0 {
-            self.write_pending(words)?;
+        let rest = std::mem::replace(&mut self.pending, Block::empty(self.table));
+        if rest.rows() > 0 {
+            self.write_group(rest, words)?;
         }
         if self.file.rows == 0 {
             return Ok(None);

@@ -13,7 +13,7 @@ pub fn check_source_name(name: &str) -> Result<(), &'static str> {
     if !name.is_empty() && name.len() <= MAX_LENGTH && name.chars().all(is_word) {
         Ok(())
     } else {
-        Err("a source is named with lower-case letters, digits and dashes")
+        Err("a source is named with lower-case letters, digits and dashes, at most 40 of them")
     }
 }
 

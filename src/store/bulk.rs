@@ -14,8 +14,8 @@ const CHUNK: usize = 100;
 /// `into` is a table with its columns (`t (a, b)`), `tail` what follows the values (` ON CONFLICT …`); `bind` pushes
 /// one row's values in column order.
 ///
-/// Errors: a refused row. Rows before it stay until the transaction ends, which has to be given up then: `OR FAIL`
-/// spares SQLite the copy of every touched page with which it could take back one statement.
+/// Errors: a refused row. Rows before it stay until the transaction ends, which has to be given up then: where no foreign
+/// key needs it, `OR FAIL` spares SQLite the copy of every touched page with which it could take back one statement.
 pub(super) async fn insert<T>(
     tx: &mut Tx,
     into: &str,

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{instant, to_json};
-use super::core::read_until;
 use super::ops::set_mark;
 use super::{Result, Store};
 use crate::model::{Day, ReportingZone, Timestamp};
@@ -292,8 +291,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if let Some(first) = receipt_ids.iter().min() {
-            sqlx::query("UPDATE marks SET value = MIN(value, $2) WHERE name = $1")
-                .bind(read_until())
+            sqlx::query("UPDATE marks SET value = MIN(value, $1) WHERE name LIKE 'normalized_until_v%'")
                 .bind(first - 1)
                 .execute(&mut *tx)
                 .await?;

@@ -19,8 +19,8 @@ pub enum ServingValue {
     Text(Arc<str>),
 }
 
-/// Rows for a serving table, in whatever shape their maker holds them; in the order of its key its pages fill one after
-/// the other.
+/// Rows for a serving table, in whatever shape their maker holds them. They should come in the order of its key: SQLite
+/// then fills its pages one after the other.
 pub trait ServingRows: Sync {
     /// Names of the SQL table's columns besides `marketplace`.
     fn columns(&self) -> Vec<&'static str>;
@@ -130,7 +130,8 @@ async fn publish_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
     insert_rows(tx, "deltas", update.marketplace, update.deltas).await
 }
 
-/// Deletes what is replaced, and what is served no longer: two ranges of the key, where one `OR` would read all rows.
+/// Deletes what is replaced, and what is served no longer. Two ranges: where the key begins with the day, one `OR` would
+/// read all rows.
 async fn forget_days(tx: &mut Tx, table: &str, update: &MartUpdate<'_>) -> Result<()> {
     for (range, day) in [("day >= $2", update.from), ("day < $2", update.served_from)] {
         sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE marketplace = $1 AND {range}")))

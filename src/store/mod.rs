@@ -118,6 +118,10 @@ impl StoreError {
             StoreError::MigrationRefused { .. } => {
                 "run once without --no-migrate; the file is backed up first"
             }
+            StoreError::ChangedMigration(_) => {
+                "nothing of it was changed: open it with the amzctl that made it, or make a new one with `amzctl init` \
+                 and ingest the files again"
+            }
             StoreError::Busy(_) => "run again when the other process has finished",
             StoreError::ReadOnly(_) => {
                 "check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of \
@@ -247,7 +251,7 @@ impl Store {
 }
 
 /// False when SQLite gave up a transaction by itself, as it does where the disk is full: sqlx's own roll-back fails then,
-/// and every later transaction of the connection would only be a savepoint of none. Such a connection is closed.
+/// and the connection, which counts a transaction as open, would refuse every later one. It is closed instead.
 fn is_at_rest(idle: &SqliteConnection) -> bool {
     !idle.is_in_transaction()
 }

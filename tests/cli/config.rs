@@ -220,7 +220,7 @@ fn a_source_that_is_misspelt_or_named_twice_is_refused_with_the_one_that_was_mea
     exit 2
     --- stdout
     PLACE          PROBLEM                                                         HINT
-    amzctl.toml:2  `normalize.source_precedence`: unknown source `kepa`            did you mean `keepa`?
+    amzctl.toml:2  `normalize.source_precedence`: unknown source `kepa`            did you mean `keepa`? If it is a source of your own, name `keepa` in the list too
     amzctl.toml:2  `normalize.source_precedence`: `SP_API` is no name of a source  did you mean `sp-api`?
     amzctl.toml:2  `normalize.source_precedence` names `apify` twice               -
     --- stderr

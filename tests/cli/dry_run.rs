@@ -99,6 +99,8 @@ fn an_export_counts_its_rows_and_leaves_the_file_as_it_is() {
     // What would fail fails.
     assert_eq!(sandbox.exit_code("export daily --format parquet --dry-run"), 2);
     assert_eq!(sandbox.exit_code("export daily --fields colour --dry-run"), 2);
+    assert_eq!(sandbox.exit_code("export daily -o nowhere/x.csv --dry-run"), 1);
+    assert_eq!(sandbox.exit_code("report US:B000000001 -o nowhere/x.html --dry-run"), 1);
 }
 
 #[test]

@@ -103,8 +103,8 @@ impl Output {
                 .hint("name a file with -o FILE")
                 .into());
         }
+        // Begun in a dry run too, to see that it could be written, and dropped.
         let file = path
-            .filter(|_| !dry_run)
             .map(|path| {
                 AtomicFile::create(path).with_context(|| format!("failed to write {}", path.display()))
             })

@@ -41,16 +41,20 @@ impl<R: Read> Splitter<R> {
                     self.pass(in_array, Before::Nothing);
                     return self.fault(place, "no value stands before this comma of the array");
                 }
-                (Some(b'['), _) if !in_array => self.pass(true, Before::Nothing),
+                (Some(b'['), _) if !in_array => {
+                    self.comma_told = false;
+                    self.pass(true, Before::Nothing);
+                }
                 (Some(b']'), Before::Comma(comma)) if in_array => {
                     self.pass(false, Before::Nothing);
                     return self.fault(comma, "no value stands behind this comma: the array ends");
                 }
                 (Some(b']'), _) if in_array => self.pass(false, Before::Nothing),
                 // What begins no value is named as that by whoever looks into it.
-                (Some(byte), Before::Value) if in_array && begins_value(byte) => {
-                    self.mode = Mode::JsonValues { in_array, before: Before::Nothing };
-                    return self.fault(place, "no comma stands before this value of the array");
+                (Some(byte), Before::Value) if in_array && !self.comma_told && begins_value(byte) => {
+                    self.comma_told = true;
+                    return self
+                        .fault(place, "no comma stands before this value of the array; more may be missing");
                 }
                 _ => {
                     self.mode = Mode::JsonValues { in_array, before: Before::Value };

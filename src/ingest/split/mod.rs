@@ -145,6 +145,8 @@ pub struct Splitter<R> {
     limits: Limits,
     mode: Mode,
     ordinal: u64,
+    /// A missing comma of this array was named: who forgets one forgets all of them.
+    comma_told: bool,
     finished: bool,
 }
 
@@ -170,7 +172,7 @@ impl<R: Read> Splitter<R> {
                 Mode::Table(table::read_header(&mut window, delimiter, terminator, limits)?)
             }
         };
-        Ok(Splitter { window, limits, mode, ordinal: 0, finished: false })
+        Ok(Splitter { window, limits, mode, ordinal: 0, comma_told: false, finished: false })
     }
 
     /// What separates the columns, and the header without its line end; null for JSON.

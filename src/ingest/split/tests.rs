@@ -110,30 +110,20 @@ fn a_comma_behind_the_last_value_of_an_array_is_named_and_the_rest_goes_on() {
 
 #[test]
 fn a_comma_that_is_missing_between_two_values_is_named_before_the_second() {
-    let named = "!broken_array -";
+    // Once for an array: a file without commas is one fault, not one for each record.
     assert_eq!(
-        split("[{\"a\":1}\n {\"b\":2},[3][4]]"),
+        split("[{\"a\":1}\n {\"b\":2},[3][4]]\n[\"x\" 5\n-2\ntrue]"),
         [
-            "1@1 {\"a\":1}".to_owned(),
-            format!("2@10 {named}"),
-            "2@10 {\"b\":2}".to_owned(),
-            "2@18 [3]".to_owned(),
-            format!("2@21 {named}"),
-            "2@21 [4]".to_owned()
-        ]
-    );
-    assert_eq!(
-        split("[\"x\" \"y\"\n1\n-2\ntrue]"),
-        [
-            "1@1 \"x\"".to_owned(),
-            format!("1@5 {named}"),
-            "1@5 \"y\"".to_owned(),
-            format!("2@9 {named}"),
-            "2@9 1".to_owned(),
-            format!("3@11 {named}"),
-            "3@11 -2".to_owned(),
-            format!("4@14 {named}"),
-            "4@14 true".to_owned()
+            "1@1 {\"a\":1}",
+            "2@10 !broken_array -",
+            "2@10 {\"b\":2}",
+            "2@18 [3]",
+            "2@21 [4]",
+            "3@27 \"x\"",
+            "3@31 !broken_array -",
+            "3@31 5",
+            "4@33 -2",
+            "5@36 true"
         ]
     );
     // What is no value is told as that, and once.

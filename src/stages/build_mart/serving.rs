@@ -13,20 +13,24 @@ use crate::rollup::aggregate::{
 use crate::rollup::{NO_DAY, NULL};
 use crate::store::mart::{DayRecord, ServingRows, ServingValue};
 
-/// Rows of a lake table as the rows of its SQL table: days as dates, no buckets, in the order of the key.
+/// Served rows in the order of their SQL table's key.
+pub(super) fn in_key_order(rows: &Block, table: Table, words: &Words) -> Block {
+    let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
+    key.push(Table::ASIN);
+    key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
+    rows.gather(&rows.order_by(&key, words))
+}
+
+/// Rows of a lake table under the names of its SQL table: days as dates, no buckets.
 pub(super) struct Served<'a> {
     table: Table,
-    rows: Block,
+    rows: &'a Block,
     words: &'a Words,
     dates: HashMap<i32, Arc<str>>,
 }
 
 impl<'a> Served<'a> {
-    pub(super) fn new(table: Table, block: &Block, words: &'a Words) -> Served<'a> {
-        let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
-        key.push(Table::ASIN);
-        key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
-        let rows = block.gather(&block.order_by(&key, words));
+    pub(super) fn new(table: Table, rows: &'a Block, words: &'a Words) -> Served<'a> {
         let columns = table.columns().iter().zip(&rows.columns);
         let days: HashSet<i32> = columns
             .filter(|(column, _)| is_day(column.name))
@@ -86,7 +90,7 @@ pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table, words: &Words) ->
         let asins = block.columns[asin].codes();
         append_where(&mut whole, block, |row| newest.get(&asins[row]) == Some(&place));
     }
-    whole.sorted(table, words)
+    in_key_order(&whole, table, words)
 }
 
 /// Adds the rows that are kept, run by run: mostly a block is kept as a whole.
@@ -110,7 +114,7 @@ pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>, words: &Words) ->
     for block in &sellers {
         append_where(&mut whole, block, |row| served.contains(&key(block, row)));
     }
-    whole.sorted(Table::RollupSellers, words)
+    in_key_order(&whole, Table::RollupSellers, words)
 }
 
 /// The day and category records of the served deltas' days.

@@ -34,7 +34,9 @@ pub(super) struct Limits {
 }
 
 impl Default for Limits {
-    /// Some hundred megabytes; a daily build of 5,000 products with a year behind them is one pass.
+    /// About a gigabyte for 5,000 products; a daily build of theirs with a year behind them is one pass. The first days
+    /// of a group look back over 90 days that the group before has computed: few months together would read, and slide
+    /// windows over, most days twice.
     fn default() -> Self {
         Limits { months: 6, pass_rows: 1_000_000, batch_days: 20_000, carried_rows: 400_000 }
     }
@@ -53,7 +55,7 @@ pub(super) struct Built {
     pub(super) words: Words,
 }
 
-/// What of one marketplace is served.
+/// What of one marketplace is served, in the order of the serving tables' keys.
 pub(super) struct BuiltMarket {
     pub(super) deltas: Block,
     pub(super) rollups: Block,
@@ -170,7 +172,7 @@ impl Gathered {
         let rollups = serving::newest_of_each(self.rollups, Table::Rollups, words);
         let sellers = serving::sellers_of(&rollups, self.sellers, words);
         BuiltMarket {
-            deltas,
+            deltas: serving::in_key_order(&deltas, Table::Deltas, words),
             rollups,
             sellers,
             days: self.days,

@@ -40,9 +40,9 @@ const DRIFT_MIN_RECORDS: i64 = 20;
 const DRIFT_SHARE_PCT: i64 = 20;
 /// A field known in at least this share of the previous batch and in less than [`DRIFT_SHARE_PCT`] of this one.
 const KNOWN_BEFORE_PCT: i64 = 80;
-/// Deliveries before this one that must not have lacked a field for its absence to be a drift. Variants of one actor
-/// that take turns differ in their fields, and none of them loses any.
-const STEADY_DELIVERIES: usize = 10;
+/// Deliveries before this one that show whether variants of one actor take turns: they differ in their fields, and none
+/// of them loses any.
+const DELIVERIES_OF_TURNS: usize = 10;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -135,7 +135,7 @@ pub async fn run(
         let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
         let mut batch =
             tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
-        batch.read_until = (unread == Unread::New).then_some(after);
+        batch.normalized_until = (unread == Unread::New).then_some(after);
         failpoint!("normalize.before_commit");
         let effect = store
             .commit_normalized(&options.run_id, now, &batch, &derive)
@@ -334,7 +334,7 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     for delivery in &deliveries {
         incidents.extend(failing(delivery, options.zone));
         for field in vanished(delivery) {
-            if !lacked_before(store, delivery, field).await? {
+            if !takes_turns(store, delivery, field).await? {
                 incidents.push(vanished_incident(delivery, field, options.zone));
             }
         }
@@ -381,15 +381,15 @@ fn is_lacking(known: i64, observed: i64) -> bool {
     known * 100 < DRIFT_SHARE_PCT * observed
 }
 
-/// True when one of the deliveries before this one lacked the field as well.
-async fn lacked_before(store: &Store, delivery: &Delivery, field: &FieldKnown) -> anyhow::Result<bool> {
+/// True when the deliveries before this one had the field and lacked it in turns: at least twice each.
+async fn takes_turns(store: &Store, delivery: &Delivery, field: &FieldKnown) -> anyhow::Result<bool> {
     let before = store
-        .load_known_before(delivery, field.name, STEADY_DELIVERIES)
+        .load_known_before(delivery, field.name, DELIVERIES_OF_TURNS)
         .await
         .context("failed to load the deliveries before")?;
-    Ok(before
-        .into_iter()
-        .any(|(known, observed)| observed >= DRIFT_MIN_RECORDS && is_lacking(known, observed)))
+    let large = before.into_iter().filter(|(_, observed)| *observed >= DRIFT_MIN_RECORDS);
+    let lacked: Vec<bool> = large.map(|(known, observed)| is_lacking(known, observed)).collect();
+    Ok(lacked.windows(2).filter(|pair| !pair[0] && pair[1]).count() >= 2)
 }
 
 fn vanished_incident(delivery: &Delivery, field: &FieldKnown, zone: ReportingZone) -> NewIncident {

@@ -115,6 +115,53 @@ async fn a_body_comes_back_as_it_was_received_however_it_is_stored() {
     assert_eq!(store.check_bodies().await.unwrap(), (2, Vec::new()));
 }
 
+#[tokio::test]
+async fn receipts_up_to_the_mark_are_not_looked_at_again_until_one_is_forgotten() {
+    let (_folder, store) = fresh().await;
+    for id in 1..=3 {
+        receipt(&store, id).await;
+    }
+    // Another version's mark says nothing about this one's receipts.
+    execute(&store, "INSERT INTO marks VALUES ('normalized_until_v0', 3)").await.unwrap();
+    assert_eq!(unread(&store, Unread::New, 0, 9, usize::MAX).await, [1, 2, 3]);
+    let batch = NormalizedBatch {
+        receipts: vec![(1, ReceiptOutcome::Observed), (2, ReceiptOutcome::Quarantined)],
+        normalized_until: Some(2),
+        ..NormalizedBatch::default()
+    };
+    commit_batch(&store, batch).await;
+    execute(&store, "DELETE FROM normalized_receipts").await.unwrap();
+    assert_eq!(
+        unread(&store, Unread::New, 0, 9, usize::MAX).await,
+        [3],
+        "what lies before the mark is not read"
+    );
+    assert_eq!(store.count_unread(Unread::New).await.unwrap(), 1);
+    store.forget_normalized(&[2]).await.unwrap();
+    assert_eq!(unread(&store, Unread::New, 0, 9, usize::MAX).await, [2, 3]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_takes_its_whole_transaction_with_it() {
+    let (_folder, store) = fresh().await;
+    let rows: Vec<i64> = (0..250).map(|row| if row == 220 { 10 } else { row }).collect();
+    let mut tx = store.begin().await.unwrap();
+    let inserted = bulk::insert(&mut tx, "marks (name, value)", "", &rows, |values, row| {
+        values.push_bind(format!("mark-{row}")).push_bind(1);
+    });
+    assert!(matches!(inserted.await, Err(StoreError::Database(_))));
+    drop(tx);
+    assert_eq!(store.mark("mark-0").await.unwrap(), 0, "not even the first chunk is there");
+    let mut tx = store.begin().await.unwrap();
+    bulk::insert(&mut tx, "marks (name, value)", "", &rows[..200], |values, row| {
+        values.push_bind(format!("mark-{row}")).push_bind(1);
+    })
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((store.mark("mark-0").await.unwrap(), store.mark("mark-199").await.unwrap()), (1, 1));
+}
+
 async fn unread(store: &Store, unread: Unread, after: i64, limit: i64, most_bytes: usize) -> Vec<i64> {
     let records = store.load_unread(unread, after, limit, most_bytes).await.unwrap();
     records.iter().map(|record| record.receipt_id).collect()

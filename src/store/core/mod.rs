@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
 pub(super) use observations::facts_of;
 pub use products::ProductRecord;
-pub(super) use receipts::read_until;
 pub use receipts::{RawRecord, Unread};
 
 use super::ops::set_mark;
@@ -64,7 +63,7 @@ pub struct NewObservation {
 pub struct NormalizedBatch {
     pub receipts: Vec<(i64, ReceiptOutcome)>,
     /// The receipt up to which, with this batch, all are read; null where receipts in between may be left.
-    pub read_until: Option<i64>,
+    pub normalized_until: Option<i64>,
     pub observations: Vec<NewObservation>,
     pub reviews: Vec<(Review, String, Timestamp)>,
     pub quarantine: Vec<NewQuarantine>,
@@ -134,8 +133,8 @@ impl Store {
             },
         )
         .await?;
-        if let Some(receipt_id) = batch.read_until {
-            set_mark(&mut tx, &read_until(), receipt_id).await?;
+        if let Some(receipt_id) = batch.normalized_until {
+            set_mark(&mut tx, &receipts::normalized_until_mark(), receipt_id).await?;
         }
         let touched: BTreeSet<(ProductKey, Day)> = (batch.observations.iter())
             .map(|new| (new.observation.key(), new.day))

@@ -49,7 +49,7 @@ impl Store {
     ) -> Result<Vec<RawRecord>> {
         let query = match unread {
             Unread::New => {
-                let after = after.max(self.mark(&read_until()).await?);
+                let after = after.max(self.mark(&normalized_until_mark()).await?);
                 sqlx::query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit)
             }
             Unread::Since(at) => {
@@ -76,7 +76,7 @@ impl Store {
                     "SELECT COUNT(*) FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
                      WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)",
                 )
-                .bind(self.mark(&read_until()).await?)
+                .bind(self.mark(&normalized_until_mark()).await?)
                 .bind(NORMALIZER_VERSION)
                 .fetch_one(self.reader())
                 .await?
@@ -94,7 +94,7 @@ impl Store {
 
 /// The mark up to which this normalizer has read every receipt: a nightly run looks at what came since, not at all
 /// there ever was. Another version of the normalizer has a mark of its own, and so begins with the first receipt.
-pub(in crate::store) fn read_until() -> String {
+pub(super) fn normalized_until_mark() -> String {
     format!("normalized_until_v{NORMALIZER_VERSION}")
 }
 
