@@ -13,7 +13,7 @@ use crate::ingest::{DEFAULT_OUTPUT_CAP, DiscoverError, Found, KNOWN_ENDINGS, Spo
 use crate::model::{Marketplace, Timestamp, check_source_name};
 use crate::render::rows::printable;
 use crate::stages::ingest::{self, BatchSize, FileReport, FileStatus, Options, Summary};
-use crate::store::{Store, Unread};
+use crate::store::Store;
 
 /// Land records of files byte-exact in the raw layer
 ///
@@ -163,7 +163,7 @@ async fn end(summary: Summary, store: &Store, context: &Context) -> anyhow::Resu
         return Err(refusal(outcome, &summary).into());
     }
     if !summary.dry_run
-        && let Some(next) = next_command(&summary, store.count_unread(Unread::New).await?)
+        && let Some(next) = next_command(&summary, store.has_unread().await?)
     {
         context.ui.note(next);
     }
@@ -184,8 +184,8 @@ fn refusal(outcome: Outcome, summary: &Summary) -> Failure {
 }
 
 /// What to do about what has landed, now or before. Null when there is nothing to do.
-fn next_command(summary: &Summary, unread: u64) -> Option<&'static str> {
-    match (unread > 0, summary.new_problems > 0) {
+fn next_command(summary: &Summary, has_unread: bool) -> Option<&'static str> {
+    match (has_unread, summary.new_problems > 0) {
         (true, true) => Some("next: `amzctl quarantine list`, then `amzctl normalize`"),
         (true, false) => Some("next: `amzctl normalize`"),
         (false, true) => Some("next: `amzctl quarantine list`"),

@@ -139,6 +139,9 @@ async fn receipts_up_to_the_mark_are_not_looked_at_again_until_one_is_forgotten(
     assert_eq!(store.count_unread(Unread::New).await.unwrap(), 1);
     store.forget_normalized(&[2]).await.unwrap();
     assert_eq!(unread(&store, Unread::New, 0, 9, usize::MAX).await, [2, 3]);
+    assert!(store.has_unread().await.unwrap());
+    commit_batch(&store, NormalizedBatch { normalized_until: Some(3), ..NormalizedBatch::default() }).await;
+    assert!(!store.has_unread().await.unwrap());
 }
 
 #[tokio::test]

@@ -68,6 +68,20 @@ impl Store {
         Ok(records)
     }
 
+    /// True when the current normalizer has receipts to read; found without counting them.
+    pub async fn has_unread(&self) -> Result<bool> {
+        let found = sqlx::query_scalar(
+            "SELECT EXISTS (
+                SELECT 1 FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
+                WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2))",
+        )
+        .bind(self.mark(&normalized_until_mark()).await?)
+        .bind(NORMALIZER_VERSION)
+        .fetch_one(self.reader())
+        .await?;
+        Ok(found)
+    }
+
     /// How many receipts are still to be read.
     pub async fn count_unread(&self, unread: Unread) -> Result<u64> {
         let count: i64 = match unread {
