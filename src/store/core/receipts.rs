@@ -37,6 +37,20 @@ pub enum Unread {
     Since(Timestamp),
 }
 
+/// Which receipts `r` behind `$1` the normalizer of version `$2` has not read; `$joined` stands behind that join.
+macro_rules! unread {
+    () => {
+        unread!("")
+    };
+    ($joined:literal) => {
+        concat!(
+            "LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id ",
+            $joined,
+            " WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)"
+        )
+    };
+}
+
 impl Store {
     /// The next receipts after `after` to normalize, oldest first, bodies decompressed: at most `limit` of them, and
     /// no more once their bodies are `most_bytes` together.
@@ -70,15 +84,12 @@ impl Store {
 
     /// True when the current normalizer has receipts to read; found without counting them.
     pub async fn has_unread(&self) -> Result<bool> {
-        let found = sqlx::query_scalar(
-            "SELECT EXISTS (
-                SELECT 1 FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
-                WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2))",
-        )
-        .bind(self.mark(&normalized_until_mark()).await?)
-        .bind(NORMALIZER_VERSION)
-        .fetch_one(self.reader())
-        .await?;
+        let found =
+            sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM raw_receipts r ", unread!(), ")"))
+                .bind(self.mark(&normalized_until_mark()).await?)
+                .bind(NORMALIZER_VERSION)
+                .fetch_one(self.reader())
+                .await?;
         Ok(found)
     }
 
@@ -86,14 +97,11 @@ impl Store {
     pub async fn count_unread(&self, unread: Unread) -> Result<u64> {
         let count: i64 = match unread {
             Unread::New => {
-                sqlx::query_scalar(
-                    "SELECT COUNT(*) FROM raw_receipts r LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
-                     WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)",
-                )
-                .bind(self.mark(&normalized_until_mark()).await?)
-                .bind(NORMALIZER_VERSION)
-                .fetch_one(self.reader())
-                .await?
+                sqlx::query_scalar(concat!("SELECT COUNT(*) FROM raw_receipts r ", unread!()))
+                    .bind(self.mark(&normalized_until_mark()).await?)
+                    .bind(NORMALIZER_VERSION)
+                    .fetch_one(self.reader())
+                    .await?
             }
             Unread::Since(at) => {
                 sqlx::query_scalar("SELECT COUNT(*) FROM raw_receipts WHERE observed_at >= $1")
@@ -115,7 +123,7 @@ pub(super) fn normalized_until_mark() -> String {
 /// The receipts that `$picked` names, with their bodies. The order of the joins is fixed: rows come in the order of
 /// receipts without being sorted, and no body is looked up for a receipt that was read long ago.
 macro_rules! with_bodies {
-    ($picked:literal) => {
+    ($picked:expr) => {
         concat!(
             "SELECT r.receipt_id, r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.fetched_at,
                 r.body_sha256, r.shape, r.file_path, r.file_line, r.file_offset, b.codec, b.size_bytes, b.bytes
@@ -126,11 +134,7 @@ macro_rules! with_bodies {
     };
 }
 
-const LOAD_NEW_RECEIPTS: &str = with_bodies!(
-    "LEFT JOIN normalized_receipts n ON n.receipt_id = r.receipt_id
-     CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256
-     WHERE r.receipt_id > $1 AND (n.receipt_id IS NULL OR n.normalizer_version < $2)"
-);
+const LOAD_NEW_RECEIPTS: &str = with_bodies!(unread!("CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256"));
 
 const LOAD_RECEIPTS_SINCE: &str = with_bodies!(
     "CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256 WHERE r.receipt_id > $1 AND r.observed_at >= $2"
