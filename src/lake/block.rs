@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use polars::prelude::*;
-use polars_arrow::array::{Array as _, View};
+use polars_arrow::array::{Array, PrimitiveArray, View};
+use polars_arrow::bitmap::Bitmap;
+use polars_arrow::trusted_len::TrustedLen;
+use polars_arrow::types::NativeType;
 use rayon::prelude::*;
 
 use super::schema::{Kind, LakeColumn, Table};
@@ -132,28 +135,24 @@ impl Values {
         }
     }
 
-    /// The column as polars holds it.
-    fn into_column(self, name: &'static str, words: &Words) -> Column {
-        let name = PlSmallStr::from_static(name);
+    /// The numbers as arrow holds them, unknown ones masked; the codes back of a text column.
+    pub(super) fn into_numbers(self) -> Result<Box<dyn Array>, Vec<i32>> {
         match self {
-            Values::I32(values) => {
-                let known = mask(&values, |value| *value != NO_DAY);
-                Int32Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
-                    .into_column()
-            }
-            Values::I64(values) => {
-                let known = mask(&values, |value| *value != NULL);
-                Int64Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
-                    .into_column()
-            }
-            Values::F64(values) => {
-                let known = mask(&values, |value| !value.is_nan());
-                Float64Chunked::from_vec_validity(name, values, known.map(FromIterator::from_iter))
-                    .into_column()
-            }
-            Values::Text(codes) => {
-                StringChunked::from_iter_options(name, codes.iter().map(|code| words.get(*code)))
-                    .into_column()
+            Values::I32(values) => Ok(masked(values, |value| *value != NO_DAY)),
+            Values::I64(values) => Ok(masked(values, |value| *value != NULL)),
+            Values::F64(values) => Ok(masked(values, |value| !value.is_nan())),
+            Values::Text(codes) => Err(codes),
+        }
+    }
+
+    /// The column as polars holds it.
+    fn into_column(self, name: &'static str, words: &Words) -> PolarsResult<Column> {
+        let name = PlSmallStr::from_static(name);
+        match self.into_numbers() {
+            Ok(numbers) => Ok(Series::from_arrow(name, numbers)?.into_column()),
+            Err(codes) => {
+                let texts = codes.iter().map(|code| words.get(*code));
+                Ok(StringChunked::from_iter_options(name, texts).into_column())
             }
         }
     }
@@ -187,9 +186,16 @@ impl Values {
     }
 }
 
+/// Without a mask where nothing is unknown.
+fn masked<T: NativeType>(values: Vec<T>, is_known: impl Fn(&T) -> bool) -> Box<dyn Array> {
+    let mask = mask_of(values.iter().map(is_known));
+    PrimitiveArray::new(T::PRIMITIVE.into(), values.into(), mask).boxed()
+}
+
 /// Known or not, per value; null where all are known.
-fn mask<T>(values: &[T], is_known: impl Fn(&T) -> bool) -> Option<Vec<bool>> {
-    if values.iter().all(&is_known) { None } else { Some(values.iter().map(is_known).collect()) }
+pub(super) fn mask_of(known: impl TrustedLen<Item = bool>) -> Option<Bitmap> {
+    let mask = Bitmap::from_trusted_len_iter(known);
+    (mask.unset_bits() > 0).then_some(mask)
 }
 
 fn intern_column(texts: &StringChunked, words: &mut Words) -> Vec<i32> {
@@ -279,18 +285,18 @@ impl Block {
     /// The rows in the table's order.
     pub(crate) fn sorted(self, table: Table, words: &Words) -> Block {
         let mut key = vec![Table::BUCKET, Table::ASIN, Table::DAY_NO];
-        key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
-        if (1..self.rows()).all(|row| self.compare(row - 1, row, &key, words).is_le()) {
-            return self;
-        }
-        self.gather(&self.order_by(&key, words))
+        key.extend(table.places_within_day());
+        self.sorted_by(&key, words)
     }
 
     /// The rows in the order of some columns.
-    pub(crate) fn order_by(&self, key: &[usize], words: &Words) -> Vec<usize> {
+    pub(crate) fn sorted_by(self, key: &[usize], words: &Words) -> Block {
+        if (1..self.rows()).all(|row| self.compare(row - 1, row, key, words).is_le()) {
+            return self;
+        }
         let mut order: Vec<usize> = (0..self.rows()).collect();
         order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
-        order
+        self.gather(&order)
     }
 
     fn compare(&self, a: usize, b: usize, key: &[usize], words: &Words) -> Ordering {
@@ -303,7 +309,7 @@ impl Block {
         let columns = table.columns().iter().zip(&self.columns);
         let named = columns.filter(|(column, _)| names.contains(&column.name));
         let named = named.map(|(column, values)| values.clone().into_column(column.name, words));
-        DataFrame::new(self.rows(), named.collect())
+        DataFrame::new(self.rows(), named.collect::<PolarsResult<_>>()?)
     }
 
     /// Reads the named columns out of a frame, in the order of `columns`.

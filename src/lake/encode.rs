@@ -5,9 +5,7 @@
 
 use polars::prelude::*;
 use polars_arrow::array::{Array, DictionaryArray, PrimitiveArray, Utf8ViewArray};
-use polars_arrow::bitmap::Bitmap;
 use polars_arrow::datatypes::{ArrowDataType, IntegerType};
-use polars_arrow::types::NativeType;
 use polars_parquet::parquet::schema::types::ParquetType;
 use polars_parquet::write::{
     CompressedPage, CompressionOptions, Encoding, Version, WriteOptions, ZstdLevel, array_to_columns,
@@ -15,9 +13,9 @@ use polars_parquet::write::{
 };
 use rayon::prelude::*;
 
-use super::block::{Block, Values, Words};
+use super::block::{Block, Values, Words, mask_of};
 use super::schema::Table;
-use crate::rollup::{NO_CODE, NO_DAY, NULL};
+use crate::rollup::NO_CODE;
 
 /// Most of the bytes are doubles, of which higher levels save nothing.
 const ZSTD_LEVEL: i32 = 1;
@@ -74,19 +72,12 @@ fn column(
 
 /// The column as arrow holds it, and how it is to be written.
 fn array(values: Values, words: &Words) -> (Box<dyn Array>, Encoding) {
-    match values {
-        Values::I32(values) => (known(values, |value| *value != NO_DAY), Encoding::DeltaBinaryPacked),
-        Values::I64(values) => (known(values, |value| *value != NULL), Encoding::DeltaBinaryPacked),
-        Values::F64(values) => (known(values, |value| !value.is_nan()), Encoding::Plain),
-        Values::Text(codes) => (dictionary(&codes, words), Encoding::RleDictionary),
-    }
-}
-
-/// Without a mask where nothing is unknown.
-fn known<T: NativeType>(values: Vec<T>, is_known: impl Fn(&T) -> bool) -> Box<dyn Array> {
-    let mask = Bitmap::from_trusted_len_iter(values.iter().map(is_known));
-    let mask = (mask.unset_bits() > 0).then_some(mask);
-    PrimitiveArray::new(T::PRIMITIVE.into(), values.into(), mask).boxed()
+    let encoding = match &values {
+        Values::I32(_) | Values::I64(_) => Encoding::DeltaBinaryPacked,
+        Values::F64(_) => Encoding::Plain,
+        Values::Text(_) => Encoding::RleDictionary,
+    };
+    (values.into_numbers().unwrap_or_else(|codes| dictionary(&codes, words)), encoding)
 }
 
 /// The words in the order of their first use, and each row's place among them.
@@ -109,8 +100,7 @@ fn dictionary(codes: &[i32], words: &Words) -> Box<dyn Array> {
         last.1
     });
     let keys: Vec<u32> = keys.collect();
-    let mask = Bitmap::from_trusted_len_iter(codes.iter().map(|code| *code != NO_CODE));
-    let mask = (mask.unset_bits() > 0).then_some(mask);
+    let mask = mask_of(codes.iter().map(|code| *code != NO_CODE));
     of_words(&used, PrimitiveArray::new(ArrowDataType::UInt32, keys.into(), mask))
 }
 
@@ -130,6 +120,7 @@ mod tests {
 
     use super::super::schema::Kind;
     use super::*;
+    use crate::rollup::{NO_DAY, NULL};
 
     fn written(rows: &Block, table: Table, words: &Words) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -114,6 +114,11 @@ impl Table {
         self.columns().iter().position(|column| column.name == name)
     }
 
+    /// Places of [`Table::order_within_day`].
+    pub(crate) fn places_within_day(self) -> impl Iterator<Item = usize> {
+        self.order_within_day().iter().filter_map(move |name| self.index_of(name))
+    }
+
     /// Columns that order rows of one product and day.
     pub(crate) fn order_within_day(self) -> &'static [&'static str] {
         match self {

@@ -14,11 +14,11 @@ use crate::rollup::{NO_DAY, NULL};
 use crate::store::mart::{DayRecord, ServingRows, ServingValue};
 
 /// Served rows in the order of their SQL table's key.
-pub(super) fn in_key_order(rows: &Block, table: Table, words: &Words) -> Block {
+pub(super) fn in_key_order(rows: Block, table: Table, words: &Words) -> Block {
     let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
     key.push(Table::ASIN);
-    key.extend(table.order_within_day().iter().filter_map(|name| table.index_of(name)));
-    rows.gather(&rows.order_by(&key, words))
+    key.extend(table.places_within_day());
+    rows.sorted_by(&key, words)
 }
 
 /// Rows of a lake table under the names of its SQL table: days as dates, no buckets.
@@ -90,7 +90,7 @@ pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table, words: &Words) ->
         let asins = block.columns[asin].codes();
         append_where(&mut whole, block, |row| newest.get(&asins[row]) == Some(&place));
     }
-    in_key_order(&whole, table, words)
+    in_key_order(whole, table, words)
 }
 
 /// Adds the rows that are kept, run by run: mostly a block is kept as a whole.
@@ -114,7 +114,7 @@ pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>, words: &Words) ->
     for block in &sellers {
         append_where(&mut whole, block, |row| served.contains(&key(block, row)));
     }
-    in_key_order(&whole, Table::RollupSellers, words)
+    in_key_order(whole, Table::RollupSellers, words)
 }
 
 /// The day and category records of the served deltas' days.

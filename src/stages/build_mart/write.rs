@@ -172,7 +172,7 @@ impl Gathered {
         let rollups = serving::newest_of_each(self.rollups, Table::Rollups, words);
         let sellers = serving::sellers_of(&rollups, self.sellers, words);
         BuiltMarket {
-            deltas: serving::in_key_order(&deltas, Table::Deltas, words),
+            deltas: serving::in_key_order(deltas, Table::Deltas, words),
             rollups,
             sellers,
             days: self.days,
