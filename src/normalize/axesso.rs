@@ -201,7 +201,7 @@ fn offer(record: &mut Record<'_>, product: &Product<'_>, marketplace: Marketplac
     }
 }
 
-fn fulfilment(seller: Option<&str>, shipper: Option<&str>) -> Option<Fulfilment> {
+pub(super) fn fulfilment(seller: Option<&str>, shipper: Option<&str>) -> Option<Fulfilment> {
     match (seller, shipper) {
         (Some(seller), _) if is_amazon(seller) => Some(Fulfilment::Amazon),
         (Some(_), Some(shipper)) if is_amazon(shipper) => Some(Fulfilment::Fba),
@@ -288,7 +288,7 @@ pub(super) fn rank_array(
 }
 
 /// The browse node at the end of `/gp/bestsellers/electronics/12097479011/ref=…`; null on the page of a store.
-fn category_node(link: &str) -> Option<&str> {
+pub(super) fn category_node(link: &str) -> Option<&str> {
     let path = link.split(['?', '#']).next().unwrap_or_default();
     path.split('/').find(|part| part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::model::{Availability, PriceBasis};
 
 /// The samples' folder; null when it is absent, which is said.
-fn samples() -> Option<PathBuf> {
+pub(super) fn samples() -> Option<PathBuf> {
     let root = std::env::var_os("AMZCTL_SAMPLES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples"), PathBuf::from);
     let found = root.is_dir().then_some(root);
@@ -19,7 +19,7 @@ fn samples() -> Option<PathBuf> {
     found
 }
 
-fn read(path: &str) -> Option<Vec<u8>> {
+pub(super) fn read(path: &str) -> Option<Vec<u8>> {
     let bytes = std::fs::read(samples()?.join(path)).unwrap();
     let mut plain = Vec::new();
     if path.ends_with(".gz") {

@@ -5,11 +5,14 @@
 
 mod axesso;
 mod daily;
+mod firecrawl;
 mod flat;
 #[cfg(test)]
 mod golden;
 mod junglee;
 mod keepa_export;
+mod page;
+mod rainforest;
 mod record;
 #[cfg(test)]
 mod rules;
@@ -24,6 +27,7 @@ use crate::model::{Asin, Marketplace, Observation, Review, Timestamp, words};
 
 pub use daily::{DayObservation, choose_daily_row};
 pub use flat::COLUMNS as FLAT_COLUMNS;
+pub use page::{PageKind, page_kind};
 pub use shape::{Recognised, RecordFormat, Shape, recognise};
 pub use versions::{ListingVersion, SourceListing, adds_nothing, content_hash, listing_versions};
 
@@ -44,12 +48,36 @@ pub struct RecordContext {
 /// Everything one record said. An empty value is never returned: a record without facts has a reject.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Parsed {
-    /// The index is the item's number within the receipt. At most one for all shapes so far.
     pub observations: Vec<Observation>,
+    /// The number of each observation's item within the receipt. Without them the index is the number.
+    pub items: Vec<u32>,
     pub reviews: Vec<Review>,
     pub rejects: Vec<Reject>,
     /// Readings that went on although something about them deserves a look.
     pub notes: Vec<Note>,
+}
+
+impl Parsed {
+    /// What the items of one record gave, put together; each keeps its number.
+    pub(crate) fn join(parts: impl IntoIterator<Item = Parsed>) -> Parsed {
+        parts.into_iter().fold(Parsed::default(), |mut whole, part| {
+            let (observations, reviews) = (part.observations, part.reviews);
+            whole.items.extend((0..observations.len() as u32).map(|index| {
+                part.items.get(index as usize).copied().unwrap_or(index)
+            }));
+            whole.observations.extend(observations);
+            whole.reviews.extend(reviews);
+            whole.rejects.extend(part.rejects);
+            whole.notes.extend(part.notes);
+            whole
+        })
+    }
+
+    /// The observations with their items' numbers.
+    pub fn numbered(observations: Vec<Observation>, items: &[u32]) -> Vec<(u32, Observation)> {
+        let number = |index: usize| items.get(index).copied().unwrap_or(index as u32);
+        observations.into_iter().enumerate().map(|(index, observation)| (number(index), observation)).collect()
+    }
 }
 
 /// Something that was read, but looked odd: a number with text behind it, for example.
@@ -90,6 +118,12 @@ pub enum RejectReason {
     TooDeep,
     UnknownShape,
     NotAProduct,
+    /// A robot check or a page of apology was answered instead of the product: nothing is known of it.
+    BlockedPage,
+    /// The source itself failed to fetch what was asked for.
+    SourceFailure,
+    /// A page in another encoding than UTF-8.
+    Encoding,
 }
 
 words!(RejectReason {
@@ -107,6 +141,9 @@ words!(RejectReason {
     TooDeep = "too_deep",
     UnknownShape = "unknown_shape",
     NotAProduct = "not_a_product",
+    BlockedPage = "blocked_page",
+    SourceFailure = "source_failure",
+    Encoding = "encoding",
 });
 
 /// How far ahead of the clock an observation may lie.
@@ -134,7 +171,11 @@ pub fn parse(context: &RecordContext, body: &[u8]) -> Parsed {
             | Shape::UnknownCsv
             | Shape::UnknownTsv
     );
-    if is_table { parse_table(context, text) } else { parse_json(context, text) }
+    match context.shape {
+        Shape::AmazonPage => page::parse(context, text),
+        _ if is_table => parse_table(context, text),
+        _ => parse_json(context, text),
+    }
 }
 
 fn parse_json(context: &RecordContext, text: &str) -> Parsed {
@@ -148,6 +189,9 @@ fn parse_json(context: &RecordContext, text: &str) -> Parsed {
             serde_json::from_str(text).map(|item| junglee::parse_product(context, &item))
         }
         Shape::FlatJson => serde_json::from_str(text).map(|facts| flat::parse(context, &facts)),
+        Shape::FirecrawlPage => firecrawl::parse(context, text),
+        Shape::RainforestProduct => rainforest::parse_product(context, text),
+        Shape::RainforestSearch => rainforest::parse_search(context, text),
         _ => serde_json::from_str(text).map(|serde::de::IgnoredAny| {
             refuse(context, RejectReason::UnknownShape, "", "no parser knows a record with these keys")
         }),

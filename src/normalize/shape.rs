@@ -9,7 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use super::record::{MAX_DEPTH, quoted, url_asin, url_marketplace};
 use super::table::{self, Row};
 use super::value::Scalar;
-use super::{RejectReason, axesso, flat, keepa_export};
+use super::{RejectReason, axesso, firecrawl, flat, keepa_export, page, rainforest};
 use crate::model::{Asin, Day, Marketplace, Timestamp, words};
 
 /// How a record's bytes are laid out. The body of a CSV or TSV record is the header line, a line feed, and the
@@ -19,6 +19,8 @@ pub enum RecordFormat {
     Json,
     Csv,
     Tsv,
+    /// A whole page.
+    Html,
 }
 
 /// A payload shape that has a parser, or the unknown of each format.
@@ -33,6 +35,10 @@ pub enum Shape {
     FlatCsv,
     FlatTsv,
     KeepaExportCsv,
+    AmazonPage,
+    FirecrawlPage,
+    RainforestProduct,
+    RainforestSearch,
     UnknownJson,
     UnknownCsv,
     UnknownTsv,
@@ -47,6 +53,10 @@ words!(Shape {
     FlatCsv = "flat_csv",
     FlatTsv = "flat_tsv",
     KeepaExportCsv = "keepa_export_csv",
+    AmazonPage = "amazon_page",
+    FirecrawlPage = "firecrawl_page",
+    RainforestProduct = "rainforest_product",
+    RainforestSearch = "rainforest_search",
     UnknownJson = "unknown_json",
     UnknownCsv = "unknown_csv",
     UnknownTsv = "unknown_tsv",
@@ -58,7 +68,7 @@ pub struct Recognised {
     pub shape: Shape,
     /// `product` or `reviews`.
     pub kind: &'static str,
-    /// `apify`, `keepa` or `file`.
+    /// `apify`, `keepa`, `html`, `firecrawl`, `rainforest` or `file`.
     pub source: &'static str,
     pub marketplace: Option<Marketplace>,
     pub asin_requested: Option<Asin>,
@@ -71,6 +81,13 @@ pub struct Recognised {
     pub time_fault: Option<String>,
 }
 
+impl Recognised {
+    /// A product record of this shape of which nothing else is known yet.
+    pub(super) fn of(shape: Shape) -> Recognised {
+        Keys::default().recognised(shape)
+    }
+}
+
 impl Shape {
     /// The shape of a record in this format that no parser knows.
     pub fn unknown(format: RecordFormat) -> Shape {
@@ -78,6 +95,8 @@ impl Shape {
             RecordFormat::Json => Shape::UnknownJson,
             RecordFormat::Csv => Shape::UnknownCsv,
             RecordFormat::Tsv => Shape::UnknownTsv,
+            // Every page has the one parser, which says what it is instead of a product.
+            RecordFormat::Html => Shape::AmazonPage,
         }
     }
 
@@ -86,6 +105,9 @@ impl Shape {
         match self {
             Shape::AxessoProduct | Shape::AxessoReview | Shape::JungleeProduct | Shape::ApifyCsv => "apify",
             Shape::KeepaExportCsv => "keepa",
+            Shape::AmazonPage => "html",
+            Shape::FirecrawlPage => "firecrawl",
+            Shape::RainforestProduct | Shape::RainforestSearch => "rainforest",
             _ => "file",
         }
     }
@@ -97,7 +119,11 @@ impl Shape {
             | Shape::AxessoReview
             | Shape::JungleeProduct
             | Shape::FlatJson
+            | Shape::FirecrawlPage
+            | Shape::RainforestProduct
+            | Shape::RainforestSearch
             | Shape::UnknownJson => RejectReason::InvalidJson,
+            Shape::AmazonPage => RejectReason::Encoding,
             _ => RejectReason::InvalidCsv,
         }
     }
@@ -290,6 +316,7 @@ pub fn recognise(format: RecordFormat, body: &[u8]) -> Recognised {
     let text = read_utf8(body).ok();
     let recognised = text.and_then(|text| match format {
         RecordFormat::Json => recognise_json(text),
+        RecordFormat::Html => Some(page::recognise(text)),
         RecordFormat::Csv | RecordFormat::Tsv => recognise_table(format, text),
     });
     recognised.unwrap_or_else(|| Keys::default().recognised(Shape::unknown(format)))
@@ -298,6 +325,9 @@ pub fn recognise(format: RecordFormat, body: &[u8]) -> Recognised {
 fn recognise_json(text: &str) -> Option<Recognised> {
     if is_too_deep(text) {
         return None;
+    }
+    if let Some(reply) = firecrawl::recognise(text).or_else(|| rainforest::recognise(text)) {
+        return Some(reply);
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let keys = deserializer.deserialize_map(KeysVisitor(PhantomData)).ok()?;

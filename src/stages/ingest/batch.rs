@@ -142,6 +142,7 @@ fn without_time(body: &[u8], format: RecordFormat, time_fault: Option<String>) -
     let (reason, fault) = match format {
         RecordFormat::Json => (Reason::TooDeep, too_deep(text)),
         RecordFormat::Csv | RecordFormat::Tsv => (Reason::InvalidCsv, torn_row(text)),
+        RecordFormat::Html => (Reason::TimeMissing, None),
     };
     match (fault, time_fault) {
         (Some(detail), _) => (reason, detail),

@@ -245,10 +245,10 @@ fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -
         }
         batch.receipts.push((record.receipt_id, receipt_outcome(&parsed)));
         let day = zone.day_of(record.observed_at);
-        for (item, observation) in parsed.observations.into_iter().enumerate() {
+        for (item, observation) in Parsed::numbered(parsed.observations, &parsed.items) {
             batch.observations.push(NewObservation {
                 receipt_id: record.receipt_id,
-                item: item as i64,
+                item: i64::from(item),
                 day,
                 observed_at: record.observed_at,
                 fetched_at: record.fetched_at,
