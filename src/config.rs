@@ -4,10 +4,15 @@
 
 mod load;
 mod origin;
+mod sources;
 
 pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
 pub use origin::{KeyOrigin, known_keys};
+pub use sources::{
+    ApifySettings, FirecrawlSettings, HtmlSettings, KeepaSettings, RainforestSettings, SourcesSettings, SpApiSettings,
+};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -24,6 +29,13 @@ pub struct Settings {
     pub time: TimeSettings,
     pub defaults: DefaultSettings,
     pub ingest: IngestSettings,
+    pub sources: SourcesSettings,
+    pub apify: ApifySettings,
+    pub keepa: KeepaSettings,
+    pub sp_api: SpApiSettings,
+    pub firecrawl: FirecrawlSettings,
+    pub rainforest: RainforestSettings,
+    pub html: HtmlSettings,
     pub normalize: NormalizeSettings,
     pub mart: MartSettings,
     pub alerts: AlertSettings,
@@ -202,4 +214,8 @@ pub struct Config {
     pub alert_file: Option<PathBuf>,
     pub zone: ReportingZone,
     pub marketplace: Option<Marketplace>,
+    /// Where saved product pages lie.
+    pub pages: PathBuf,
+    /// The variables of the `.env` file beside the project file that are no settings: where keys may be.
+    pub dot_env: BTreeMap<String, String>,
 }

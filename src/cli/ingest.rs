@@ -1,11 +1,15 @@
-//! `ingest`: files and standard input into the raw layer, record by record.
+//! `ingest`: files and standard input into the raw layer, record by record; without a path, what is due from the
+//! providers.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::context::Context;
-use super::dates::DayArg;
+use super::OutputArgs;
+use super::dates::{DayArg, parse_duration};
+use super::fetch::{self, SelectionArgs};
 use super::output::counted;
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
@@ -15,45 +19,63 @@ use crate::render::rows::printable;
 use crate::stages::ingest::{self, BatchSize, FileReport, FileStatus, Options, Summary};
 use crate::store::Store;
 
-/// Land records of files byte-exact in the raw layer
+/// Land records of providers or files byte-exact in the raw layer
 ///
-/// Reads JSON (an array, or one object), NDJSON, CSV and TSV, plain or compressed with gzip or zstd; what a file is
+/// Without a PATH: asks the configured providers for the watched products that are due. Each product is asked for once
+/// in its slot (critical: six hours, routine: a day, weekly: a week), within the budgets; --dry-run shows requests and
+/// cost beforehand and asks nobody. An interrupted run goes on where it was and pays for nothing twice.
+///
+/// With a PATH: reads JSON (an array, or one object), NDJSON, CSV and TSV, plain or compressed with gzip or zstd; what a file is
 /// shows in its bytes, not in its name. A record that cannot be read is named and kept in quarantine, the rest goes
 /// on. The same file with the same time lands nothing; an interrupted ingest goes on where it was.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct IngestArgs {
     /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt, also .gz and .zst), patterns, or - for
     /// standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_name = "PATH", help_heading = "Files")]
     pub paths: Vec<PathBuf>,
 
     /// When the content was true: an instant, or a day (noon of it in the reporting zone); without it a date in the
     /// path, or the records' own time
-    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true, requires = "paths",
+        help_heading = "Files")]
     pub captured_at: Option<Captured>,
 
     /// Marketplace of records that name none [default: the configured one]
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", requires = "paths", help_heading = "Files")]
     pub marketplace: Option<Marketplace>,
 
     /// Name of the source instead of the recognised one, such as apify or keepa
-    #[arg(long, value_name = "NAME", value_parser = parse_source)]
+    #[arg(long, value_name = "NAME", value_parser = parse_source, requires = "paths",
+        help_heading = "Files")]
     pub source: Option<String>,
 
     /// What the records are, instead of what is recognised
-    #[arg(long, value_name = "KIND", value_parser = ["product", "reviews"])]
+    #[arg(long, value_name = "KIND", value_parser = ["product", "reviews"], requires = "paths",
+        help_heading = "Files")]
     pub kind: Option<String>,
 
-    /// Read everything and say what would land, write nothing
+    /// Show what would be asked and what it would cost, or what would land; ask nobody, write nothing
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Ask nobody any more after this long, with exit code 6 when products are left: 50m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "paths")]
+    pub deadline: Option<Duration>,
+
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
     /// Refuse what a compressed file expands to beyond this: 500MiB, 20GiB [default: 8GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "paths", help_heading = "Files")]
     pub max_decompressed: Option<u64>,
 
     /// Records committed together [default: 500, or 8 MiB of them]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "paths",
+        help_heading = "Files")]
     pub batch_records: Option<u32>,
 }
 
@@ -65,6 +87,15 @@ pub(super) enum Captured {
 }
 
 pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<Outcome> {
+    if args.paths.is_empty() {
+        let IngestArgs { selection, deadline, dry_run, output, .. } = args;
+        return fetch::run(&selection, deadline, dry_run, &output, context).await;
+    }
+    if args.selection != SelectionArgs::default() {
+        return Err(Failure::usage("--only, --tier and --limit choose watched products, not records of files")
+            .hint("leave the paths out to ask the providers")
+            .into());
+    }
     let inputs = inputs(&args.paths)?;
     let store = context.open_store().await?;
     if args.dry_run {

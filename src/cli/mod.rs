@@ -8,13 +8,16 @@ mod compare;
 mod completions;
 mod config;
 pub mod context;
+mod costs;
 pub mod dates;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod examples;
 mod explain;
 mod export;
 mod failure;
+mod fetch;
 mod generate;
 mod ingest;
 mod init;
@@ -166,7 +169,9 @@ enum Command {
     Cohort(cohort::CohortArgs),
     Status(status::StatusArgs),
     Runs(runs::RunsArgs),
+    Costs(costs::CostsArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Verify(verify::VerifyArgs),
     Quarantine(quarantine::QuarantineArgs),
     Show(show::ShowArgs),
@@ -215,7 +220,9 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Cohort(args) => cohort::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
+        Command::Costs(args) => costs::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Quarantine(args) => quarantine::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::dates::parse_duration;
+use super::fetch::{self, Ask};
 use super::ingest::{Captured, IngestArgs, parse_time};
 use super::ui::Line;
 use super::{alert, build_mart, ingest, normalize};
@@ -20,7 +21,8 @@ use crate::store::Store;
 
 /// Run every stage in order: ingest, normalize, build-mart, alert
 ///
-/// Reads the given files, or the inbox folder of the configuration; what was read before is skipped. One lock, one
+/// Reads the given files, or the inbox folder of the configuration, and, without a PATH, asks the configured providers
+/// for what is due; what was read or asked before is skipped. One lock, one
 /// line in `amzctl runs`, one exit code: the worst of its stages. A second run changes nothing.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -118,6 +120,11 @@ async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Re
         context.ui.say(&ingest::lines(&summary));
         outcome = outcome.and(summary.outcome());
     }
+    let names = fetch::source_names(store, &context.config).await?;
+    if args.paths.is_empty() && !names.is_empty() {
+        let summary = fetch::fetch(store, context, &names, Ask::all(String::new(), true)).await?;
+        context.ui.say(&fetch::lines(&summary));
+    }
     let options = normalize::options(context, "");
     let parsed = stages::normalize::preview(store, context.clock, &cancel, &options).await?;
     context.ui.note(&normalize::preview_line(&parsed));
@@ -177,6 +184,9 @@ impl Chain<'_> {
     /// Ingest to alert; a request to stop ends it after the stage that saw it.
     async fn stages(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
         self.ingest(args, inputs).await.context("ingest failed")?;
+        if !self.is_stopped() && args.paths.is_empty() {
+            self.fetch().await.context("ingest from the providers failed")?;
+        }
         if !self.is_stopped() {
             self.normalize().await.context("normalize failed")?;
         }
@@ -213,6 +223,18 @@ impl Chain<'_> {
         let summary = ingest::read(self.store, self.context, &options).await?;
         ingest::say_problems(&summary, self.context);
         self.end("ingest", summary.outcome(), json!(summary), &ingest::lines(&summary));
+        Ok(())
+    }
+
+    /// Asks the providers, where some are configured.
+    async fn fetch(&mut self) -> anyhow::Result<()> {
+        let names = fetch::source_names(self.store, &self.context.config).await?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let ask = Ask::all(self.run_id.clone(), false);
+        let summary = fetch::fetch(self.store, self.context, &names, ask).await?;
+        self.end("fetch", summary.outcome(), json!(summary), &fetch::lines(&summary));
         Ok(())
     }
 

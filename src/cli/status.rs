@@ -11,8 +11,8 @@ use super::context::Context;
 use super::output::counted;
 use super::runs::Holders;
 use crate::error::Outcome;
-use crate::model::{Day, Timestamp};
-use crate::render::rows::{Cell, Format, Rows, instant_to_second};
+use crate::model::{Day, SourceState, Timestamp};
+use crate::render::rows::{Cell, Format, Rows, instant_to_second, printable};
 use crate::store::checks::{Counts, Open};
 use crate::store::{Store, Unread};
 
@@ -35,8 +35,24 @@ struct Document {
     /// Receipts that `normalize` has not read.
     to_normalize: u64,
     open: Open,
+    /// Providers that were ever asked.
+    sources: Vec<SourceLine>,
+    /// Watched products that no provider of their chain answered for at the last attempt.
+    fetch_failures: u64,
     /// The last run of every command, newest first.
     last_runs: Vec<LastRun>,
+}
+
+#[derive(Serialize)]
+struct SourceLine {
+    source: String,
+    /// Of its circuit breaker.
+    breaker: &'static str,
+    failures_in_a_row: u32,
+    retry_at: Option<Timestamp>,
+    reason: String,
+    last_success_at: Option<Timestamp>,
+    balance: String,
 }
 
 #[derive(Serialize)]
@@ -99,8 +115,22 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
         counts: store.load_counts().await?,
         to_normalize: store.count_unread(Unread::New).await?,
         open: store.load_open().await?,
+        sources: store.load_source_states().await?.into_iter().map(source_line).collect(),
+        fetch_failures: store.load_fetch_failures().await?.len() as u64,
         last_runs: last_runs(store, context).await?,
     })
+}
+
+fn source_line(state: SourceState) -> SourceLine {
+    SourceLine {
+        source: state.source,
+        breaker: state.breaker.as_str(),
+        failures_in_a_row: state.failures,
+        retry_at: state.retry_at,
+        reason: state.reason,
+        last_success_at: state.last_success_at,
+        balance: state.balance,
+    }
 }
 
 /// The database with what its write-ahead log still holds.
@@ -144,6 +174,20 @@ fn rows(document: &Document) -> anyhow::Result<Rows> {
         rows.push(vec![name.into(), count.into(), Cell::Null]);
     }
     rows.push(vec!["to_normalize".into(), document.to_normalize.into(), Cell::Null]);
+    if !document.sources.is_empty() {
+        rows.push(vec!["fetch_failures".into(), document.fetch_failures.into(), Cell::Null]);
+    }
+    for source in &document.sources {
+        let answered = source.last_success_at.map(|at| format!("answered {}", instant_to_second(at)));
+        let retry = source.retry_at.map(|at| format!("next try {}", instant_to_second(at)));
+        let parts = [answered, retry, Some(source.reason.clone()), Some(source.balance.clone())];
+        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        rows.push(vec![
+            format!("source {}", source.source).into(),
+            source.breaker.into(),
+            printable(&parts.join("; ")).into(),
+        ]);
+    }
     for run in &document.last_runs {
         let ended = run.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
         // A person's detail; the runs have their fractions in `runs list`.

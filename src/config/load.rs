@@ -13,7 +13,10 @@ use toml::de::{DeTable, DeValue};
 use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
 use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
-use crate::model::{Marketplace, ReportingZone, check_source_name, similar_source};
+use crate::model::{
+    Marketplace, ReportingZone, check_live_source, check_source_name, micros_of_dollars, similar_source,
+};
+use crate::sources::sp_api::OPERATIONS;
 
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
@@ -168,6 +171,8 @@ struct Layers {
     folders: BTreeMap<String, PathBuf>,
     /// (layer name, key) → line, for files.
     lines: BTreeMap<(String, String), usize>,
+    /// Of the `.env` file, what is no setting.
+    dot_env: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -178,6 +183,7 @@ impl Layers {
             figment: Figment::from(Serialized::defaults(Settings::default())),
             folders: BTreeMap::from([(DEFAULT_ORIGIN.to_owned(), base.to_owned())]),
             lines: BTreeMap::new(),
+            dot_env: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -255,6 +261,7 @@ impl Layers {
         })?;
         let folder = path.parent().unwrap_or(path).to_owned();
         self.add_variables(&variables, &folder, ".env variable");
+        self.dot_env = variables.into_iter().filter(|(name, _)| !name.starts_with(PREFIX)).collect();
         Ok(())
     }
 
@@ -297,8 +304,12 @@ impl Layers {
         };
         for (key, is_valid, expected) in ranges(&settings) {
             if !is_valid {
-                self.complain(key, format!("`{key}` {expected}"));
+                self.complain(&key, format!("`{key}` {expected}"));
             }
+        }
+        for (message, hint) in chain_faults(&settings.sources.chain) {
+            let place = self.place("sources.chain");
+            self.problems.push(Problem { place, message, hint });
         }
         for (message, hint) in source_faults(&settings.normalize.source_precedence) {
             let place = self.place("normalize.source_precedence");
@@ -336,6 +347,8 @@ impl Layers {
             alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),
             zone: ReportingZone(zone),
             marketplace,
+            pages: self.resolved("html.folder", &settings.html.folder),
+            dot_env: self.dot_env.clone(),
             settings,
         };
         let origins = leaves(&settings_json(&config.settings))
@@ -409,16 +422,61 @@ impl Layers {
 }
 
 /// (key, is valid, what is expected of it)
-fn ranges(settings: &Settings) -> [(&'static str, bool, &'static str); 6] {
-    let Settings { mart, alerts, check, run, store, .. } = settings;
-    [
+fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
+    let Settings { mart, alerts, check, run, store, apify, keepa, sp_api, firecrawl, rainforest, html, .. } = settings;
+    let is_price = |dollars: f64| micros_of_dollars(dollars).is_some();
+    let own = [
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
         ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
         ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
         ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),
         ("check.min_completeness", (0.0..=1.0).contains(&check.min_completeness), "must be 0 to 1"),
         ("run.tolerate_failed_pct", (0.0..=100.0).contains(&run.tolerate_failed_pct), "must be 0 to 100"),
-    ]
+        ("apify.batch", (1..=10_000).contains(&apify.batch), "must be 1 to 10000"),
+        ("apify.wait_s", apify.wait_s <= 60, "must be 0 to 60"),
+        ("apify.timeout_s", apify.timeout_s > apify.wait_s, "must be longer than `apify.wait_s`"),
+        ("apify.usd_per_result", is_price(apify.usd_per_result), "must be an amount of dollars"),
+        ("keepa.offers", keepa.offers == 0 || (20..=100).contains(&keepa.offers), "must be 0, or 20 to 100"),
+        ("keepa.usd_per_token", is_price(keepa.usd_per_token), "must be an amount of dollars"),
+        ("firecrawl.version", ["v1", "v2"].contains(&firecrawl.version.as_str()), "must be v1 or v2"),
+        ("firecrawl.batch", (1..=1_000).contains(&firecrawl.batch), "must be 1 to 1000"),
+        (
+            "firecrawl.proxy",
+            ["", "basic", "stealth", "auto"].contains(&firecrawl.proxy.as_str()),
+            "must be basic, stealth, auto or empty",
+        ),
+        ("firecrawl.usd_per_credit", is_price(firecrawl.usd_per_credit), "must be an amount of dollars"),
+        ("rainforest.usd_per_credit", is_price(rainforest.usd_per_credit), "must be an amount of dollars"),
+        (
+            "sp_api.operations",
+            !sp_api.operations.is_empty()
+                && sp_api.operations.iter().all(|name| OPERATIONS.contains(&name.as_str())),
+            "must name some of catalog, offers, competitive_summary, inventory",
+        ),
+    ];
+    let shared = [
+        ("apify", apify.ranges()),
+        ("keepa", keepa.ranges()),
+        ("sp_api", sp_api.ranges()),
+        ("firecrawl", firecrawl.ranges()),
+        ("rainforest", rainforest.ranges()),
+        ("html", html.ranges()),
+    ];
+    let shared = shared.into_iter().flat_map(|(section, ranges)| {
+        ranges.map(|(key, is_valid, expected)| (format!("{section}.{key}"), is_valid, expected))
+    });
+    own.into_iter().map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected)).chain(shared).collect()
+}
+
+/// What is wrong with a chain of sources, each with a hint.
+fn chain_faults(chain: &[String]) -> Vec<(String, Option<String>)> {
+    let fault = |(index, name): (usize, &String)| {
+        if chain[..index].contains(name) {
+            return Some((format!("`sources.chain` names `{name}` twice"), None));
+        }
+        check_live_source(name).err().map(|(message, hint)| (format!("`sources.chain`: {message}"), hint))
+    };
+    chain.iter().enumerate().filter_map(fault).collect()
 }
 
 /// What is wrong with the order of sources, each with a hint: a repeated name, one that no source can have, and one

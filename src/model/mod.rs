@@ -3,6 +3,7 @@
 mod asin;
 mod availability;
 mod day;
+mod fetch;
 mod marketplace;
 mod money;
 mod observation;
@@ -14,6 +15,7 @@ mod watch;
 pub use asin::{Asin, AsinError, ProductKey, ProductRef};
 pub use availability::Availability;
 pub use day::{Day, DayError, DayRange, ReportingZone};
+pub use fetch::{BreakerPosition, Cost, FaultKind, SourceState, micros_of_dollars};
 pub use marketplace::{DecimalStyle, Marketplace, UnknownMarketplace};
 pub use money::{Currency, MAX_MINOR, Money, UnknownCurrency};
 pub(crate) use observation::words;
@@ -22,7 +24,7 @@ pub use observation::{
     Review,
 };
 pub use ranks::{CategoryRef, Rank, leaf_rank, main_rank, same_category};
-pub use source::{KNOWN_SOURCES, check_source_name, similar_source};
+pub use source::{KNOWN_SOURCES, LIVE_SOURCES, check_live_source, check_source_name, similar_source};
 pub use watch::{Cohort, Competitor, Relation, Tier, WatchItem};
 
 /// An instant, UTC. Stored as microseconds since 1970.

@@ -17,6 +17,25 @@ pub fn check_source_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// The sources that can be asked, as chains name them.
+pub const LIVE_SOURCES: [&str; 6] = ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html"];
+
+/// Refuses a name that no provider has: what is wrong, and a hint.
+pub fn check_live_source(name: &str) -> Result<(), (String, Option<String>)> {
+    if LIVE_SOURCES.contains(&name) {
+        return Ok(());
+    }
+    if name == "file" {
+        let hint = "files are read with `amzctl ingest PATH`, or by `amzctl run` from the inbox";
+        return Err(("`file` is not asked".to_owned(), Some(hint.to_owned())));
+    }
+    let hint = match similar_source(name).filter(|similar| LIVE_SOURCES.contains(similar)) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!("it is one of {}", LIVE_SOURCES.join(", ")),
+    };
+    Err((format!("there is no provider `{name}`"), Some(hint)))
+}
+
 /// The known source that `name` looks like without being it; null when it looks like none.
 pub fn similar_source(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();

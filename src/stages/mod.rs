@@ -4,6 +4,7 @@ pub mod alert;
 pub mod build_mart;
 pub mod compare;
 pub mod deliver;
+pub mod fetch;
 pub mod ingest;
 pub mod normalize;
 pub mod report;

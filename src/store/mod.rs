@@ -16,6 +16,7 @@ mod core;
 mod drift;
 mod explain;
 pub mod export;
+pub mod fetching;
 mod hash;
 mod integrity;
 pub mod judging;
@@ -27,6 +28,7 @@ pub mod outbox;
 pub mod quarantine;
 pub mod raw;
 pub mod reports;
+pub mod spending;
 pub mod watch;
 
 pub use core::{

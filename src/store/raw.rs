@@ -55,6 +55,15 @@ impl RawBody {
             _ => RawBody { sha256, codec: "plain", size_bytes, bytes: body },
         }
     }
+
+    /// Its values in the order of the columns sha256, codec, size_bytes, bytes.
+    pub(super) fn bind(&self, values: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>) {
+        values
+            .push_bind(self.sha256.as_str())
+            .push_bind(self.codec)
+            .push_bind(self.size_bytes)
+            .push_bind(self.bytes.as_slice());
+    }
 }
 
 /// A stored body as it was received.
@@ -311,13 +320,7 @@ async fn insert_bodies(tx: &mut Tx, batch: &RawBatch) -> Result<()> {
         "raw_bodies (sha256, codec, size_bytes, bytes)",
         " ON CONFLICT (sha256) DO NOTHING",
         &batch.bodies,
-        |values, body| {
-            values
-                .push_bind(body.sha256.as_str())
-                .push_bind(body.codec)
-                .push_bind(body.size_bytes)
-                .push_bind(body.bytes.as_slice());
-        },
+        |values, body| body.bind(values),
     )
     .await?;
     Ok(())

@@ -617,6 +617,87 @@ CREATE TABLE marks (
     value  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- sources -------------------------------------------------------------------------------------------------
+
+-- The ledger: each request to a provider that may cost something, written before it is sent. A row that is still
+-- 'sent' when no run is going on was never answered as far as we know: it is resumed (a job) or counted as lost.
+CREATE TABLE source_requests (
+    request_id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id            TEXT    NOT NULL,
+    source            TEXT    NOT NULL,
+    operation         TEXT    NOT NULL,
+    marketplace       TEXT    NOT NULL,
+    asins             TEXT    NOT NULL,            -- JSON array: what was asked for
+    options           TEXT    NOT NULL DEFAULT '', -- JSON of what else was asked: the days of a backfill
+    attempt           INTEGER NOT NULL,
+    state             TEXT    NOT NULL CHECK (state IN ('sent', 'answered', 'failed', 'lost')),
+    sent_at           INTEGER NOT NULL,
+    finished_at       INTEGER,
+    day               TEXT    NOT NULL,            -- of sent_at, in the reporting zone: what budgets are counted by
+    job_id            TEXT,                        -- of an asynchronous provider
+    fault             TEXT    NOT NULL DEFAULT '', -- why it failed
+    detail            TEXT    NOT NULL DEFAULT '',
+    estimated_units   INTEGER NOT NULL,            -- in the provider's unit
+    estimated_micros  INTEGER,                     -- millionths of a dollar; null: no price is known
+    cost_units        INTEGER NOT NULL DEFAULT 0,  -- as the provider says, or the estimate of a lost one
+    cost_micros       INTEGER,
+    answered          INTEGER NOT NULL DEFAULT 0,  -- products it told us something about
+    landed            INTEGER NOT NULL DEFAULT 0   -- receipts that were new
+) STRICT;
+
+CREATE INDEX source_requests_by_day ON source_requests (source, day);
+CREATE INDEX source_requests_by_run ON source_requests (run_id);
+CREATE INDEX source_requests_open ON source_requests (state) WHERE state = 'sent';
+
+-- When each source last answered for each product, and what it said: what is due follows from it.
+CREATE TABLE fetches (
+    marketplace  TEXT    NOT NULL,
+    asin         TEXT    NOT NULL,
+    source       TEXT    NOT NULL,
+    operation    TEXT    NOT NULL,
+    fetched_at   INTEGER NOT NULL,
+    outcome      TEXT    NOT NULL CHECK (outcome IN ('answered', 'absent')),
+    after_fault  TEXT    NOT NULL DEFAULT '',      -- why the source before it in the chain did not answer
+    run_id       TEXT    NOT NULL,
+    PRIMARY KEY (marketplace, asin, source, operation)
+) STRICT, WITHOUT ROWID;
+
+-- The last failure of products whose newest attempt got no answer from any source of their chain.
+CREATE TABLE fetch_failures (
+    marketplace  TEXT    NOT NULL,
+    asin         TEXT    NOT NULL,
+    source       TEXT    NOT NULL,
+    fault        TEXT    NOT NULL,
+    detail       TEXT    NOT NULL,
+    failed_at    INTEGER NOT NULL,
+    run_id       TEXT    NOT NULL,
+    PRIMARY KEY (marketplace, asin)
+) STRICT, WITHOUT ROWID;
+
+-- How each source is: its circuit breaker, and what it last said of its balance.
+CREATE TABLE source_states (
+    source           TEXT    NOT NULL PRIMARY KEY,
+    breaker          TEXT    NOT NULL CHECK (breaker IN ('closed', 'open', 'half_open')),
+    failures         INTEGER NOT NULL,             -- in a row
+    retry_at         INTEGER,                      -- when an open breaker lets a probe through
+    cooldown_ms      INTEGER NOT NULL DEFAULT 0,
+    reason           TEXT    NOT NULL DEFAULT '',
+    last_success_at  INTEGER,
+    last_failure_at  INTEGER,
+    balance          TEXT    NOT NULL DEFAULT ''   -- as the provider's last answer put it: 1180 tokens
+) STRICT, WITHOUT ROWID;
+
+-- What is left of each rate limit: every run is a new process.
+CREATE TABLE rate_buckets (
+    source        TEXT    NOT NULL,
+    operation     TEXT    NOT NULL,
+    left_milli    INTEGER NOT NULL,                -- thousandths of a request
+    rate_micro    INTEGER NOT NULL,                -- millionths of a request a second; as the server said, or configured
+    paused_until  INTEGER,                         -- the server asked for silence until then
+    updated_at    INTEGER NOT NULL,
+    PRIMARY KEY (source, operation)
+) STRICT, WITHOUT ROWID;
+
 -- What SQLite is to believe of the large tables: 2,500 products watched for a year. Without it the planner takes an index
 -- by its number of columns, and a product's history would be looked for in all days of its marketplace. Columns: table,
 -- index (of a table without row ids: its primary key), rows and rows for each value of the first n columns.

@@ -1,0 +1,126 @@
+//! What may still be spent at a source: a request that would go beyond is not sent.
+
+use crate::model::Cost;
+
+/// The limits of one source; null is none. Money in millionths of a dollar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    pub run: Limit,
+    pub day: Limit,
+    pub month: Limit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Limit {
+    pub units: Option<i64>,
+    pub micros: Option<i64>,
+}
+
+/// What was spent before this run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    pub day: Cost,
+    pub month: Cost,
+}
+
+/// A source's budget during a run.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    limits: Limits,
+    before: Spent,
+    /// Of this run, requests on their way at their estimate.
+    run: Cost,
+}
+
+impl Budget {
+    pub fn new(limits: Limits, before: Spent) -> Budget {
+        Budget { limits, before, run: Cost::NOTHING }
+    }
+
+    /// Takes the estimate of a request out of the budget. Errors: the limit that would be exceeded, in words.
+    pub fn reserve(&mut self, estimate: Cost) -> Result<(), String> {
+        let run = add(self.run, estimate);
+        let spans = [
+            ("run", self.limits.run, run),
+            ("day", self.limits.day, add(self.before.day, run)),
+            ("month", self.limits.month, add(self.before.month, run)),
+        ];
+        for (span, limit, spent) in spans {
+            if let Some(max) = limit.units.filter(|max| spent.units > *max) {
+                return Err(format!("{} units would exceed the {span}'s {max}", spent.units));
+            }
+            let micros = spent.micros.unwrap_or(0);
+            if let Some(max) = limit.micros.filter(|max| micros > *max) {
+                return Err(format!("${} would exceed the {span}'s ${}", dollars(micros), dollars(max)));
+            }
+        }
+        self.run = run;
+        Ok(())
+    }
+
+    /// Puts the real cost in the place of the estimate.
+    pub fn settle(&mut self, estimate: Cost, cost: Cost) {
+        self.run = add(self.run, Cost { units: -estimate.units, micros: Some(-estimate.micros.unwrap_or(0)) });
+        self.run = add(self.run, cost);
+    }
+
+    pub fn spent(&self) -> Cost {
+        self.run
+    }
+}
+
+/// Money that is not known counts as none: only its units are limited.
+fn add(a: Cost, b: Cost) -> Cost {
+    Cost {
+        units: a.units.saturating_add(b.units),
+        micros: Some(a.micros.unwrap_or(0).saturating_add(b.micros.unwrap_or(0))),
+    }
+}
+
+/// Millionths as dollars: `0.0023`, `12.50`.
+pub fn dollars(micros: i64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, (micros % 1_000_000).abs());
+    let keep = text.trim_end_matches('0').len().max(text.len() - 4);
+    let sign = if micros < 0 && micros > -1_000_000 { "-" } else { "" };
+    format!("{sign}{}", &text[..keep])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(units: i64, micros: i64) -> Cost {
+        Cost { units, micros: Some(micros) }
+    }
+
+    #[test]
+    fn a_request_that_would_exceed_any_limit_is_not_sent() {
+        let limits = Limits {
+            run: Limit { units: Some(100), micros: None },
+            day: Limit { units: None, micros: Some(1_000_000) },
+            month: Limit { units: Some(1_000), micros: None },
+        };
+        let before = Spent { day: cost(10, 400_000), month: cost(950, 0) };
+        let mut budget = Budget::new(limits, before);
+        assert_eq!(budget.reserve(cost(40, 500_000)), Ok(()));
+        assert_eq!(
+            budget.reserve(cost(5, 200_000)),
+            Err("$1.10 would exceed the day's $1.00".to_owned()),
+            "what is on its way counts"
+        );
+        budget.settle(cost(40, 500_000), cost(30, 100_000));
+        assert_eq!(budget.reserve(cost(5, 200_000)), Ok(()));
+        assert_eq!(budget.reserve(cost(20, 0)), Err("1005 units would exceed the month's 1000".to_owned()));
+        assert_eq!(budget.reserve(cost(101, 0)), Err("136 units would exceed the run's 100".to_owned()));
+        assert_eq!(budget.spent(), cost(35, 300_000));
+    }
+
+    #[test]
+    fn dollars_keep_their_cents_and_as_many_more_digits_as_they_have() {
+        for (micros, text) in
+            [(0, "0.00"), (12_500_000, "12.50"), (2_300, "0.0023"), (1, "0.000001"), (-5_000, "-0.005")]
+        {
+            assert_eq!(dollars(micros), text);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The one HTTP client: time limits around everything, a size limit on every body, answers and faults by class.
+//!
+//! Nothing that leaves this module holds a secret: addresses are shown without their query, bodies are quoted only
+//! after every secret of the source was cut out, and the client's own errors are shown without their address.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, StatusCode};
+
+use super::Fault;
+use super::retry::{Retries, Verdict};
+use super::secret::Secret;
+use crate::clock::Clock;
+use crate::model::{FaultKind, Timestamp};
+
+/// The largest answer that is read.
+const BODY_CAP: usize = 256 << 20;
+/// How much of an answer a message quotes.
+const QUOTED_CHARS: usize = 200;
+/// Of a request that costs nothing.
+const FREE_ATTEMPTS: u32 = 6;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that asks for more silence than this is not waited for.
+const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
+
+/// What the clients of all sources share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub clock: Clock,
+    pub retries: Arc<Mutex<Retries>>,
+}
+
+impl Shared {
+    pub fn new(clock: Clock, seed: u64) -> Shared {
+        Shared { clock, retries: Arc::new(Mutex::new(Retries::new(seed))) }
+    }
+
+    /// Whether and when to ask again.
+    pub fn verdict(&self, fault: &Fault, attempt: u32) -> Verdict {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).verdict(fault, attempt)
+    }
+
+    pub fn succeeded(&self) {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
+    }
+}
+
+/// A client for one source.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+    base: String,
+    /// What is cut out of every message.
+    secrets: Vec<Secret>,
+    shared: Shared,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Http {
+    /// `base` is the provider's address, without a slash at its end; `timeout` is for one whole request.
+    ///
+    /// Errors: an address that is none.
+    pub fn new(base: &str, timeout: Duration, secrets: Vec<Secret>, shared: Shared) -> anyhow::Result<Http> {
+        static PROVIDER: OnceLock<()> = OnceLock::new();
+        PROVIDER.get_or_init(|| {
+            // Only a second installation fails, and then there is one.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let base = base.trim_end_matches('/').to_owned();
+        let url = reqwest::Url::parse(&base).map_err(|error| anyhow::anyhow!("`{base}`: {error}"))?;
+        anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "`{base}` is not an http address");
+        let client = Client::builder()
+            .user_agent(concat!("amzctl/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .gzip(true)
+            .build()?;
+        Ok(Http { client, base, secrets, shared })
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.base))
+    }
+
+    /// A GET of a whole address that amzctl itself made.
+    pub fn get_url(&self, url: &str) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.base))
+    }
+
+    /// A GET of an address that an answer named; null when it is not one of this provider.
+    pub fn follow(&self, url: &str) -> Option<RequestBuilder> {
+        let own = reqwest::Url::parse(&self.base).ok()?;
+        let next = reqwest::Url::parse(url).ok()?;
+        let is_same = own.host_str() == next.host_str() && own.port_or_known_default() == next.port_or_known_default();
+        (is_same && own.scheme() == next.scheme()).then(|| self.client.get(next))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Sends a request that costs nothing and changes nothing, again and again as its class allows, until it succeeds.
+    ///
+    /// Errors: the last fault; a status that is no success is one.
+    pub async fn send_free(&self, build: impl Fn() -> RequestBuilder) -> Result<Reply, Fault> {
+        let mut attempt = 1;
+        loop {
+            let fault = match self.send(build()).await {
+                Ok(reply) if reply.is_success() => return Ok(reply),
+                Ok(reply) => self.refusal(&reply),
+                Err(fault) => fault,
+            };
+            match self.shared.verdict(&fault, attempt) {
+                Verdict::After(wait) if attempt < FREE_ATTEMPTS => tokio::time::sleep(wait).await,
+                _ => return Err(fault),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Sends and reads the whole answer, whatever its status.
+    ///
+    /// Errors: no answer, or one that is cut off or larger than any answer may be.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Fault> {
+        let mut response = request.send().await.map_err(|error| self.fault_of(&error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault_of(&error))? {
+            if body.len() + chunk.len() > BODY_CAP {
+                let detail = format!("an answer of more than {} MiB", BODY_CAP >> 20);
+                let fault = Fault::new(FaultKind::Malformed, detail);
+                return Err(Fault { may_have_arrived: true, ..fault });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, headers, body })
+    }
+
+    /// The fault of a status that is no success, as every provider means it; adapters map what is theirs first.
+    pub fn refusal(&self, reply: &Reply) -> Fault {
+        let kind = match reply.status.as_u16() {
+            429 => FaultKind::RateLimited,
+            401 | 403 => FaultKind::Credentials,
+            402 => FaultKind::Exhausted,
+            408 => FaultKind::Timeout,
+            500..=599 => FaultKind::Unavailable,
+            _ => FaultKind::Refused,
+        };
+        self.fault(kind, reply, "").wait(retry_after(&reply.headers, self.now()))
+    }
+
+    /// A fault that quotes the answer.
+    pub fn fault(&self, kind: FaultKind, reply: &Reply, what: &str) -> Fault {
+        let said = self.quoted(&String::from_utf8_lossy(&reply.body));
+        let what = if what.is_empty() { String::new() } else { format!("{what}: ") };
+        let said = if said.is_empty() { "no text".to_owned() } else { said };
+        Fault::new(kind, format!("{what}status {}, {said}", reply.status.as_u16()))
+    }
+
+    /// One line of at most so many characters, without the source's secrets.
+    pub fn quoted(&self, text: &str) -> String {
+        let head: String = text.chars().take(8 * QUOTED_CHARS).collect();
+        let mut said = head.split_whitespace().collect::<Vec<_>>().join(" ");
+        for secret in &self.secrets {
+            said = said.replace(secret.reveal(), "***");
+        }
+        crate::model::text::clean_text(&said).chars().take(QUOTED_CHARS).collect()
+    }
+
+    fn fault_of(&self, error: &reqwest::Error) -> Fault {
+        let kind = if error.is_timeout() {
+            FaultKind::Timeout
+        } else if error.is_decode() || error.is_body() {
+            FaultKind::Malformed
+        } else if error.is_builder() {
+            FaultKind::Refused
+        } else {
+            FaultKind::Network
+        };
+        // The innermost cause says what happened; the outer ones repeat the address.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let said = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+        let may_have_arrived = !error.is_connect() && !error.is_builder();
+        Fault { may_have_arrived, ..Fault::new(kind, self.quoted(&said)) }
+    }
+}
+
+impl Reply {
+    pub fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When the server says it answered.
+    pub fn date(&self) -> Option<Timestamp> {
+        chrono::DateTime::parse_from_rfc2822(self.header("date")?).ok().map(|at| at.to_utc())
+    }
+
+    /// The body as JSON of this form.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self, http: &Http) -> Result<T, Fault> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let fault = http.fault(FaultKind::Malformed, self, &format!("not the expected JSON ({error})"));
+            Fault { may_have_arrived: true, ..fault }
+        })
+    }
+}
+
+/// How long the server asks to wait: seconds or a date; absurd values count as the longest wait.
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        if !seconds.is_finite() || seconds < 0.0 {
+            return None;
+        }
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_HINT).min(LONGEST_HINT));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    Some((at.to_utc() - now).to_std().unwrap_or(Duration::ZERO).min(LONGEST_HINT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared() -> Shared {
+        Shared::new(Clock::Fixed("2026-05-01T12:00:00Z".parse().unwrap()), 1)
+    }
+
+    fn http() -> Http {
+        let secrets = vec![Secret::new("sesame-42")];
+        Http::new("https://api.example.com/v1/", Duration::from_secs(1), secrets, shared()).unwrap()
+    }
+
+    fn hint(text: &str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, text.parse().unwrap());
+        let now = "2026-05-01T12:00:00Z".parse().unwrap();
+        retry_after(&headers, now).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn a_hint_to_wait_is_read_as_seconds_or_as_a_date() {
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("Fri, 01 May 2026 12:00:30 GMT", Some(30)),
+            ("Fri, 01 May 2026 11:00:00 GMT", Some(0)),
+            ("99999999999999999999", Some(86_400)),
+            ("-5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(hint(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_holds_no_secret_and_is_one_short_line() {
+        let said = http().quoted(&format!("key sesame-42\n is wrong\u{1b}[31m {}", "x".repeat(5000)));
+        assert!(said.starts_with("key *** is wrong") && !said.contains('\u{1b}'), "{said}");
+        assert_eq!(said.chars().count(), QUOTED_CHARS);
+    }
+
+    #[test]
+    fn only_addresses_of_the_provider_are_followed() {
+        let http = http();
+        assert!(http.follow("https://api.example.com/v1/next?skip=10").is_some());
+        for other in ["https://evil.example/v1", "http://api.example.com/v1", "https://api.example.com:8443/", "x"] {
+            assert!(http.follow(other).is_none(), "{other}");
+        }
+        assert!(Http::new("ftp://example.com", Duration::ZERO, Vec::new(), shared()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_failed_connection_does_not_show_the_query_with_its_key() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let http = Http::new(&format!("http://{closed}"), Duration::from_secs(5), Vec::new(), shared()).unwrap();
+        let fault = http.send(http.get("/product").query(&[("key", "sesame-42")])).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Network);
+        assert!(!fault.detail.contains("sesame") && !fault.detail.is_empty(), "{fault}");
+    }
+}

@@ -1,0 +1,199 @@
+//! A source's rate: governor inside the run, and what is left of the bucket carried from run to run.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::middleware::{StateInformationMiddleware, StateSnapshot};
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+
+use super::Rate;
+use crate::model::Timestamp;
+
+/// The share of the permitted rate that is used: what arrives is less even than what is sent.
+const USED_SHARE: f64 = 0.98;
+/// The slowest rate that is kept, one in a day: governor has no slower one.
+const SLOWEST: f64 = 1.0 / 86_400.0;
+
+type Governor = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformationMiddleware>;
+
+/// What a run leaves for the next one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Left {
+    pub requests: f64,
+    pub per_second: f64,
+    pub paused_until: Option<Timestamp>,
+    pub at: Timestamp,
+}
+
+/// Lets requests through at a rate.
+#[derive(Debug)]
+pub struct Limiter {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    governor: Governor,
+    rate: Rate,
+    paused_until: Option<Instant>,
+    /// Whole requests that may go now, as governor last said.
+    left: u32,
+}
+
+impl Limiter {
+    /// A bucket of this rate, filled as far as the last run left it.
+    pub fn new(rate: Rate, left: Option<Left>, now: Timestamp) -> Limiter {
+        let rate = left.map_or(rate, |left| Rate { per_second: left.per_second, ..rate });
+        let burst = used_burst(rate);
+        let full = f64::from(burst);
+        let filled = left.map_or(full, |left| {
+            let passed = (now - left.at).num_milliseconds().max(0) as f64 / 1000.0;
+            (left.requests + passed * rate.per_second * USED_SHARE).clamp(0.0, full)
+        });
+        let governor = governor(rate);
+        let taken = burst - filled.floor() as u32;
+        if let Some(taken) = NonZeroU32::new(taken) {
+            // A bucket holds at least what it is full with.
+            let _ = governor.check_n(taken);
+        }
+        let pause = left
+            .and_then(|left| (left.paused_until? - now).to_std().ok())
+            .map(|pause| Instant::now() + pause);
+        Limiter {
+            inner: Mutex::new(Inner { governor, rate, paused_until: pause, left: filled.floor() as u32 }),
+        }
+    }
+
+    /// How long the next request has to wait; null: it may go, and was counted.
+    pub fn try_pass(&self) -> Option<Duration> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        if let Some(pause) = inner.paused_until.and_then(|until| until.checked_duration_since(now))
+            && !pause.is_zero()
+        {
+            return Some(pause);
+        }
+        let clock = MonotonicClock;
+        let checked: Result<StateSnapshot, _> = inner.governor.check();
+        match checked {
+            Ok(state) => {
+                inner.left = state.remaining_burst_capacity();
+                None
+            }
+            Err(not_yet) => Some(not_yet.wait_time_from(clock.now())),
+        }
+    }
+
+    /// Lets nothing through for this long.
+    pub fn pause(&self, pause: Duration) {
+        let mut inner = self.lock();
+        let until = Instant::now() + pause;
+        inner.paused_until = Some(inner.paused_until.map_or(until, |other| other.max(until)));
+    }
+
+    /// Goes on at the rate that the server says it allows, with an empty bucket.
+    pub fn adjust(&self, per_second: f64) {
+        let mut inner = self.lock();
+        let is_news = (inner.rate.per_second - per_second).abs() > 1e-9;
+        if !is_news || !per_second.is_finite() || per_second < SLOWEST {
+            return;
+        }
+        inner.rate.per_second = per_second;
+        inner.governor = governor(inner.rate);
+        if let Some(burst) = NonZeroU32::new(used_burst(inner.rate)) {
+            // As in `new`.
+            let _ = inner.governor.check_n(burst);
+        }
+        inner.left = 0;
+    }
+
+    /// What to keep for the next run.
+    pub fn left(&self, now: Timestamp) -> Left {
+        let inner = self.lock();
+        let pause = inner.paused_until.and_then(|until| until.checked_duration_since(Instant::now()));
+        let pause = pause.filter(|pause| !pause.is_zero()).and_then(|pause| chrono::Duration::from_std(pause).ok());
+        Left {
+            requests: f64::from(inner.left),
+            per_second: inner.rate.per_second,
+            paused_until: pause.map(|pause| now + pause),
+            at: now,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request fewer than the server's bucket holds, where it holds several: two that were sent apart may arrive together.
+fn used_burst(rate: Rate) -> u32 {
+    rate.burst.saturating_sub(1).max(1)
+}
+
+fn governor(rate: Rate) -> Governor {
+    let per_second = (rate.per_second * USED_SHARE).max(SLOWEST);
+    let burst = NonZeroU32::new(used_burst(rate)).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(Duration::from_secs_f64(1.0 / per_second))
+        .unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX))
+        .allow_burst(burst);
+    RateLimiter::direct_with_clock(quota, MonotonicClock).with_middleware()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn passes(limiter: &Limiter) -> usize {
+        std::iter::repeat_with(|| limiter.try_pass()).take_while(Option::is_none).count()
+    }
+
+    const RATE: Rate = Rate { per_second: 0.5, burst: 5 };
+
+    #[test]
+    fn a_first_run_begins_with_a_full_bucket_and_the_next_one_with_what_was_left() {
+        let now = at("2026-05-01T12:00:00Z");
+        let first = Limiter::new(RATE, None, now);
+        assert_eq!(passes(&first), 4, "one less than the server's five");
+        let left = first.left(now);
+        assert_eq!(passes(&Limiter::new(RATE, Some(left), now)), 0);
+        let later = Limiter::new(RATE, Some(left), at("2026-05-01T12:00:05Z"));
+        assert_eq!(passes(&later), 2, "half a request a second");
+        let much_later = Limiter::new(RATE, Some(left), at("2026-05-02T12:00:00Z"));
+        assert_eq!(passes(&much_later), 4, "never more than full");
+        let earlier = Limiter::new(RATE, Some(left), at("2026-05-01T11:00:00Z"));
+        assert_eq!(passes(&earlier), 0, "a clock that went back fills nothing");
+    }
+
+    #[test]
+    fn a_pause_lets_nothing_through_and_is_carried_over() {
+        let now = at("2026-05-01T12:00:00Z");
+        let limiter = Limiter::new(RATE, None, now);
+        limiter.pause(Duration::from_secs(60));
+        limiter.pause(Duration::from_secs(5));
+        assert!(limiter.try_pass().is_some_and(|wait| wait > Duration::from_secs(50)));
+        let left = limiter.left(now);
+        let next = Limiter::new(RATE, Some(left), at("2026-05-01T12:00:10Z"));
+        assert!(next.try_pass().is_some_and(|wait| wait > Duration::from_secs(40)));
+        assert_eq!(passes(&Limiter::new(RATE, Some(left), at("2026-05-01T12:02:00Z"))), 4);
+    }
+
+    #[test]
+    fn the_servers_own_rate_replaces_the_declared_one() {
+        let limiter = Limiter::new(RATE, None, at("2026-05-01T12:00:00Z"));
+        limiter.adjust(0.1);
+        let wait = limiter.try_pass().unwrap();
+        assert!(wait > Duration::from_secs(9) && wait < Duration::from_secs(11), "{wait:?}");
+        for nonsense in [f64::NAN, 0.0, -1.0] {
+            limiter.adjust(nonsense);
+        }
+        assert!((limiter.left(at("2026-05-01T12:00:00Z")).per_second - 0.1).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,474 @@
+//! One request's life: its turn, its price, the ledger, the question, the answer, and, after a fault, all again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep_until};
+
+use super::commit::{Ledger, WriterGone};
+use super::lane::{Gate, Lane};
+use crate::cancel::CancelToken;
+use crate::clock::Clock;
+use crate::failpoint;
+use crate::ids::sha256_hex;
+use crate::model::{Asin, Cost, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SourceState, Timestamp};
+use crate::normalize::recognise;
+use crate::sources::http::Shared;
+use crate::sources::retry::Verdict;
+use crate::sources::{Answer, Fault, Item, JobLog, Request};
+use crate::store::fetching::{
+    FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RequestState, Settlement, Step, StepEffect,
+};
+use crate::store::raw::{RawBody, ReceiptKey};
+
+/// What every exchange of a run shares.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) ledger: Ledger,
+    pub(super) clock: Clock,
+    pub(super) zone: ReportingZone,
+    pub(super) cancel: CancelToken,
+    pub(super) deadline: Option<Instant>,
+    pub(super) run_id: String,
+    pub(super) shared: Shared,
+}
+
+/// Products to ask one source about, in one request.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub(super) lane: usize,
+    pub(super) operation: usize,
+    pub(super) marketplace: Marketplace,
+    pub(super) asins: Vec<Asin>,
+    /// Why the source before did not answer, of products that had one.
+    pub(super) after: HashMap<Asin, String>,
+    /// The days of a backfill.
+    pub(super) history: Option<DayRange>,
+    /// A request of a run that was killed.
+    pub(super) resumed: Option<OpenRequest>,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) work: Work,
+    pub(super) end: End,
+    /// Questions that were sent, and what they cost.
+    pub(super) requests: u64,
+    pub(super) cost: Cost,
+    pub(super) landed: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum End {
+    /// Every product is in one of the two.
+    Answered { fetched: Vec<Asin>, failed: Vec<(Asin, Fault)> },
+    Failed(Fault),
+    /// The source's breaker opened meanwhile: nothing was asked.
+    HandedBack,
+    /// Somebody asked for a stop, or the deadline is there.
+    Stopped,
+}
+
+/// Why a wait ended.
+enum Waited {
+    Done,
+    Stopped,
+}
+
+impl Common {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.cancel.is_cancelled() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Returns at the deadline or when somebody asks for a stop; else never.
+    async fn stopped(&self) {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = deadline => {}
+        }
+    }
+
+    async fn wait(&self, wait: Duration) -> Waited {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Waited::Done,
+            () = self.stopped() => Waited::Stopped,
+        }
+    }
+}
+
+/// Tells the ledger a job's id at once, and keeps it for the next attempt.
+struct JobNote<'a> {
+    ledger: &'a Ledger,
+    request_id: i64,
+    job_id: &'a Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl JobLog for JobNote<'_> {
+    async fn started(&self, job_id: &str) -> anyhow::Result<()> {
+        failpoint!("fetch.before_job");
+        let step = Step::JobStarted { request_id: self.request_id, job_id: job_id.to_owned() };
+        *self.job_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(job_id.to_owned());
+        self.ledger.commit(step).await?;
+        failpoint!("fetch.after_job");
+        Ok(())
+    }
+}
+
+/// What one attempt led to.
+enum Attempt {
+    End(End),
+    /// Ask again after so long.
+    Again(Duration),
+}
+
+/// A request that is in the ledger and not settled.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    request_id: i64,
+    estimate: Cost,
+    /// It came out of this run's budget.
+    is_reserved: bool,
+}
+
+/// A request while it is being made.
+struct Exchange<'a> {
+    common: &'a Common,
+    lane: &'a Lane,
+    work: &'a Work,
+    first_sent_at: Timestamp,
+    /// An earlier attempt may have been heard.
+    may_have_started: bool,
+    /// The row in the ledger that this attempt goes on with: of a source that can be asked twice at one price.
+    open: Option<Open>,
+    job_id: Mutex<Option<String>>,
+    requests: u64,
+    cost: Cost,
+    landed: u64,
+}
+
+/// Asks until there is an answer or no point in asking; every attempt is in the ledger before it is sent.
+pub(super) async fn exchange(
+    common: Common,
+    lane: Arc<Lane>,
+    work: Work,
+    entered: bool,
+) -> Result<Finished, WriterGone> {
+    let resumed = work.resumed.as_ref();
+    let mut exchange = Exchange {
+        common: &common,
+        lane: &lane,
+        work: &work,
+        first_sent_at: resumed.map_or_else(|| common.clock.now(), |request| request.sent_at),
+        may_have_started: resumed.is_some(),
+        open: resumed.map(|request| Open {
+            request_id: request.request_id,
+            estimate: request.estimate,
+            is_reserved: false,
+        }),
+        job_id: Mutex::new(resumed.and_then(|request| request.job_id.clone())),
+        requests: 0,
+        cost: Cost::NOTHING,
+        landed: 0,
+    };
+    let mut attempt = resumed.map_or(1, |request| request.attempt);
+    let mut entered = entered;
+    let end = loop {
+        if common.is_stopped() {
+            if entered {
+                lane.leave();
+            }
+            break End::Stopped;
+        }
+        if !std::mem::take(&mut entered) {
+            match lane.enter() {
+                Gate::Open => {}
+                Gate::Shut(_) => break End::HandedBack,
+                Gate::Stopped(kind, reason) => break End::Failed(Fault::new(kind, reason)),
+            }
+        }
+        match exchange.attempt(attempt).await? {
+            Attempt::End(end) => break end,
+            Attempt::Again(wait) => {
+                if let Waited::Stopped = common.wait(wait).await {
+                    break End::Stopped;
+                }
+            }
+        }
+        attempt += 1;
+    };
+    let Exchange { requests, cost, landed, .. } = exchange;
+    Ok(Finished { work, end, requests, cost, landed })
+}
+
+impl Exchange<'_> {
+    async fn attempt(&mut self, attempt: u32) -> Result<Attempt, WriterGone> {
+        let Exchange { common, lane, work, .. } = *self;
+        let operation = lane.source.operations()[work.operation];
+        let estimate = match self.open {
+            Some(open) => open.estimate,
+            None => {
+                let estimate =
+                    lane.source.estimate(operation.name, work.asins.len(), work.history.is_some());
+                if let Err(reason) = lane.reserve(estimate) {
+                    lane.leave();
+                    lane.stop(FaultKind::Budget, &reason);
+                    return Ok(Attempt::End(End::Failed(Fault::new(FaultKind::Budget, reason))));
+                }
+                estimate
+            }
+        };
+        if let Waited::Stopped = self.take_turn().await {
+            lane.leave();
+            if self.open.is_none() {
+                lane.settle(estimate, Cost::NOTHING);
+            }
+            return Ok(Attempt::End(End::Stopped));
+        }
+        let open = match self.open {
+            Some(open) => open,
+            None => Open { request_id: self.write(attempt, estimate).await?, estimate, is_reserved: true },
+        };
+        self.open = Some(open);
+        failpoint!("fetch.before_send");
+        let answer = self.ask(open.request_id).await;
+        failpoint!("fetch.after_send");
+        match answer {
+            Some(Ok(answer)) => {
+                self.pay(open, answer.cost);
+                common.shared.succeeded();
+                self.keep(open.request_id, answer).await.map(Attempt::End)
+            }
+            Some(Err(fault)) => self.after_fault(open, fault, attempt).await,
+            // The provider goes on with its job: the next run takes its result.
+            None => {
+                lane.leave();
+                Ok(Attempt::End(End::Stopped))
+            }
+        }
+    }
+
+    /// Settles a failed attempt, unless the same request is asked again or its job is left to the next run.
+    async fn after_fault(&mut self, open: Open, fault: Fault, attempt: u32) -> Result<Attempt, WriterGone> {
+        let Exchange { common, lane, work, .. } = *self;
+        let operation = lane.source.operations()[work.operation];
+        self.may_have_started |= fault.may_have_arrived;
+        let state = lane.failed(work.operation, &fault);
+        tracing::warn!(
+            source = lane.source.name(),
+            operation = operation.name,
+            request_id = open.request_id,
+            products = work.asins.len(),
+            "no answer: {fault}"
+        );
+        let verdict = common.shared.verdict(&fault, attempt);
+        let goes_on = matches!(verdict, Verdict::After(_)) && lane.source.can_resume();
+        let has_job = self.job_id.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let is_over = matches!(fault.kind, FaultKind::JobFailed | FaultKind::Refused | FaultKind::Lost);
+        if !goes_on && (!has_job || is_over) {
+            let is_unknown = self.may_have_started && operation.is_paid && fault.cost == Cost::NOTHING;
+            let cost = if is_unknown { open.estimate } else { fault.cost };
+            self.pay(open, cost);
+            self.note_fault(open.request_id, &fault, cost, state).await?;
+            self.open = None;
+            if !lane.source.can_resume() {
+                self.may_have_started = false;
+            }
+        }
+        Ok(match verdict {
+            Verdict::After(wait) => Attempt::Again(wait),
+            Verdict::GiveUp => Attempt::End(End::Failed(fault)),
+            Verdict::UsedUp => {
+                let detail = format!("this run has repeated enough requests; the last said {fault}");
+                Attempt::End(End::Failed(Fault::new(FaultKind::RetriesUsedUp, detail)))
+            }
+        })
+    }
+
+    fn pay(&mut self, open: Open, cost: Cost) {
+        if open.is_reserved {
+            self.lane.settle(open.estimate, cost);
+        }
+        self.cost = self.cost.plus(cost);
+    }
+
+    /// Waits for the rate limit.
+    async fn take_turn(&self) -> Waited {
+        while let Some(wait) = self.lane.limiters[self.work.operation].try_pass() {
+            if let Waited::Stopped = self.common.wait(wait).await {
+                return Waited::Stopped;
+            }
+        }
+        Waited::Done
+    }
+
+    /// Writes the request into the ledger.
+    async fn write(&mut self, attempt: u32, estimate: Cost) -> Result<i64, WriterGone> {
+        let sent_at = self.common.clock.now();
+        let operation = self.lane.source.operations()[self.work.operation];
+        let options = self.work.history.map(|days| serde_json::json!({ "history": days }).to_string());
+        let step = Step::Open(NewRequest {
+            run_id: self.common.run_id.clone(),
+            source: self.lane.source.name(),
+            operation: operation.name,
+            marketplace: self.work.marketplace,
+            asins: self.work.asins.clone(),
+            options: options.unwrap_or_default(),
+            attempt,
+            sent_at,
+            day: self.common.zone.day_of(sent_at),
+            estimate,
+            bucket: Some(self.lane.bucket(self.work.operation)),
+        });
+        self.requests += 1;
+        match self.common.ledger.commit(step).await? {
+            StepEffect::Opened { request_id } => Ok(request_id),
+            StepEffect::Settled { .. } | StepEffect::Noted => Err(WriterGone),
+        }
+    }
+
+    /// The source's answer; null when a stop was asked for while its job goes on elsewhere.
+    async fn ask(&self, request_id: i64) -> Option<Result<Answer, Fault>> {
+        let Exchange { common, lane, work, .. } = *self;
+        let request = Request {
+            operation: lane.source.operations()[work.operation].name,
+            marketplace: work.marketplace,
+            asins: work.asins.clone(),
+            history: work.history,
+            sent_at: self.first_sent_at,
+            job_id: self.job_id.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            may_have_started: self.may_have_started,
+        };
+        let jobs = JobNote { ledger: &common.ledger, request_id, job_id: &self.job_id };
+        let asking = lane.source.fetch(&request, &jobs);
+        if !lane.source.can_resume() {
+            return Some(asking.await);
+        }
+        tokio::select! {
+            answer = asking => Some(answer),
+            () = common.stopped() => None,
+        }
+    }
+
+    /// Commits everything that an answer brought.
+    async fn keep(&mut self, request_id: i64, answer: Answer) -> Result<End, WriterGone> {
+        let Exchange { common, lane, work, .. } = *self;
+        let now = common.clock.now();
+        let state = lane.succeeded(work.operation, &answer);
+        let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);
+        let mut seen = HashSet::new();
+        let mut fetched = Vec::new();
+        let is_asked = |asin: &Asin| work.asins.contains(asin);
+        for (asin, outcome) in answer
+            .items
+            .iter()
+            .map(|item| (item.asin, outcome(item)))
+            .chain(answer.silent.iter().map(|&asin| (asin, FetchOutcome::Answered)))
+        {
+            if is_asked(&asin) && seen.insert(asin) {
+                let product = ProductKey { marketplace: work.marketplace, asin };
+                let after_fault = work.after.get(&asin).cloned().unwrap_or_default();
+                fetched.push(Fetched { product, outcome, after_fault });
+            }
+        }
+        let failed: Vec<(Asin, Fault)> =
+            answer.failed.into_iter().filter(|(asin, _)| is_asked(asin) && !seen.contains(asin)).collect();
+        let detail = match failed.first() {
+            Some((_, fault)) => format!("{} of {} without answer; {fault}", failed.len(), work.asins.len()),
+            None => String::new(),
+        };
+        let answered = fetched.iter().map(|fetched| fetched.product.asin).collect();
+        let settlement = Settlement {
+            request_id,
+            run_id: common.run_id.clone(),
+            source: lane.source.name(),
+            operation: lane.source.operations()[work.operation].name,
+            state: RequestState::Answered,
+            finished_at: now,
+            job_id: answer.job_id,
+            fault: None,
+            detail,
+            cost: answer.cost,
+            receipts,
+            fetched,
+            source_state: Some(state),
+            bucket: Some(lane.bucket(work.operation)),
+        };
+        failpoint!("fetch.before_commit");
+        let effect = common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
+        failpoint!("fetch.after_commit");
+        if let StepEffect::Settled { landed } = effect {
+            self.landed += landed;
+        }
+        Ok(End::Answered { fetched: answered, failed })
+    }
+
+    async fn note_fault(
+        &self,
+        request_id: i64,
+        fault: &Fault,
+        cost: Cost,
+        state: SourceState,
+    ) -> Result<(), WriterGone> {
+        let Exchange { common, lane, work, .. } = *self;
+        let settlement = Settlement {
+            request_id,
+            run_id: common.run_id.clone(),
+            source: lane.source.name(),
+            operation: lane.source.operations()[work.operation].name,
+            state: RequestState::Failed,
+            finished_at: common.clock.now(),
+            job_id: None,
+            fault: Some(fault.kind),
+            detail: fault.detail.clone(),
+            cost,
+            receipts: Vec::new(),
+            fetched: Vec::new(),
+            source_state: Some(state),
+            bucket: Some(lane.bucket(work.operation)),
+        };
+        common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
+        Ok(())
+    }
+}
+
+fn outcome(item: &Item) -> FetchOutcome {
+    if item.is_absent { FetchOutcome::Absent } else { FetchOutcome::Answered }
+}
+
+/// The receipts of an answer; its cost is shared out among them without a rest.
+fn receipts(source: &str, marketplace: Marketplace, answer: &Answer, now: Timestamp) -> Vec<LiveReceipt> {
+    let costs = answer.cost.split(answer.items.len());
+    let items = answer.items.iter().zip(costs);
+    items
+        .map(|(item, cost)| {
+            let recognised = recognise(item.format, &item.body);
+            let sha256 = sha256_hex(&item.body);
+            LiveReceipt {
+                key: ReceiptKey {
+                    source: source.to_owned(),
+                    kind: item.kind.to_owned(),
+                    marketplace: marketplace.code().to_owned(),
+                    asin_requested: item.asin.to_string(),
+                    observed_at: item.observed_at,
+                    body_sha256: sha256.clone(),
+                },
+                asin_returned: recognised.asin_returned,
+                fetched_at: now,
+                shape: recognised.shape.as_str(),
+                body: RawBody::encode(sha256, item.body.clone()),
+                item_index: item.index,
+                cost,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,620 @@
+//! Fetch: providers -> staging_raw.
+//!
+//! Reads the watchlist and what was fetched before. Writes receipts, the ledger of requests, and when each product was
+//! fetched. One unit of work is a request: it is written before it is sent and settled with everything its answer
+//! brought. A second run asks only for what is still due; one that was killed waits for the jobs it had started and
+//! pays for nothing twice.
+
+mod commit;
+mod exchange;
+mod lane;
+mod plan;
+mod summary;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::cancel::CancelToken;
+use crate::clock::{Clock, Stopwatch};
+use crate::model::{
+    Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, WatchItem,
+};
+use crate::sources::breaker::Breaker;
+use crate::sources::budget::{Budget, Limits, Spent};
+use crate::sources::http::Shared;
+use crate::sources::limiter::{Left, Limiter};
+use crate::sources::{Fault, Source};
+use crate::store::Store;
+use crate::store::fetching::{Bucket, FetchFailure, OpenRequest, RequestState, Settlement, Step};
+use commit::{Ledger, WriterGone};
+use exchange::{Common, End, Finished, Work, exchange};
+use lane::{Gate, Lane, RunTime};
+use plan::Situation;
+
+pub use plan::{DueProduct, Plan, PlanLine, Selection, Slot};
+pub use summary::{SourceSummary, Summary};
+
+/// Failures written in one step.
+const FAILURES_TOGETHER: usize = 500;
+/// A product whose item alone failed for a passing reason is asked for so often in one run.
+const ITEM_ATTEMPTS: u8 = 3;
+
+/// A source with what its configuration allows it.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    pub source: Arc<dyn Source>,
+    pub limits: Limits,
+    /// Requests on their way at once, of each operation.
+    pub concurrency: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub run_id: String,
+    pub selection: Selection,
+    /// The sources of products that have no chain of their own, in order.
+    pub default_chain: Vec<String>,
+    pub zone: ReportingZone,
+    pub deadline: Option<Duration>,
+    pub tolerate_failed_pct: f64,
+    /// The days of a backfill, from the first source of the chain; null: what is true now.
+    pub history: Option<DayRange>,
+    /// Plan, ask nobody, write nothing.
+    pub dry_run: bool,
+}
+
+/// Fetches what is due. `progress` is told how many products are settled, of how many.
+///
+/// Errors: the database. A provider's failure is in the summary.
+#[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "fetch"))]
+pub async fn run(
+    store: &Store,
+    clock: Clock,
+    cancel: &CancelToken,
+    shared: Shared,
+    sources: &[Configured],
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+    options: &Options,
+) -> anyhow::Result<Summary> {
+    let watch = Stopwatch::start();
+    let time = RunTime { began: clock.now(), watch: Instant::now() };
+    let lanes = lanes(store, sources, time, options.zone).await.context("failed to read how the sources are")?;
+    let planned = plan_run(store, sources, &lanes, clock, options).await.context("failed to plan")?;
+    let mut summary = Summary::of_plan(&planned, sources, options);
+    if options.dry_run {
+        return Ok(summary);
+    }
+    let (ledger, writer) = Ledger::start(store.clone());
+    let common = Common {
+        ledger,
+        clock,
+        zone: options.zone,
+        cancel: cancel.clone(),
+        deadline: options.deadline.map(|deadline| time.watch + deadline),
+        run_id: options.run_id.clone(),
+        shared,
+    };
+    let left_open = store.load_open_requests().await.context("failed to look for open requests")?;
+    let mut driver = Driver::new(common, lanes, planned, options.history, progress);
+    let driven = driver.drive(left_open, &mut summary).await;
+    drop(driver);
+    match writer.await.context("the writer of the ledger stopped")? {
+        Err(error) => return Err(anyhow::Error::from(error).context("failed to write the ledger of requests")),
+        Ok(()) => driven?,
+    }
+    let Summary { due, fetched, failed, landed, .. } = summary;
+    tracing::info!(due, fetched, failed, landed, duration_ms = watch.elapsed_ms(), "products fetched");
+    Ok(summary)
+}
+
+/// The sources as the last run left them.
+async fn lanes(
+    store: &Store,
+    sources: &[Configured],
+    time: RunTime,
+    zone: ReportingZone,
+) -> anyhow::Result<Vec<Arc<Lane>>> {
+    let states = store.load_source_states().await?;
+    let today = zone.day_of(time.began);
+    let mut lanes = Vec::new();
+    for configured in sources {
+        let source = configured.source.clone();
+        let state = states.iter().find(|state| state.source == source.name()).cloned();
+        let mut limiters = Vec::new();
+        for operation in source.operations() {
+            let bucket = store.load_bucket(source.name(), operation.name).await?;
+            limiters.push(Limiter::new(operation.rate, bucket.map(left), time.began));
+        }
+        let day = store.load_spent(source.name(), today, today).await?;
+        let month = store.load_spent(source.name(), today.month_start(), today.month_end()).await?;
+        let budget = Budget::new(configured.limits, Spent { day, month });
+        let breaker = Breaker::new(source.name(), state);
+        lanes.push(Arc::new(Lane::new(source, configured.concurrency, limiters, breaker, budget, time)));
+    }
+    Ok(lanes)
+}
+
+fn left(bucket: Bucket) -> Left {
+    Left {
+        requests: bucket.left_milli as f64 / 1e3,
+        per_second: bucket.rate_micro as f64 / 1e6,
+        paused_until: bucket.paused_until,
+        at: bucket.updated_at,
+    }
+}
+
+async fn plan_run(
+    store: &Store,
+    sources: &[Configured],
+    lanes: &[Arc<Lane>],
+    clock: Clock,
+    options: &Options,
+) -> anyhow::Result<Plan> {
+    let watched = store.load_watchlist().await?;
+    let items: Vec<WatchItem> = watched.into_iter().map(|watched| watched.item).collect();
+    let fetches = match options.history {
+        // What was fetched today says nothing of the days before.
+        Some(_) => HashMap::new(),
+        None => store.load_fetches().await?,
+    };
+    let ports: Vec<Arc<dyn Source>> = sources.iter().map(|configured| configured.source.clone()).collect();
+    let now = clock.now();
+    let left = |source: usize, operation: usize| {
+        let left = lanes[source].limiters[operation].left(lanes[source].time.now());
+        left.requests
+    };
+    let situation = Situation {
+        sources: &ports,
+        default_chain: &options.default_chain,
+        fetches: &fetches,
+        zone: options.zone,
+        now,
+        left: &left,
+        has_history: options.history.is_some(),
+    };
+    Ok(plan::plan(&items, &options.selection, &situation))
+}
+
+/// A due product on its way through its chain.
+#[derive(Debug)]
+struct Course {
+    product: DueProduct,
+    /// The place in the chain of the source that is being asked.
+    step: usize,
+    /// Operations of that source without an answer yet.
+    waiting: usize,
+    /// How often this source's item alone failed for a passing reason.
+    attempts: u8,
+    fault: Option<(usize, Fault)>,
+}
+
+/// Sends products to their sources, and on to the next one where one does not answer.
+struct Driver<'a> {
+    common: Common,
+    lanes: Vec<Arc<Lane>>,
+    courses: Vec<Course>,
+    places: HashMap<ProductKey, usize>,
+    /// By lane and operation, by marketplace: products that wait for a request.
+    queues: Vec<Vec<BTreeMap<Marketplace, VecDeque<usize>>>>,
+    in_flight: Vec<Vec<usize>>,
+    running: JoinSet<Result<Finished, WriterGone>>,
+    /// Products whose current source has failed, until they are sent on.
+    failed_places: Vec<usize>,
+    failures: Vec<FetchFailure>,
+    history: Option<DayRange>,
+    settled: u64,
+    progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+impl<'a> Driver<'a> {
+    fn new(
+        common: Common,
+        lanes: Vec<Arc<Lane>>,
+        plan: Plan,
+        history: Option<DayRange>,
+        progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+    ) -> Driver<'a> {
+        let operations = |lane: &Arc<Lane>| lane.source.operations().len();
+        let queues = lanes.iter().map(|lane| vec![BTreeMap::new(); operations(lane)]).collect();
+        let in_flight = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
+        let places = plan.due.iter().enumerate().map(|(place, due)| (due.key, place)).collect();
+        let courses = plan.due.into_iter().map(|product| Course {
+            product,
+            step: 0,
+            waiting: 0,
+            attempts: 0,
+            fault: None,
+        });
+        Driver {
+            common,
+            lanes,
+            courses: courses.collect(),
+            places,
+            queues,
+            in_flight,
+            running: JoinSet::new(),
+            failed_places: Vec::new(),
+            failures: Vec::new(),
+            history,
+            settled: 0,
+            progress,
+        }
+    }
+
+    async fn drive(&mut self, left_open: Vec<OpenRequest>, summary: &mut Summary) -> anyhow::Result<()> {
+        let resumed = self.resume(left_open, summary).await?;
+        for place in 0..self.courses.len() {
+            if !resumed.contains(&place) {
+                self.enter(place, summary);
+            }
+        }
+        loop {
+            self.move_on_from_stopped(summary);
+            let gate = if self.common.is_stopped() { None } else { self.dispatch() };
+            self.write_failures(false).await?;
+            if self.running.is_empty() && gate.is_none() {
+                break;
+            }
+            let opens = async {
+                match gate.map(|at| self.common.deadline.map_or(at, |deadline| deadline.min(at))) {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(finished) = self.running.join_next(), if !self.running.is_empty() => {
+                    let finished = finished.context("a request ended without a result")??;
+                    self.take(finished, summary);
+                }
+                () = opens => {}
+                () = self.common.cancel.cancelled(), if gate.is_some() => {}
+            }
+        }
+        self.give_up_the_rest(summary);
+        self.write_failures(true).await?;
+        for (lane, line) in self.lanes.iter().zip(&mut summary.sources) {
+            line.stopped = lane.stopped().map(|(kind, reason)| format!("{kind}: {reason}"));
+        }
+        summary.cancelled = self.common.cancel.is_cancelled();
+        Ok(())
+    }
+
+    /// Takes up what a killed run had sent: jobs are waited for, the rest is counted as lost.
+    async fn resume(
+        &mut self,
+        left_open: Vec<OpenRequest>,
+        summary: &mut Summary,
+    ) -> anyhow::Result<HashSet<usize>> {
+        let mut taken = HashSet::new();
+        for request in left_open {
+            let lane = self.lanes.iter().position(|lane| lane.source.name() == request.source);
+            let operation = lane.and_then(|lane| {
+                let operations = self.lanes[lane].source.operations();
+                operations.iter().position(|operation| operation.name == request.operation)
+            });
+            let resumable = lane.zip(operation).filter(|(lane, _)| self.lanes[*lane].source.can_resume());
+            let Some((lane, operation)) = resumable else {
+                // A source that is not configured any more cannot be asked about its job.
+                self.lose(request, summary).await?;
+                continue;
+            };
+            for asin in &request.asins {
+                let key = ProductKey { marketplace: request.marketplace, asin: *asin };
+                let Some(&place) = self.places.get(&key) else { continue };
+                let course = &mut self.courses[place];
+                let Some(step) = course.product.chain.iter().position(|&source| source == lane) else { continue };
+                (course.step, course.waiting) = (step, 1);
+                taken.insert(place);
+            }
+            summary.resumed += 1;
+            let work = Work {
+                lane,
+                operation,
+                marketplace: request.marketplace,
+                asins: request.asins.clone(),
+                after: HashMap::new(),
+                history: history_of(&request.options),
+                resumed: Some(request),
+            };
+            // A job that is paid for is waited for whatever the breaker says.
+            self.start(work, true);
+        }
+        Ok(taken)
+    }
+
+    /// Notes that nobody knows what became of a request; it counts with its estimate.
+    async fn lose(&mut self, request: OpenRequest, summary: &mut Summary) -> anyhow::Result<()> {
+        summary.lost += 1;
+        let settlement = Settlement {
+            request_id: request.request_id,
+            run_id: self.common.run_id.clone(),
+            source: "",
+            operation: "",
+            state: RequestState::Lost,
+            finished_at: self.common.clock.now(),
+            job_id: None,
+            fault: Some(FaultKind::Lost),
+            detail: "the run that sent it was killed before its answer was kept".to_owned(),
+            cost: request.estimate,
+            receipts: Vec::new(),
+            fetched: Vec::new(),
+            source_state: None,
+            bucket: None,
+        };
+        self.common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
+        Ok(())
+    }
+
+    /// Sends a product to the next source of its chain that is still asked; without one it is given up.
+    fn enter(&mut self, place: usize, summary: &mut Summary) {
+        loop {
+            let course = &mut self.courses[place];
+            let Some(&lane) = course.product.chain.get(course.step) else { return self.give_up(place, summary) };
+            if let Some((kind, reason)) = self.lanes[lane].stopped() {
+                course.fault = Some((lane, Fault::new(kind, reason)));
+                if kind == FaultKind::Budget {
+                    // What a budget leaves is for the next run, not for a dearer source.
+                    return self.give_up(place, summary);
+                }
+                course.step += 1;
+                continue;
+            }
+            course.waiting = 0;
+            for operation in 0..self.queues[lane].len() {
+                if !course.product.done.contains(&(lane, operation)) {
+                    course.waiting += 1;
+                    let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+                    queue.or_default().push_back(place);
+                }
+            }
+            return;
+        }
+    }
+
+    /// Starts as many requests as there is room for; answers when to look again where a breaker is open.
+    fn dispatch(&mut self) -> Option<Instant> {
+        let mut again: Option<Instant> = None;
+        for lane in 0..self.lanes.len() {
+            for operation in 0..self.queues[lane].len() {
+                while self.in_flight[lane][operation] < self.lanes[lane].concurrency {
+                    if !self.queues[lane][operation].values().any(|queue| !queue.is_empty()) {
+                        break;
+                    }
+                    match self.lanes[lane].enter() {
+                        Gate::Open => {}
+                        Gate::Shut(at) => {
+                            self.fall_back(lane, operation);
+                            again = again.into_iter().chain(at).min();
+                            break;
+                        }
+                        Gate::Stopped(..) => break,
+                    }
+                    match self.next_work(lane, operation) {
+                        Some(work) => self.start(work, true),
+                        None => {
+                            self.lanes[lane].leave();
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        again
+    }
+
+    fn next_work(&mut self, lane: usize, operation: usize) -> Option<Work> {
+        let batch = self.lanes[lane].source.operations()[operation].batch;
+        let (&marketplace, queue) =
+            self.queues[lane][operation].iter_mut().find(|(_, queue)| !queue.is_empty())?;
+        let places: Vec<usize> = queue.drain(..queue.len().min(batch)).collect();
+        let mut after = HashMap::new();
+        let mut asins = Vec::with_capacity(places.len());
+        for place in places {
+            let course = &self.courses[place];
+            asins.push(course.product.key.asin);
+            if let Some((source, fault)) = course.fault.as_ref().filter(|_| course.step > 0) {
+                let name = self.lanes[*source].source.name();
+                after.insert(course.product.key.asin, format!("{name}: {}", fault.kind));
+            }
+        }
+        Some(Work { lane, operation, marketplace, asins, after, history: self.history, resumed: None })
+    }
+
+    fn start(&mut self, work: Work, entered: bool) {
+        self.in_flight[work.lane][work.operation] += 1;
+        let lane = self.lanes[work.lane].clone();
+        self.running.spawn(exchange(self.common.clone(), lane, work, entered));
+    }
+
+    /// While a breaker is open, products that have another source do not wait for it.
+    fn fall_back(&mut self, lane: usize, operation: usize) {
+        let waiting: Vec<usize> =
+            self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+        for place in waiting {
+            let course = &mut self.courses[place];
+            let is_last = course.step + 1 >= course.product.chain.len();
+            if is_last || self.history.is_some() {
+                let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+                queue.or_default().push_back(place);
+            } else {
+                self.fail(place, lane, Fault::new(FaultKind::CircuitOpen, "its circuit breaker is open"));
+            }
+        }
+    }
+
+    /// Products that wait for a source that is not asked any more in this run.
+    fn move_on_from_stopped(&mut self, summary: &mut Summary) {
+        for lane in 0..self.lanes.len() {
+            let Some((kind, reason)) = self.lanes[lane].stopped() else { continue };
+            for operation in 0..self.queues[lane].len() {
+                let waiting: Vec<usize> =
+                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                for place in waiting {
+                    self.fail(place, lane, Fault::new(kind, reason.clone()));
+                }
+            }
+        }
+        self.advance_failed(summary);
+    }
+
+    fn take(&mut self, finished: Finished, summary: &mut Summary) {
+        let Finished { work, end, requests, cost, landed } = finished;
+        self.in_flight[work.lane][work.operation] -= 1;
+        summary.count(work.lane, requests, cost, landed);
+        let place_of = |driver: &Driver<'_>, asin: Asin| {
+            driver.places.get(&ProductKey { marketplace: work.marketplace, asin }).copied()
+        };
+        let places: Vec<usize> = work.asins.iter().filter_map(|&asin| place_of(self, asin)).collect();
+        match end {
+            End::Answered { fetched, failed } => {
+                for asin in fetched {
+                    if let Some(place) = place_of(self, asin) {
+                        self.answered(place, work.lane, work.operation, summary);
+                    }
+                }
+                for (asin, fault) in failed {
+                    if let Some(place) = place_of(self, asin) {
+                        self.item_failed(place, work.lane, work.operation, fault);
+                    }
+                }
+            }
+            End::Failed(fault) => {
+                for place in places {
+                    self.fail(place, work.lane, fault.clone());
+                }
+            }
+            // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
+            End::HandedBack | End::Stopped => {
+                for place in places.into_iter().rev() {
+                    let marketplace = self.courses[place].product.key.marketplace;
+                    self.queues[work.lane][work.operation].entry(marketplace).or_default().push_front(place);
+                }
+            }
+        }
+        self.advance_failed(summary);
+    }
+
+    fn answered(&mut self, place: usize, lane: usize, operation: usize, summary: &mut Summary) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.product.done.push((lane, operation));
+        course.waiting -= 1;
+        let is_whole = (0..self.lanes[lane].source.operations().len())
+            .all(|operation| course.product.done.contains(&(lane, operation)));
+        if is_whole {
+            let is_fallback = course.step > 0;
+            self.settled += 1;
+            summary.fetched(lane, is_fallback);
+            (self.progress)(self.settled, self.courses.len() as u64);
+        } else if course.waiting == 0 {
+            match &course.fault {
+                Some((source, _)) if *source == lane => self.failed_places.push(place),
+                // A resumed request was about one operation only.
+                _ => self.enter(place, summary),
+            }
+        }
+    }
+
+    /// One item of an answer failed: asked for again where that may help.
+    fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault) {
+        let course = &mut self.courses[place];
+        let is_passing = matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable);
+        if is_passing && course.attempts + 1 < ITEM_ATTEMPTS {
+            course.attempts += 1;
+            let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+            queue.or_default().push_back(place);
+            return;
+        }
+        self.fail(place, lane, fault);
+    }
+
+    /// Notes that the source will not answer for the product in this run.
+    fn fail(&mut self, place: usize, lane: usize, fault: Fault) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.waiting -= 1;
+        course.fault = Some((lane, fault));
+        if course.waiting == 0 {
+            self.failed_places.push(place);
+        }
+    }
+
+    /// Sends failed products on to their next source.
+    fn advance_failed(&mut self, summary: &mut Summary) {
+        for place in std::mem::take(&mut self.failed_places) {
+            let course = &mut self.courses[place];
+            let is_budget = course.fault.as_ref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
+            if is_budget || self.history.is_some() {
+                self.give_up(place, summary);
+                continue;
+            }
+            course.step += 1;
+            course.attempts = 0;
+            self.enter(place, summary);
+        }
+    }
+
+    fn give_up(&mut self, place: usize, summary: &mut Summary) {
+        let course = &self.courses[place];
+        let (lane, fault) = course.fault.clone().unwrap_or_else(|| {
+            let lane = course.product.chain.first().copied().unwrap_or(0);
+            (lane, Fault::new(FaultKind::NotServed, "no source of its chain is asked"))
+        });
+        self.settled += 1;
+        summary.gave_up(lane, &fault);
+        (self.progress)(self.settled, self.courses.len() as u64);
+        self.failures.push(FetchFailure {
+            product: course.product.key,
+            source: self.lanes[lane].source.name(),
+            fault: fault.kind,
+            detail: fault.detail,
+        });
+    }
+
+    /// What still waits when the run ends early stays due.
+    fn give_up_the_rest(&mut self, summary: &mut Summary) {
+        let is_deadline = !self.common.cancel.is_cancelled();
+        for lane in 0..self.lanes.len() {
+            for operation in 0..self.queues[lane].len() {
+                let waiting: Vec<usize> =
+                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                for place in waiting {
+                    if is_deadline {
+                        self.fail(place, lane, Fault::new(FaultKind::Deadline, "its turn did not come"));
+                    } else {
+                        summary.left += 1;
+                    }
+                }
+            }
+        }
+        for place in std::mem::take(&mut self.failed_places) {
+            self.give_up(place, summary);
+        }
+    }
+
+    async fn write_failures(&mut self, all: bool) -> anyhow::Result<()> {
+        if self.failures.is_empty() || !all && self.failures.len() < FAILURES_TOGETHER {
+            return Ok(());
+        }
+        let failures = std::mem::take(&mut self.failures);
+        let (run_id, failed_at) = (self.common.run_id.clone(), self.common.clock.now());
+        self.common.ledger.commit(Step::GiveUp { run_id, failed_at, failures }).await?;
+        Ok(())
+    }
+}
+
+/// The days of a backfill that a killed run had asked for.
+fn history_of(options: &str) -> Option<DayRange> {
+    let options: serde_json::Value = serde_json::from_str(options).ok()?;
+    let day = |name: &str| options["history"][name].as_str()?.parse::<Day>().ok();
+    Some(DayRange { first: day("first")?, last: day("last")? })
+}

@@ -1,0 +1,226 @@
+//! What is due, from whom, in how many requests, at what estimated cost. Pure: touches no network and no database.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{Datelike, Timelike};
+use serde::Serialize;
+
+use crate::model::{
+    Cost, FaultKind, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem,
+};
+use crate::sources::Source;
+use crate::store::fetching::LastFetch;
+
+/// What somebody wants of the watchlist.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    /// Only these; empty: all.
+    pub only: BTreeSet<ProductKey>,
+    pub tier: Option<Tier>,
+    /// At most so many, the most critical first.
+    pub limit: Option<usize>,
+}
+
+/// A slot of a tier: two instants in the same one are one turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slot {
+    /// Six hours of a reporting day.
+    Quarter(i32, u32),
+    Day(i32),
+    IsoWeek(i32, u32),
+}
+
+impl Slot {
+    pub fn of(tier: Tier, at: Timestamp, zone: ReportingZone) -> Slot {
+        let day = zone.day_of(at);
+        match tier {
+            Tier::Critical => Slot::Quarter(day.no(), at.with_timezone(&zone.0).hour() / 6),
+            Tier::Routine => Slot::Day(day.no()),
+            Tier::Weekly => {
+                let week = day.date().iso_week();
+                Slot::IsoWeek(week.year(), week.week())
+            }
+        }
+    }
+}
+
+/// A product whose turn it is.
+#[derive(Clone, Debug)]
+pub struct DueProduct {
+    pub key: ProductKey,
+    pub tier: Tier,
+    /// The sources to try, in order, by their place among the configured ones; only those that serve it.
+    pub chain: Arc<[usize]>,
+    /// Operations of sources that answered in this slot already.
+    pub done: Vec<(usize, usize)>,
+}
+
+/// Everything a run would do.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub due: Vec<DueProduct>,
+    /// Watched, but not due: answered in this slot.
+    pub not_due: u64,
+    pub paused: u64,
+    /// Beyond the limit that was asked for.
+    pub beyond_limit: u64,
+    /// Products that no configured source can be asked about.
+    pub unserved: Vec<(ProductKey, FaultKind)>,
+    pub lines: Vec<PlanLine>,
+}
+
+/// What would be asked of one source, if everything goes well with it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PlanLine {
+    pub source: &'static str,
+    pub operation: &'static str,
+    pub products: u64,
+    pub requests: u64,
+    pub units: i64,
+    pub unit: &'static str,
+    /// Millionths of a dollar; null: no price is known.
+    pub micros: Option<i64>,
+    /// How long the rate limit makes it take, at least.
+    pub seconds: u64,
+}
+
+/// The inputs of a plan.
+pub(super) struct Situation<'a> {
+    pub(super) sources: &'a [Arc<dyn Source>],
+    /// Names of the sources for products that have no chain of their own.
+    pub(super) default_chain: &'a [String],
+    pub(super) fetches: &'a HashMap<ProductKey, Vec<LastFetch>>,
+    pub(super) zone: ReportingZone,
+    pub(super) now: Timestamp,
+    /// How many requests may go at once, by (source, operation); null: a full bucket.
+    pub(super) left: &'a dyn Fn(usize, usize) -> f64,
+    /// A backfill is planned.
+    pub(super) has_history: bool,
+}
+
+/// Plans the watchlist: most critical first, then by marketplace and ASIN.
+pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &Situation<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let mut chains = Chains { situation, known: HashMap::new() };
+    for item in watchlist {
+        if !selection.only.is_empty() && !selection.only.contains(&item.key)
+            || selection.tier.is_some_and(|tier| tier != item.tier)
+        {
+            continue;
+        }
+        if item.paused {
+            plan.paused += 1;
+            continue;
+        }
+        let Some(chain) = chains.of(item) else {
+            plan.unserved.push((item.key, FaultKind::NotServed));
+            continue;
+        };
+        let done = done_in_slot(item, situation);
+        let is_done = |source: usize| {
+            let operations = situation.sources[source].operations().len();
+            (0..operations).all(|operation| done.contains(&(source, operation)))
+        };
+        if chain.iter().any(|&source| is_done(source)) {
+            plan.not_due += 1;
+            continue;
+        }
+        plan.due.push(DueProduct { key: item.key, tier: item.tier, chain, done });
+    }
+    plan.due.sort_by_key(|due| (due.tier, due.key));
+    if let Some(limit) = selection.limit
+        && plan.due.len() > limit
+    {
+        plan.beyond_limit = (plan.due.len() - limit) as u64;
+        plan.due.truncate(limit);
+    }
+    plan.lines = lines(&plan.due, situation);
+    plan
+}
+
+/// Chains repeat: each is worked out once.
+struct Chains<'a> {
+    situation: &'a Situation<'a>,
+    known: HashMap<(Vec<String>, Marketplace), Option<Arc<[usize]>>>,
+}
+
+impl Chains<'_> {
+    fn of(&mut self, item: &WatchItem) -> Option<Arc<[usize]>> {
+        let Situation { sources, default_chain, .. } = self.situation;
+        let names = if item.source_chain.is_empty() { default_chain } else { item.source_chain.as_slice() };
+        let marketplace = item.key.marketplace;
+        self.known
+            .entry((names.to_vec(), marketplace))
+            .or_insert_with(|| {
+                let mut seen = HashSet::new();
+                let chain: Arc<[usize]> = names
+                    .iter()
+                    .filter_map(|name| sources.iter().position(|source| source.name() == name))
+                    .filter(|&source| sources[source].serves(marketplace) && seen.insert(source))
+                    .collect();
+                (!chain.is_empty()).then_some(chain)
+            })
+            .clone()
+    }
+}
+
+/// Operations that answered for the product in its current slot.
+fn done_in_slot(item: &WatchItem, situation: &Situation<'_>) -> Vec<(usize, usize)> {
+    let Some(fetches) = situation.fetches.get(&item.key) else { return Vec::new() };
+    let slot = |at| Slot::of(item.tier, at, situation.zone);
+    let current = slot(situation.now);
+    fetches
+        .iter()
+        .filter(|fetch| slot(fetch.fetched_at) == current)
+        .filter_map(|fetch| {
+            let source = situation.sources.iter().position(|source| source.name() == fetch.source)?;
+            let operations = situation.sources[source].operations();
+            let operation = operations.iter().position(|operation| operation.name == fetch.operation)?;
+            Some((source, operation))
+        })
+        .collect()
+}
+
+fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
+    let mut wanted: BTreeMap<(usize, usize), BTreeMap<Marketplace, u64>> = BTreeMap::new();
+    for product in due {
+        let Some(&source) = product.chain.first() else { continue };
+        for operation in 0..situation.sources[source].operations().len() {
+            if !product.done.contains(&(source, operation)) {
+                *wanted.entry((source, operation)).or_default().entry(product.key.marketplace).or_default() += 1;
+            }
+        }
+    }
+    wanted
+        .into_iter()
+        .map(|((place, number), products)| {
+            let source = &situation.sources[place];
+            let operation = source.operations()[number];
+            let mut cost = Cost::NOTHING;
+            let mut requests = 0;
+            for &count in products.values() {
+                let batch = operation.batch as u64;
+                let (full, rest) = (count / batch, count % batch);
+                requests += full + u64::from(rest > 0);
+                for _ in 0..full {
+                    cost = cost.plus(source.estimate(operation.name, operation.batch, situation.has_history));
+                }
+                if rest > 0 {
+                    cost = cost.plus(source.estimate(operation.name, rest as usize, situation.has_history));
+                }
+            }
+            let waiting = (requests as f64 - (situation.left)(place, number)).max(0.0);
+            PlanLine {
+                source: source.name(),
+                operation: operation.name,
+                products: products.values().sum(),
+                requests,
+                units: cost.units,
+                unit: source.unit(),
+                micros: cost.micros,
+                seconds: (waiting / operation.rate.per_second).ceil() as u64,
+            }
+        })
+        .collect()
+}

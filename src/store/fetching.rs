@@ -1,0 +1,515 @@
+//! Asking providers: the ledger of requests, what their answers land, and how each source is.
+//!
+//! A request is written before it is sent and settled together with everything its answer brought, so a killed run
+//! leaves requests of which nobody knows the answer, never answers of which nobody knows the price.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
+use super::raw::{RawBody, ReceiptKey};
+use super::{Result, Store, Tx, bulk};
+use crate::failpoint;
+use crate::model::{
+    Asin, BreakerPosition, Cost, Day, FaultKind, Marketplace, ProductKey, SourceState, Timestamp, words,
+};
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestState {
+    Sent,
+    Answered,
+    Failed,
+    /// The run that sent it was killed: whether it was answered is not known.
+    Lost,
+}
+
+words!(RequestState { Sent = "sent", Answered = "answered", Failed = "failed", Lost = "lost" });
+
+/// A request about to be sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewRequest {
+    pub run_id: String,
+    pub source: &'static str,
+    pub operation: &'static str,
+    pub marketplace: Marketplace,
+    pub asins: Vec<Asin>,
+    /// JSON of what else was asked; empty for nothing.
+    pub options: String,
+    pub attempt: u32,
+    pub sent_at: Timestamp,
+    /// Of `sent_at`, in the reporting zone.
+    pub day: Day,
+    pub estimate: Cost,
+    pub bucket: Option<Bucket>,
+}
+
+/// What became of a request: everything its answer brought.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settlement {
+    pub request_id: i64,
+    pub run_id: String,
+    pub source: &'static str,
+    pub operation: &'static str,
+    pub state: RequestState,
+    pub finished_at: Timestamp,
+    pub job_id: Option<String>,
+    pub fault: Option<FaultKind>,
+    pub detail: String,
+    pub cost: Cost,
+    pub receipts: Vec<LiveReceipt>,
+    /// Products the source told us something about, "there is none" included.
+    pub fetched: Vec<Fetched>,
+    pub source_state: Option<SourceState>,
+    pub bucket: Option<Bucket>,
+}
+
+/// A record of an answer that is to be a receipt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveReceipt {
+    pub key: ReceiptKey,
+    pub asin_returned: Option<Asin>,
+    pub fetched_at: Timestamp,
+    pub shape: &'static str,
+    pub body: RawBody,
+    pub item_index: u32,
+    pub cost: Cost,
+}
+
+/// A product that a source answered for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetched {
+    pub product: ProductKey,
+    pub outcome: FetchOutcome,
+    /// Why the sources before this one in the product's chain gave no answer; empty for the first.
+    pub after_fault: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FetchOutcome {
+    Answered,
+    /// The source says that there is no such product.
+    Absent,
+}
+
+words!(FetchOutcome { Answered = "answered", Absent = "absent" });
+
+/// A product that no source of its chain answered for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchFailure {
+    pub product: ProductKey,
+    pub source: &'static str,
+    pub fault: FaultKind,
+    pub detail: String,
+}
+
+/// A successful fetch, as dueness looks at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastFetch {
+    pub source: String,
+    pub operation: String,
+    pub fetched_at: Timestamp,
+}
+
+/// What is left of a rate limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bucket {
+    pub source: &'static str,
+    pub operation: &'static str,
+    /// Thousandths of a request.
+    pub left_milli: i64,
+    /// Millionths of a request a second.
+    pub rate_micro: i64,
+    /// The server asked for silence until then.
+    pub paused_until: Option<Timestamp>,
+    pub updated_at: Timestamp,
+}
+
+/// A request of an earlier run that was never settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenRequest {
+    pub request_id: i64,
+    pub source: String,
+    pub operation: String,
+    pub marketplace: Marketplace,
+    pub asins: Vec<Asin>,
+    pub options: String,
+    pub attempt: u32,
+    pub sent_at: Timestamp,
+    pub job_id: Option<String>,
+    pub estimate: Cost,
+}
+
+/// One write of a run that asks providers; several that come together share a transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    Open(NewRequest),
+    /// An asynchronous provider has taken the request on.
+    JobStarted {
+        request_id: i64,
+        job_id: String,
+    },
+    Settle(Box<Settlement>),
+    /// Products given up for this run.
+    GiveUp {
+        run_id: String,
+        failed_at: Timestamp,
+        failures: Vec<FetchFailure>,
+    },
+}
+
+/// What a step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepEffect {
+    Opened {
+        request_id: i64,
+    },
+    /// Receipts that were new.
+    Settled {
+        landed: u64,
+    },
+    Noted,
+}
+
+impl Store {
+    /// Does the steps in one transaction, in order.
+    pub async fn commit_steps(&self, steps: &[Step]) -> Result<Vec<StepEffect>> {
+        let mut tx = self.begin().await?;
+        let mut effects = Vec::with_capacity(steps.len());
+        for step in steps {
+            effects.push(match step {
+                Step::Open(request) => StepEffect::Opened { request_id: open(&mut tx, request).await? },
+                Step::JobStarted { request_id, job_id } => {
+                    note_job(&mut tx, *request_id, job_id).await?;
+                    StepEffect::Noted
+                }
+                Step::Settle(settlement) => {
+                    StepEffect::Settled { landed: settle(&mut tx, settlement).await? }
+                }
+                Step::GiveUp { run_id, failed_at, failures } => {
+                    give_up(&mut tx, run_id, *failed_at, failures).await?;
+                    StepEffect::Noted
+                }
+            });
+        }
+        failpoint!("fetch.inside_commit");
+        tx.commit().await?;
+        Ok(effects)
+    }
+
+    /// The last successful fetches of every product, by product.
+    pub async fn load_fetches(&self) -> Result<HashMap<ProductKey, Vec<LastFetch>>> {
+        let rows = sqlx::query("SELECT marketplace, asin, source, operation, fetched_at FROM fetches")
+            .fetch_all(self.reader())
+            .await?;
+        let mut fetches: HashMap<ProductKey, Vec<LastFetch>> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            fetches.entry(product_key(row, "fetches")?).or_default().push(LastFetch {
+                source: row.try_get("source")?,
+                operation: row.try_get("operation")?,
+                fetched_at: instant(row, "fetches", "fetched_at")?,
+            });
+        }
+        Ok(fetches)
+    }
+
+    /// Requests of earlier runs that were sent and never settled, oldest first.
+    pub async fn load_open_requests(&self) -> Result<Vec<OpenRequest>> {
+        let rows = sqlx::query(
+            "SELECT request_id, source, operation, marketplace, asins, options, attempt, sent_at, job_id,
+                    estimated_units, estimated_micros
+             FROM source_requests WHERE state = 'sent' ORDER BY request_id",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(open_request).collect()
+    }
+
+    /// How each source was left, by name.
+    pub async fn load_source_states(&self) -> Result<Vec<SourceState>> {
+        let rows = sqlx::query(
+            "SELECT source, breaker, failures, retry_at, cooldown_ms, reason, last_success_at, last_failure_at, balance
+             FROM source_states ORDER BY source",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(source_state).collect()
+    }
+
+    /// What is left of a rate limit; null when it was never used.
+    pub async fn load_bucket(
+        &self,
+        source: &'static str,
+        operation: &'static str,
+    ) -> Result<Option<Bucket>> {
+        let row = sqlx::query(
+            "SELECT left_milli, rate_micro, paused_until, updated_at FROM rate_buckets
+             WHERE source = $1 AND operation = $2",
+        )
+        .bind(source)
+        .bind(operation)
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| {
+            Ok(Bucket {
+                source,
+                operation,
+                left_milli: row.try_get("left_milli")?,
+                rate_micro: row.try_get("rate_micro")?,
+                paused_until: known_instant(&row, "rate_buckets", "paused_until")?,
+                updated_at: instant(&row, "rate_buckets", "updated_at")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Products given up at their last attempt, with the reason, by product.
+    pub async fn load_fetch_failures(&self) -> Result<Vec<(ProductKey, FaultKind)>> {
+        let rows =
+            sqlx::query("SELECT marketplace, asin, fault FROM fetch_failures ORDER BY marketplace, asin")
+                .fetch_all(self.reader())
+                .await?;
+        let table = "fetch_failures";
+        rows.iter()
+            .map(|row| Ok((product_key(row, table)?, listed(row, table, "fault", FaultKind::from_word)?)))
+            .collect()
+    }
+}
+
+async fn open(tx: &mut Tx, request: &NewRequest) -> Result<i64> {
+    let request_id = sqlx::query_scalar(
+        "INSERT INTO source_requests (run_id, source, operation, marketplace, asins, options, attempt, state, sent_at,
+           day, estimated_units, estimated_micros)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11) RETURNING request_id",
+    )
+    .bind(&request.run_id)
+    .bind(request.source)
+    .bind(request.operation)
+    .bind(request.marketplace.code())
+    .bind(to_json(&request.asins))
+    .bind(&request.options)
+    .bind(i64::from(request.attempt))
+    .bind(request.sent_at.timestamp_micros())
+    .bind(request.day.to_string())
+    .bind(request.estimate.units)
+    .bind(request.estimate.micros)
+    .fetch_one(&mut **tx)
+    .await?;
+    if let Some(bucket) = &request.bucket {
+        write_bucket(tx, bucket).await?;
+    }
+    Ok(request_id)
+}
+
+async fn note_job(tx: &mut Tx, request_id: i64, job_id: &str) -> Result<()> {
+    sqlx::query("UPDATE source_requests SET job_id = $2 WHERE request_id = $1")
+        .bind(request_id)
+        .bind(job_id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
+    insert_bodies(tx, &settlement.receipts).await?;
+    let landed = insert_receipts(tx, settlement).await?;
+    for fetched in &settlement.fetched {
+        write_fetched(tx, settlement, fetched).await?;
+    }
+    if let Some(state) = &settlement.source_state {
+        write_source_state(tx, state).await?;
+    }
+    if let Some(bucket) = &settlement.bucket {
+        write_bucket(tx, bucket).await?;
+    }
+    sqlx::query(
+        "UPDATE source_requests SET state = $2, finished_at = $3, job_id = COALESCE($4, job_id), fault = $5,
+           detail = $6, cost_units = $7, cost_micros = $8, answered = $9, landed = $10
+         WHERE request_id = $1",
+    )
+    .bind(settlement.request_id)
+    .bind(settlement.state.as_str())
+    .bind(settlement.finished_at.timestamp_micros())
+    .bind(settlement.job_id.as_deref())
+    .bind(settlement.fault.map_or("", FaultKind::as_str))
+    .bind(&settlement.detail)
+    .bind(settlement.cost.units)
+    .bind(settlement.cost.micros)
+    .bind(settlement.fetched.len() as i64)
+    .bind(landed as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(landed)
+}
+
+async fn insert_bodies(tx: &mut Tx, receipts: &[LiveReceipt]) -> Result<()> {
+    bulk::insert(
+        tx,
+        "raw_bodies (sha256, codec, size_bytes, bytes)",
+        " ON CONFLICT (sha256) DO NOTHING",
+        receipts,
+        |values, receipt| receipt.body.bind(values),
+    )
+    .await?;
+    Ok(())
+}
+
+/// What was told before, word for word and of the same instant, is the receipt that is there.
+async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
+    let mut keys = HashSet::new();
+    let receipts: Vec<&LiveReceipt> =
+        settlement.receipts.iter().filter(|receipt| keys.insert(&receipt.key)).collect();
+    bulk::insert(
+        tx,
+        "raw_receipts (source, kind, marketplace, asin_requested, observed_at, body_sha256, asin_returned,
+         fetched_at, recorded_at, shape, copies, run_id, cost_micros, cost_units, job_id, item_index)",
+        " ON CONFLICT (source, kind, marketplace, observed_at, asin_requested, body_sha256) DO NOTHING",
+        &receipts,
+        |values, receipt| {
+            let key = &receipt.key;
+            values
+                .push_bind(key.source.clone())
+                .push_bind(key.kind.clone())
+                .push_bind(key.marketplace.clone())
+                .push_bind(key.asin_requested.clone())
+                .push_bind(key.observed_at.timestamp_micros())
+                .push_bind(key.body_sha256.clone())
+                .push_bind(receipt.asin_returned.map(|asin| asin.to_string()))
+                .push_bind(receipt.fetched_at.timestamp_micros())
+                .push_bind(settlement.finished_at.timestamp_micros())
+                .push_bind(receipt.shape)
+                .push_bind(1_i64)
+                .push_bind(settlement.run_id.clone())
+                .push_bind(receipt.cost.micros.unwrap_or(0))
+                .push_bind(receipt.cost.units)
+                .push_bind(settlement.job_id.clone())
+                .push_bind(i64::from(receipt.item_index));
+        },
+    )
+    .await
+}
+
+async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) -> Result<()> {
+    let ProductKey { marketplace, asin } = fetched.product;
+    sqlx::query(
+        "INSERT INTO fetches (marketplace, asin, source, operation, fetched_at, outcome, after_fault, run_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (marketplace, asin, source, operation) DO UPDATE SET fetched_at = excluded.fetched_at,
+           outcome = excluded.outcome, after_fault = excluded.after_fault, run_id = excluded.run_id",
+    )
+    .bind(marketplace.code())
+    .bind(asin.as_str())
+    .bind(settlement.source)
+    .bind(settlement.operation)
+    .bind(settlement.finished_at.timestamp_micros())
+    .bind(fetched.outcome.as_str())
+    .bind(&fetched.after_fault)
+    .bind(&settlement.run_id)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("DELETE FROM fetch_failures WHERE marketplace = $1 AND asin = $2")
+        .bind(marketplace.code())
+        .bind(asin.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn give_up(tx: &mut Tx, run_id: &str, failed_at: Timestamp, failures: &[FetchFailure]) -> Result<()> {
+    bulk::insert(
+        tx,
+        "fetch_failures (marketplace, asin, source, fault, detail, failed_at, run_id)",
+        " ON CONFLICT (marketplace, asin) DO UPDATE SET source = excluded.source, fault = excluded.fault,
+           detail = excluded.detail, failed_at = excluded.failed_at, run_id = excluded.run_id",
+        failures,
+        |values, failure| {
+            values
+                .push_bind(failure.product.marketplace.code())
+                .push_bind(failure.product.asin.to_string())
+                .push_bind(failure.source)
+                .push_bind(failure.fault.as_str())
+                .push_bind(failure.detail.as_str())
+                .push_bind(failed_at.timestamp_micros())
+                .push_bind(run_id.to_owned());
+        },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn write_source_state(tx: &mut Tx, state: &SourceState) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO source_states (source, breaker, failures, retry_at, cooldown_ms, reason, last_success_at,
+           last_failure_at, balance)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (source) DO UPDATE SET breaker = excluded.breaker, failures = excluded.failures,
+           retry_at = excluded.retry_at, cooldown_ms = excluded.cooldown_ms, reason = excluded.reason,
+           last_success_at = excluded.last_success_at, last_failure_at = excluded.last_failure_at,
+           balance = excluded.balance",
+    )
+    .bind(&state.source)
+    .bind(state.breaker.as_str())
+    .bind(i64::from(state.failures))
+    .bind(state.retry_at.map(|at| at.timestamp_micros()))
+    .bind(state.cooldown_ms)
+    .bind(&state.reason)
+    .bind(state.last_success_at.map(|at| at.timestamp_micros()))
+    .bind(state.last_failure_at.map(|at| at.timestamp_micros()))
+    .bind(&state.balance)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO rate_buckets (source, operation, left_milli, rate_micro, paused_until, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (source, operation) DO UPDATE SET left_milli = excluded.left_milli,
+           rate_micro = excluded.rate_micro, paused_until = excluded.paused_until, updated_at = excluded.updated_at",
+    )
+    .bind(bucket.source)
+    .bind(bucket.operation)
+    .bind(bucket.left_milli)
+    .bind(bucket.rate_micro)
+    .bind(bucket.paused_until.map(|at| at.timestamp_micros()))
+    .bind(bucket.updated_at.timestamp_micros())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn open_request(row: &SqliteRow) -> Result<OpenRequest> {
+    let table = "source_requests";
+    let attempt: i64 = row.try_get("attempt")?;
+    Ok(OpenRequest {
+        request_id: row.try_get("request_id")?,
+        source: row.try_get("source")?,
+        operation: row.try_get("operation")?,
+        marketplace: word(row, table, "marketplace")?,
+        asins: from_json(row, table, "asins")?,
+        options: row.try_get("options")?,
+        attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+        sent_at: instant(row, table, "sent_at")?,
+        job_id: row.try_get("job_id")?,
+        estimate: Cost { units: row.try_get("estimated_units")?, micros: row.try_get("estimated_micros")? },
+    })
+}
+
+fn source_state(row: &SqliteRow) -> Result<SourceState> {
+    let table = "source_states";
+    let failures: i64 = row.try_get("failures")?;
+    Ok(SourceState {
+        source: row.try_get("source")?,
+        breaker: listed(row, table, "breaker", BreakerPosition::from_word)?,
+        failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        retry_at: known_instant(row, table, "retry_at")?,
+        cooldown_ms: row.try_get("cooldown_ms")?,
+        reason: row.try_get("reason")?,
+        last_success_at: known_instant(row, table, "last_success_at")?,
+        last_failure_at: known_instant(row, table, "last_failure_at")?,
+        balance: row.try_get("balance")?,
+    })
+}
