@@ -40,7 +40,7 @@ struct Args {
     #[arg(long)]
     now: Option<DateTime<Utc>>,
     /// How many times faster than documented SP-API operations may be called
-    #[arg(long, default_value_t = 1_000.0)]
+    #[arg(long, default_value_t = 1_000_000.0)]
     sp_speed: f64,
     /// Real milliseconds that an Apify run lasts
     #[arg(long, default_value_t = 0)]

@@ -123,7 +123,7 @@ impl Default for Config {
             keepa_refill: 20,
             keepa_refill_ms: 60_000,
             history_days: 30,
-            sp_speed: 1_000.0,
+            sp_speed: 1_000_000.0,
             sp_token_secs: 3_600,
             inventory: 120,
             batch_polls: 2,

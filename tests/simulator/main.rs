@@ -3,3 +3,4 @@
 
 #[path = "mod.rs"]
 mod simulator;
+mod tests;
