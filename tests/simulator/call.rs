@@ -167,12 +167,12 @@ impl Planned {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) operation: &'static str,
-    pub(crate) reply: Reply,
+    pub(crate) reply: Box<Reply>,
 }
 
 impl Refused {
     pub(crate) fn new(operation: &'static str, reply: Reply) -> Refused {
-        Refused { operation, reply }
+        Refused { operation, reply: Box::new(reply) }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Catalogue {
 /// Whether a product can be bought, and how that is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stock {
-    InStock,
+    Plenty,
     Low(i64),
     Unavailable,
 }
@@ -247,7 +247,7 @@ impl Catalogue {
                 offers: 0,
             };
         }
-        let stock = if span.chance(0.1) { Stock::Low(span.between(1, 12)) } else { Stock::InStock };
+        let stock = if span.chance(0.1) { Stock::Low(span.between(1, 12)) } else { Stock::Plenty };
         let list_price = listed.then_some(base * 6 / 5).filter(|list| *list > price);
         Offer { price: Some(price), list_price, seller: Some(seller), stock, offers: span.between(1, 9) }
     }
@@ -296,7 +296,7 @@ impl Fact {
     /// The availability line in English, as the actors give it.
     pub(crate) fn stock_text(&self) -> String {
         match self.stock {
-            Stock::InStock => "In Stock".into(),
+            Stock::Plenty => "In Stock".into(),
             Stock::Low(left) => format!("Only {left} left in stock - order soon."),
             Stock::Unavailable => {
                 "Currently unavailable. We don't know when or if this item will be back in stock.".into()

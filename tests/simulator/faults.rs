@@ -43,7 +43,8 @@ pub(crate) struct Faults {
     pub(crate) inner_error: f64,
     /// SP-API: an access token that lapses after three uses.
     pub(crate) token_expires_early: f64,
-    /// The share of products that never succeed at one source (each at one, the others are fine).
+    /// The share of products that never succeed at one source (each at one, the others are fine): alone they fail with
+    /// 500, in a batch their element fails, has no data (Keepa), or is absent (Apify, catalog search).
     pub(crate) never: f64,
     /// The most attempts in a row that a fault spoils.
     pub(crate) max_attempts: u32,

@@ -37,6 +37,10 @@ impl Tokens {
     }
 }
 
+/// Product types of entries without data.
+const NO_DATA: i64 = 3;
+const INVALID: i64 = 4;
+
 /// What every reply begins with, success or not.
 fn envelope(sim: &Sim, tokens_left: i64, refill_in: u64, consumed: i64) -> Value {
     json!({
@@ -145,11 +149,15 @@ fn products(sim: &Sim, gzip: bool, query: &product::Query) -> Reply {
     let mut products: Vec<Value> = query
         .asins
         .iter()
-        .filter(|asin| !sim.never(Source::Keepa, query.marketplace.code, asin))
         .filter_map(|asin| match sim.catalogue.exists(query.marketplace, asin) {
+            true if sim.never(Source::Keepa, query.marketplace.code, asin) => {
+                Some(product::empty(query, asin, NO_DATA))
+            }
             true => product::document(sim, query, asin, day),
             // Some unknown products come as an invalid entry, some do not come at all.
-            false => sim.random(&["keepa unknown", asin]).chance(0.5).then(|| product::invalid(query, asin)),
+            false => {
+                sim.random(&["keepa unknown", asin]).chance(0.5).then(|| product::empty(query, asin, INVALID))
+            }
         })
         .collect();
     sim.random(&["keepa order", &query.asins[0]]).shuffle(&mut products);

@@ -156,7 +156,7 @@ fn document(fact: &Fact) -> Value {
             fulfillment["third_party_seller"] = json!({"name": seller.name, "link": link});
         }
         let kind = match fact.stock {
-            Stock::InStock => "in_stock",
+            Stock::Plenty => "in_stock",
             Stock::Low(_) => "in_stock_low",
             Stock::Unavailable => "out_of_stock",
         };

@@ -64,29 +64,29 @@ fn invalid(message: &str) -> Reply {
     errors(400, "InvalidInput", message)
 }
 
+/// Checks a request to one operation.
+type Check = fn(&Sim, &Call) -> Result<Planned, Reply>;
+
 pub(crate) fn plan(sim: &Sim, call: &Call) -> Result<Planned, Refused> {
     let segments = call.segments();
-    let (operation, check): (&'static str, fn(&Sim, &Call) -> Result<Planned, Reply>) =
-        match (call.method.as_str(), segments.as_slice()) {
-            ("POST", ["auth", "o2", "token"]) => ("token", sign_in),
-            ("GET", ["catalog", "2022-04-01", "items"]) => ("searchCatalogItems", catalog::search),
-            ("GET", ["catalog", "2022-04-01", "items", _]) => ("getCatalogItem", catalog::item),
-            ("GET", ["products", "pricing", "v0", "competitivePrice"]) => {
-                ("getCompetitivePricing", pricing::competitive_price)
-            }
-            ("POST", ["batches", "products", "pricing", "v0", "itemOffers"]) => {
-                ("getItemOffersBatch", pricing::item_offers)
-            }
-            ("POST", ["batches", "products", "pricing", "2022-05-01", "items", "competitiveSummary"]) => {
-                ("getCompetitiveSummary", pricing::competitive_summary)
-            }
-            ("GET", ["fba", "inventory", "v1", "summaries"]) => {
-                ("getInventorySummaries", inventory::summaries)
-            }
-            _ => {
-                return Err(Refused::new("unknown", errors(404, "NotFound", "The resource does not exist.")));
-            }
-        };
+    let (operation, check): (&'static str, Check) = match (call.method.as_str(), segments.as_slice()) {
+        ("POST", ["auth", "o2", "token"]) => ("token", sign_in),
+        ("GET", ["catalog", "2022-04-01", "items"]) => ("searchCatalogItems", catalog::search),
+        ("GET", ["catalog", "2022-04-01", "items", _]) => ("getCatalogItem", catalog::item),
+        ("GET", ["products", "pricing", "v0", "competitivePrice"]) => {
+            ("getCompetitivePricing", pricing::competitive_price)
+        }
+        ("POST", ["batches", "products", "pricing", "v0", "itemOffers"]) => {
+            ("getItemOffersBatch", pricing::item_offers)
+        }
+        ("POST", ["batches", "products", "pricing", "2022-05-01", "items", "competitiveSummary"]) => {
+            ("getCompetitiveSummary", pricing::competitive_summary)
+        }
+        ("GET", ["fba", "inventory", "v1", "summaries"]) => ("getInventorySummaries", inventory::summaries),
+        _ => {
+            return Err(Refused::new("unknown", errors(404, "NotFound", "The resource does not exist.")));
+        }
+    };
     if operation != "token" {
         check_token(sim, call).map_err(|reply| Refused::new(operation, marked(sim, operation, reply)))?;
     }

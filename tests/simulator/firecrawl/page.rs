@@ -234,7 +234,7 @@ fn price_parts(fact: &Fact, price: i64) -> String {
 
 fn buy_box(fact: &Fact, words: &Words) -> String {
     let availability = match fact.stock {
-        Stock::InStock => words.stock.to_owned(),
+        Stock::Plenty => words.stock.to_owned(),
         Stock::Low(left) => (words.low)(left),
         Stock::Unavailable => {
             return format!(

@@ -87,10 +87,10 @@ fn minutes(day: i64) -> i64 {
     day * 1_440 - EPOCH_MINUTES
 }
 
-/// What Keepa says about a string that is no product.
-pub(super) fn invalid(query: &Query, asin: &str) -> Value {
+/// An entry without data, such as for a string that is no product.
+pub(super) fn empty(query: &Query, asin: &str, product_type: i64) -> Value {
     json!({
-        "asin": asin, "domainId": query.marketplace.keepa, "productType": 4, "title": null, "csv": null,
+        "asin": asin, "domainId": query.marketplace.keepa, "productType": product_type, "title": null, "csv": null,
         "lastUpdate": 0, "categoryTree": null,
     })
 }
@@ -170,7 +170,7 @@ fn stats(query: &Query, fact: &Fact) -> Value {
             "buyBoxIsBackorder": false,
             "buyBoxIsUsed": false,
             "buyBoxAvailabilityMessage": match fact.stock {
-                Stock::InStock => Some("IN_STOCK".to_owned()),
+                Stock::Plenty => Some("IN_STOCK".to_owned()),
                 Stock::Low(_) => Some(fact.stock_text()),
                 Stock::Unavailable => None,
             },

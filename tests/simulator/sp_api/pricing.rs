@@ -87,7 +87,7 @@ struct Asked {
 }
 
 /// The elements of a batch, 1 to 20 of them.
-fn batch<'a>(body: &'a Option<Value>) -> Result<&'a [Value], Reply> {
+fn batch(body: &Option<Value>) -> Result<&[Value], Reply> {
     let requests = body.as_ref().and_then(|body| body.get("requests")).and_then(Value::as_array);
     match requests {
         Some(requests) if (1..=20).contains(&requests.len()) => Ok(requests),
@@ -298,10 +298,11 @@ fn summary_part(fact: &Fact, asked: &Asked, name: &str) -> Value {
         "lowestPricedOffers" => {
             let default = [json!({"itemCondition": "New", "offerType": "Consumer"})];
             let inputs = if asked.lowest.is_empty() { &default[..] } else { &asked.lowest };
-            let parts = inputs.iter().map(|input| {
+            // An input without offers is left out: the model wants at least one.
+            let parts = inputs.iter().filter_map(|input| {
                 let new = input.get("itemCondition").and_then(Value::as_str) == Some("New");
                 let offers: Vec<&Value> = offer.iter().filter(|_| new).collect();
-                json!({"lowestPricedOffersInput": input, "offers": offers})
+                (!offers.is_empty()).then(|| json!({"lowestPricedOffersInput": input, "offers": offers}))
             });
             Value::Array(parts.collect())
         }

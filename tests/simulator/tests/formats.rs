@@ -28,9 +28,8 @@ fn apify(simulator: &Simulator, asin: &str) -> Said {
     while client.get(&format!("/v2/actor-runs/{id}")).json()["data"]["status"] != "SUCCEEDED" {}
     let item = client.get(&format!("/v2/actor-runs/{id}/dataset/items")).json()[0].clone();
     let stars = item["productRating"].as_str().map(|text| text[..3].replace('.', "").parse().unwrap());
-    let details = item["productDetails"].as_array().unwrap().iter();
-    let rank =
-        details.filter(|row| row["name"] == "Best Sellers Rank").next().unwrap()["value"].as_str().unwrap();
+    let mut details = item["productDetails"].as_array().unwrap().iter();
+    let rank = details.find(|row| row["name"] == "Best Sellers Rank").unwrap()["value"].as_str().unwrap();
     let rank = rank[1..].split(' ').next().unwrap().replace(',', "").parse().ok();
     (minor(&item["price"]), stars, rank, item["title"].as_str().unwrap().to_owned())
 }
@@ -119,7 +118,8 @@ fn a_product_that_does_not_exist_is_found_nowhere() {
     let asin = simulator.missing_asins("US", 1).remove(0);
 
     let client = Client::of(&simulator, Source::Apify);
-    let run = client.post(&format!("/v2/acts/{AXESSO}/runs"), &axesso_input(&[asin.clone()])).json();
+    let run =
+        client.post(&format!("/v2/acts/{AXESSO}/runs"), &axesso_input(std::slice::from_ref(&asin))).json();
     let id = run["data"]["id"].as_str().unwrap();
     client.get(&format!("/v2/actor-runs/{id}"));
     client.get(&format!("/v2/actor-runs/{id}"));
