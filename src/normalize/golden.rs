@@ -19,7 +19,7 @@ fn samples() -> Option<PathBuf> {
     found
 }
 
-fn read(path: &str) -> Option<Vec<u8>> {
+pub(super) fn read(path: &str) -> Option<Vec<u8>> {
     let bytes = std::fs::read(samples()?.join(path)).unwrap();
     let mut plain = Vec::new();
     if path.ends_with(".gz") {
@@ -51,6 +51,7 @@ pub(super) fn context(recognised: &Recognised, operator: Option<Marketplace>) ->
         asin_requested: recognised.asin_requested,
         observed_at: at,
         now: at,
+        history: None,
     }
 }
 

@@ -284,13 +284,13 @@ impl<'c> Record<'c> {
     /// The observation, unless a rule was broken.
     pub(super) fn observed(self, observation: Observation) -> Parsed {
         let observations = if self.rejects.is_empty() { vec![observation] } else { Vec::new() };
-        Parsed { observations, reviews: Vec::new(), rejects: self.rejects, notes: self.notes }
+        Parsed { observations, rejects: self.rejects, notes: self.notes, ..Parsed::default() }
     }
 
     /// The review, unless a rule was broken.
     pub(super) fn reviewed(self, review: Review) -> Parsed {
         let reviews = if self.rejects.is_empty() { vec![review] } else { Vec::new() };
-        Parsed { observations: Vec::new(), reviews, rejects: self.rejects, notes: self.notes }
+        Parsed { reviews, rejects: self.rejects, notes: self.notes, ..Parsed::default() }
     }
 
     /// Nothing but what broke the rules.

@@ -9,8 +9,11 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use super::record::{MAX_DEPTH, quoted, url_asin, url_marketplace};
 use super::table::{self, Row};
 use super::value::Scalar;
-use super::{RejectReason, axesso, flat, keepa_export};
-use crate::model::{Asin, Day, Marketplace, Timestamp, words};
+use super::{RejectReason, absence, axesso, flat, keepa, keepa_export, later, sp_api};
+use crate::model::{Asin, Day, HISTORY_SOURCE, Marketplace, Timestamp, words};
+
+/// The kind of a receipt whose body is read for days of the past.
+pub const HISTORY_KIND: &str = "history";
 
 /// How a record's bytes are laid out. The body of a CSV or TSV record is the header line, a line feed, and the
 /// record's own bytes.
@@ -33,6 +36,20 @@ pub enum Shape {
     FlatCsv,
     FlatTsv,
     KeepaExportCsv,
+    /// Keepa's answer with products, or one product of it: what is true at its last update.
+    KeepaProduct,
+    /// The same, read for the days of its past that were asked for.
+    KeepaHistory,
+    SpCatalog,
+    SpOffers,
+    SpCompetitivePrice,
+    SpCompetitiveSummary,
+    SpInventory,
+    /// Data sets that are recognised so that they are not mistaken, and that are not loaded yet.
+    LaterJson,
+    LaterTable,
+    /// Our own statement that a provider's answer had no entry for a product.
+    Absence,
     UnknownJson,
     UnknownCsv,
     UnknownTsv,
@@ -47,6 +64,16 @@ words!(Shape {
     FlatCsv = "flat_csv",
     FlatTsv = "flat_tsv",
     KeepaExportCsv = "keepa_export_csv",
+    KeepaProduct = "keepa_product",
+    KeepaHistory = "keepa_history",
+    SpCatalog = "sp_catalog",
+    SpOffers = "sp_offers",
+    SpCompetitivePrice = "sp_competitive_price",
+    SpCompetitiveSummary = "sp_competitive_summary",
+    SpInventory = "sp_inventory",
+    LaterJson = "later_json",
+    LaterTable = "later_table",
+    Absence = "absence",
     UnknownJson = "unknown_json",
     UnknownCsv = "unknown_csv",
     UnknownTsv = "unknown_tsv",
@@ -56,9 +83,9 @@ words!(Shape {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recognised {
     pub shape: Shape,
-    /// `product` or `reviews`.
+    /// `product`, `reviews`, `inventory` or `report`.
     pub kind: &'static str,
-    /// `apify`, `keepa` or `file`.
+    /// One of [`crate::model::KNOWN_SOURCES`].
     pub source: &'static str,
     pub marketplace: Option<Marketplace>,
     pub asin_requested: Option<Asin>,
@@ -69,6 +96,28 @@ pub struct Recognised {
     pub observed_day: Option<Day>,
     /// What is wrong with the time that the record names, where neither of the two can be read from it.
     pub time_fault: Option<String>,
+}
+
+impl Recognised {
+    /// A record of which only the shape is known.
+    pub(super) fn bare(shape: Shape, kind: &'static str) -> Recognised {
+        Recognised {
+            shape,
+            kind,
+            source: shape.source(),
+            marketplace: None,
+            asin_requested: None,
+            asin_returned: None,
+            observed_at: None,
+            observed_day: None,
+            time_fault: None,
+        }
+    }
+}
+
+/// True when one of the texts stands anywhere in a record: a quick look, before its keys are read.
+pub(super) fn mentions(text: &str, keys: &[&str]) -> bool {
+    keys.iter().any(|key| memchr::memmem::find(text.as_bytes(), key.as_bytes()).is_some())
 }
 
 impl Shape {
@@ -85,9 +134,34 @@ impl Shape {
     fn source(self) -> &'static str {
         match self {
             Shape::AxessoProduct | Shape::AxessoReview | Shape::JungleeProduct | Shape::ApifyCsv => "apify",
-            Shape::KeepaExportCsv => "keepa",
+            Shape::KeepaExportCsv | Shape::KeepaProduct | Shape::KeepaHistory => "keepa",
+            shape if shape.is_sp_api() => "sp-api",
             _ => "file",
         }
+    }
+
+    /// The shape of a receipt's body: what was landed as history is read as one.
+    pub fn of_kind(self, kind: &str) -> Shape {
+        match self {
+            Shape::KeepaProduct if kind == HISTORY_KIND => Shape::KeepaHistory,
+            shape => shape,
+        }
+    }
+
+    /// The source of the observations of a receipt from `source`: days told in hindsight have one of their own.
+    pub fn observed_source(self, source: &str) -> &str {
+        if self == Shape::KeepaHistory { HISTORY_SOURCE } else { source }
+    }
+
+    pub(super) fn is_sp_api(self) -> bool {
+        matches!(
+            self,
+            Shape::SpCatalog
+                | Shape::SpOffers
+                | Shape::SpCompetitivePrice
+                | Shape::SpCompetitiveSummary
+                | Shape::SpInventory
+        )
     }
 
     /// Why a body of this shape that is not even text is refused.
@@ -97,7 +171,12 @@ impl Shape {
             | Shape::AxessoReview
             | Shape::JungleeProduct
             | Shape::FlatJson
+            | Shape::KeepaProduct
+            | Shape::KeepaHistory
+            | Shape::LaterJson
+            | Shape::Absence
             | Shape::UnknownJson => RejectReason::InvalidJson,
+            shape if shape.is_sp_api() => RejectReason::InvalidJson,
             _ => RejectReason::InvalidCsv,
         }
     }
@@ -299,6 +378,10 @@ fn recognise_json(text: &str) -> Option<Recognised> {
     if is_too_deep(text) {
         return None;
     }
+    let recognisers = [absence::recognise, keepa::recognise, sp_api::recognise];
+    if let Some(recognised) = recognisers.iter().find_map(|recognise| recognise(text)) {
+        return Some(recognised);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let keys = deserializer.deserialize_map(KeysVisitor(PhantomData)).ok()?;
     Some(keys.recognised(keys.hints.json_shape().unwrap_or(Shape::UnknownJson)))
@@ -307,6 +390,9 @@ fn recognise_json(text: &str) -> Option<Recognised> {
 fn recognise_table(format: RecordFormat, text: &str) -> Option<Recognised> {
     let row = Row::read(text).ok()?;
     let names: Vec<String> = row.names().collect();
+    if later::table(&names).is_some() {
+        return Some(Recognised::bare(Shape::LaterTable, later::KIND));
+    }
     let is_keepa = names.iter().any(|name| name.ends_with(": current")) && names.iter().any(|n| n == "asin");
     let mut keys = Keys::default();
     for (name, cell) in row.cells() {
