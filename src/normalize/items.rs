@@ -19,9 +19,13 @@ impl Parsed {
         let observations = std::mem::take(&mut self.observations);
         let places = std::mem::take(&mut self.places);
         let counted = (0..).map(|item| Place { item, observed_at: None });
-        places.into_iter().map(Some).chain(std::iter::repeat(None)).zip(counted).zip(observations).map(
-            |((place, counted), observation)| (place.unwrap_or(counted), observation),
-        )
+        places
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat(None))
+            .zip(counted)
+            .zip(observations)
+            .map(|((place, counted), observation)| (place.unwrap_or(counted), observation))
     }
 
     /// Adds what was read with its places already.

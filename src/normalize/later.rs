@@ -25,7 +25,8 @@ pub(super) fn data_set(probe: &Probe<'_>) -> Option<String> {
     let is_metric = |probe: &Probe<'_>| probe.average_unit_price.0;
     let parts = || probe.payload.0.iter().chain([probe]);
     let is_estimate = |probe: &Probe<'_>| probe.featured_offer_expected_price_results.0;
-    let bodies = || probe.responses.0.iter().flat_map(|answer| &answer.body.0).chain(&probe.body.0).chain([probe]);
+    let bodies =
+        || probe.responses.0.iter().flat_map(|answer| &answer.body.0).chain(&probe.body.0).chain([probe]);
     if parts().chain(&probe.orders.0).chain(&probe.order.0).any(is_order) {
         Some("orders".to_owned())
     } else if parts().chain(probe.day_granularity.0.iter().flat_map(|day| &day.metrics.0)).any(is_metric) {

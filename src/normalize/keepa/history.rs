@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::payload::{
-    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, SALES_RANK, instant, minute_of,
+    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, SALES_RANK, instant,
+    minute_of,
 };
 use super::product::{self, BuyBox};
 use crate::model::{
@@ -71,10 +72,7 @@ pub(super) fn expand(
     let read = [AMAZON, NEW, SALES_RANK, LIST_PRICE, NEW_OFFERS, RATING, RATINGS_COUNT, BUY_BOX];
     let begin = read.iter().filter_map(|&number| product.series(number).begin()).min().and_then(instant);
     let (Some(begin), Some(end)) = (begin, product.updated_at()) else { return Vec::new() };
-    let told = DayRange {
-        first: days.first.max(zone.day_of(begin)),
-        last: days.last.min(zone.day_of(end)),
-    };
+    let told = DayRange { first: days.first.max(zone.day_of(begin)), last: days.last.min(zone.day_of(end)) };
     let mut history = Vec::new();
     for day in told.days() {
         let day_end = zone.end_of(day);
@@ -137,7 +135,8 @@ fn offer(product: &Product<'_>, day: Day, minute: i64) -> OfferBlock {
         _ => {}
     }
     offer.condition = offer.price_minor.map(|_| Condition::New);
-    if offer.seller_id.as_deref().is_some_and(is_amazon_seller) && offer.availability == Availability::InStock {
+    if offer.seller_id.as_deref().is_some_and(is_amazon_seller) && offer.availability == Availability::InStock
+    {
         offer.fulfilment = Some(Fulfilment::Amazon);
     }
     offer

@@ -165,7 +165,9 @@ impl Product<'_> {
     /// The name of a category of the product's tree.
     pub(super) fn category_name(&self, category_id: i64) -> Option<&str> {
         let categories = self.category_tree.0.iter().filter_map(|category| category.object.as_ref());
-        categories.filter(|category| category.cat_id.integer() == Some(category_id)).find_map(|c| c.name.text())
+        categories
+            .filter(|category| category.cat_id.integer() == Some(category_id))
+            .find_map(|c| c.name.text())
     }
 }
 

@@ -3,7 +3,8 @@
 //! `stats` says it best where it was asked for; else the last point of a series does.
 
 use super::payload::{
-    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, SALES_RANK, Stats, minute_of,
+    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, SALES_RANK, Stats,
+    minute_of,
 };
 use crate::model::text::{clean_brand, parse_availability};
 use crate::model::{
@@ -139,9 +140,7 @@ fn buy_box(record: &mut Record<'_>, product: &Product<'_>, stats: &Stats<'_>) ->
     match stats.buy_box_price.integer().filter(|&price| price != -2) {
         _ if is_nobodys => BuyBox::Nobody,
         Some(-1) => BuyBox::Nobody,
-        Some(price) => {
-            BuyBox::Held { price, shipping: stats.buy_box_shipping.integer().unwrap_or(-1) }
-        }
+        Some(price) => BuyBox::Held { price, shipping: stats.buy_box_shipping.integer().unwrap_or(-1) },
         None => in_series(product.series(BUY_BOX).points::<3>().last()),
     }
 }

@@ -162,9 +162,11 @@ impl<'a> Item<'a> {
     fn marketplace_ids(&self) -> Vec<Scalar<'a>> {
         let lists =
             [&self.summaries, &self.sales_ranks, &self.classifications, &self.images, &self.relationships];
-        let sections = lists.into_iter().flat_map(|list| &list.0).filter_map(|section| section.object.as_ref());
+        let sections =
+            lists.into_iter().flat_map(|list| &list.0).filter_map(|section| section.object.as_ref());
         let attributes = self.attributes.object.as_ref();
-        let attributes = attributes.map(|all| [&all.item_name, &all.bullet_point, &all.brand, &all.list_price]);
+        let attributes =
+            attributes.map(|all| [&all.item_name, &all.bullet_point, &all.brand, &all.list_price]);
         let attributes = attributes.into_iter().flatten().flat_map(|list| &list.0);
         let attributes = attributes.filter_map(|attribute| attribute.object.as_ref());
         let ids = sections
@@ -295,7 +297,10 @@ fn in_language(
     } else {
         values(attributes, id).next().map(language).unwrap_or_default()
     };
-    values(attributes, id).filter(|value| language(value) == chosen).filter_map(|v| cleaned(&v.value)).collect()
+    values(attributes, id)
+        .filter(|value| language(value) == chosen)
+        .filter_map(|v| cleaned(&v.value))
+        .collect()
 }
 
 /// The language that a marketplace's own pages are written in.

@@ -135,11 +135,7 @@ fn read(mut record: Record<'_>, entry: &Entry<'_>) -> Parsed {
     record.observed(observation)
 }
 
-fn offer(
-    record: &mut Record<'_>,
-    pricing: &CompetitivePricing<'_>,
-    marketplace: Marketplace,
-) -> OfferBlock {
+fn offer(record: &mut Record<'_>, pricing: &CompetitivePricing<'_>, marketplace: Marketplace) -> OfferBlock {
     let listings = pricing.number_of_offer_listings.0.iter().filter_map(|entry| entry.object.as_ref());
     let new = listings.clone().find(|entry| is_new(&entry.condition));
     let mut block = OfferBlock {

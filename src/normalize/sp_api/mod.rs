@@ -35,8 +35,9 @@ pub(super) fn parse(context: &RecordContext, text: &str) -> serde_json::Result<P
             serde_json::from_str(text).map(|reply| competitive_summary::parse(context, &reply))
         }
         // One's own stock is a data set of its own: its raw record is what there is of it so far.
-        Shape::SpInventory => serde_json::from_str(text)
-            .map(|serde::de::IgnoredAny| Parsed { kept: true, ..Parsed::default() }),
+        Shape::SpInventory => {
+            serde_json::from_str(text).map(|serde::de::IgnoredAny| Parsed { kept: true, ..Parsed::default() })
+        }
         shape => {
             let detail = format!("{shape} is no shape of the selling-partner API");
             Ok(refuse(context, RejectReason::UnknownShape, "", &detail))

@@ -229,7 +229,8 @@ fn new_offers(record: &mut Record<'_>, summary: &Summary<'_>) -> Option<i64> {
 fn winner<'o, 'a>(buy_box: &BuyBoxPrice<'_>, offers: &'o [Object<'a, Offer<'a>>]) -> Option<&'o Offer<'a>> {
     let all = offers.iter().filter_map(|offer| offer.object.as_ref());
     let is_winner = |offer: &&Offer<'_>| {
-        offer.is_buy_box_winner.bool() == Some(true) && (offer.sub_condition.is_null() || is_new(&offer.sub_condition))
+        offer.is_buy_box_winner.bool() == Some(true)
+            && (offer.sub_condition.is_null() || is_new(&offer.sub_condition))
     };
     let winners: Vec<&Offer<'a>> = all.filter(is_winner).collect();
     if !buy_box.seller_id.is_null() {

@@ -115,7 +115,12 @@ pub(super) struct Money<'a> {
 
 impl Money<'_> {
     /// In minor units; 0 is null.
-    pub(super) fn price(&self, record: &mut Record<'_>, field: &str, marketplace: Marketplace) -> Option<i64> {
+    pub(super) fn price(
+        &self,
+        record: &mut Record<'_>,
+        field: &str,
+        marketplace: Marketplace,
+    ) -> Option<i64> {
         if self.amount.is_null() {
             return None;
         }

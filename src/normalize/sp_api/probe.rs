@@ -145,9 +145,8 @@ impl<'a> Probe<'a> {
         let mut answers = self.answers();
         let is_offers = |answer: &Probe<'_>| {
             let bodies = answer.body.0.iter().chain([answer]);
-            let has_offers = bodies
-                .flat_map(|body| &body.payload.0)
-                .any(|payload| payload.summary.0 || payload.offers.0);
+            let has_offers =
+                bodies.flat_map(|body| &body.payload.0).any(|payload| payload.summary.0 || payload.offers.0);
             has_offers || answer.fails(&answer.request)
         };
         let is_summary = |answer: &Probe<'_>| {
@@ -203,9 +202,12 @@ impl<'a> Probe<'a> {
             marketplace: only(&named.marketplaces),
             asin_requested: only(&named.requested),
             asin_returned: only(&named.asins),
-            observed_at: self.answers().filter_map(|answer| {
-                answer.headers.0.iter().find_map(|headers| parse_date(headers.date.text()?))
-            }).max(),
+            observed_at: self
+                .answers()
+                .filter_map(|answer| {
+                    answer.headers.0.iter().find_map(|headers| parse_date(headers.date.text()?))
+                })
+                .max(),
             ..bare
         }
     }

@@ -20,8 +20,8 @@ use crate::failpoint;
 use crate::ids::stable_id;
 use crate::model::{Listing, Marketplace, ReportingZone, Timestamp};
 use crate::normalize::{
-    AskedDays, ListingVersion, Note, Parsed, RecordContext, Reject, RejectReason, Shape, SourceListing, adds_nothing,
-    choose_daily_row, content_hash, listing_versions, parse,
+    AskedDays, ListingVersion, Note, Parsed, RecordContext, Reject, RejectReason, Shape, SourceListing,
+    adds_nothing, choose_daily_row, content_hash, listing_versions, parse,
 };
 use crate::stages::exceeds_tolerance;
 use crate::store::{
