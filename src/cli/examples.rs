@@ -70,6 +70,7 @@ fn the_small_market_is_read_whole() {
             asin_requested: recognised.asin_requested,
             observed_at: recognised.observed_at.unwrap(),
             now: recognised.observed_at.unwrap(),
+            history: None,
         };
         let parsed = parse(&context, body.as_bytes());
         assert_eq!((parsed.observations.len(), parsed.rejects.len()), (1, 0), "{row}");

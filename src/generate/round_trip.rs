@@ -33,6 +33,7 @@ fn read(file: &GeneratedFile, format: RecordFormat, record: &str) -> Parsed {
         asin_requested: recognised.asin_requested,
         observed_at: recognised.observed_at.unwrap_or(file.observed_at),
         now: file.observed_at,
+        history: None,
     };
     if matches!(file.shape, FileShape::FlatCsv | FileShape::FlatNdjson) {
         assert_eq!(recognised.observed_at, Some(file.observed_at), "{}: {record}", file.path);

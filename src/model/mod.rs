@@ -24,7 +24,9 @@ pub use observation::{
     Review,
 };
 pub use ranks::{CategoryRef, Rank, leaf_rank, main_rank, same_category};
-pub use source::{KNOWN_SOURCES, LIVE_SOURCES, check_live_source, check_source_name, similar_source};
+pub use source::{
+    HISTORY_SOURCE, KNOWN_SOURCES, LIVE_SOURCES, check_live_source, check_source_name, similar_source,
+};
 pub use watch::{Cohort, Competitor, Relation, Tier, WatchItem};
 
 /// An instant, UTC. Stored as microseconds since 1970.

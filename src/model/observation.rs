@@ -97,6 +97,11 @@ impl OfferBlock {
         Some((after_percent + shipping - self.coupon_minor.unwrap_or(0)).max(0))
     }
 
+    /// False for an offer that is unknown but for its list price: that one is the product's more than the offer's.
+    pub fn tells_more_than_list_price(&self) -> bool {
+        OfferBlock { list_price_minor: None, ..self.clone() }.is_known()
+    }
+
     /// True when anything of the offer is known, "nobody offers it" included.
     pub fn is_known(&self) -> bool {
         *self != OfferBlock::default()

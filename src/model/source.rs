@@ -1,7 +1,12 @@
 //! How sources are named: what says where a record came from.
 
 /// The sources that records are recognised as, or will be, most trusted first. An operator may name others.
-pub const KNOWN_SOURCES: [&str; 7] = ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html", "file"];
+/// What was seen live is always believed before what is told of the past.
+pub const KNOWN_SOURCES: [&str; 8] =
+    ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html", "file", HISTORY_SOURCE];
+
+/// The source of days that Keepa tells of in hindsight: their findings are history, and nobody is told of them.
+pub const HISTORY_SOURCE: &str = "keepa-history";
 
 const MAX_LENGTH: usize = 40;
 /// A known name that is less like what was written (0 to 1, Damerau-Levenshtein) was not meant.

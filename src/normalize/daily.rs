@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{DailyRow, Day, Observation, OfferBlock, PriceBasis, RankBlock, RatingBlock, Timestamp};
+use crate::model::{
+    DailyRow, Day, HISTORY_SOURCE, Observation, OfferBlock, PriceBasis, RankBlock, RatingBlock, Timestamp,
+};
 
 /// One observation of the day with what decides between several: its source, times and body.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,8 +19,10 @@ pub struct DayObservation {
 /// Chooses the day's row from its observations of one product; their order does not matter.
 ///
 /// Each block comes whole from the first observation that knows anything of it: by `precedence` of its source
-/// (unlisted sources last), then latest observed, latest fetched, greatest body hash. Null when no observation
-/// knows any block: a day on which the product was only not found, or said nothing, has no row.
+/// (unlisted sources last, and behind them days told in hindsight), then latest observed, latest fetched, greatest
+/// body hash. An offer of which only the list price is known, as catalogues tell it, gives way to any other that is
+/// known. Null when no observation knows any block: a day on which the product was only not found, or said nothing,
+/// has no row.
 pub fn choose_daily_row(
     day: Day,
     observations: &[DayObservation],
@@ -26,7 +30,10 @@ pub fn choose_daily_row(
 ) -> Option<DailyRow> {
     let mut candidates: Vec<&DayObservation> = observations.iter().filter(|o| o.observation.found).collect();
     candidates.sort_by(|a, b| {
-        let place = |o: &DayObservation| precedence.iter().position(|p| *p == o.source).unwrap_or(usize::MAX);
+        let place = |o: &DayObservation| {
+            let place = precedence.iter().position(|p| *p == o.source).unwrap_or(usize::MAX);
+            (o.source == HISTORY_SOURCE, place)
+        };
         (place(a), b.observed_at, b.fetched_at, &b.body_sha256, &a.source).cmp(&(
             place(b),
             a.observed_at,
@@ -36,7 +43,7 @@ pub fn choose_daily_row(
         ))
     });
     let first = |known: fn(&Observation) -> bool| candidates.iter().copied().find(|o| known(&o.observation));
-    let offer = first(|o| o.offer.is_known());
+    let offer = first(|o| o.offer.tells_more_than_list_price()).or_else(|| first(|o| o.offer.is_known()));
     let rank = first(|o| !o.rank.ranks.is_empty());
     let rating = first(|o| o.rating.is_known());
     let sold = first(|o| o.monthly_sold_min.is_some());
@@ -175,6 +182,25 @@ mod tests {
             shown(&[seen("apify", 9, priced(2000, PriceBasis::Page)), seen("apify", 10, gone)]),
             "None None..None rank None rating None n=2 apify of apify"
         );
+    }
+
+    #[test]
+    fn a_list_price_alone_gives_way_to_any_offer() {
+        let listed = |o: &mut Observation| o.offer.list_price_minor = Some(9900);
+        let catalogue = seen("sp-api", 9, listed);
+        let offered = row(&[catalogue.clone(), seen("apify", 8, priced(2000, PriceBasis::Page))]).unwrap();
+        assert_eq!((offered.offer.price_minor, offered.offer.list_price_minor), (Some(2000), None));
+        assert_eq!((offered.source.as_str(), offered.sources.as_str()), ("apify", "apify,sp-api"));
+        let alone = row(&[catalogue]).unwrap();
+        assert_eq!((alone.offer.price_minor, alone.offer.list_price_minor), (None, Some(9900)));
+    }
+
+    #[test]
+    fn what_is_told_in_hindsight_comes_after_every_source_named_or_not() {
+        let told = seen(HISTORY_SOURCE, 23, priced(1000, PriceBasis::BuyBox));
+        let live = seen("our-crawler", 1, priced(2000, PriceBasis::Page));
+        assert_eq!(row(&[told.clone(), live]).unwrap().offer.price_minor, Some(2000));
+        assert_eq!(row(&[told]).unwrap().source, HISTORY_SOURCE);
     }
 
     #[test]

@@ -182,7 +182,7 @@ pub(super) fn recognise(text: &str) -> Option<Recognised> {
     }
     let reply: Reply<'_> = serde_json::from_str(text).ok()?;
     let failed = reply.success.bool() == Some(false) && reply.error.text().is_some() && !has("\"request_info\"");
-    let unknown = || Recognised::of(Shape::FirecrawlPage);
+    let unknown = || Recognised::bare(Shape::FirecrawlPage, "product");
     let item = match items(text, &reply).ok()? {
         Items::One(item) if item.is_scraped() => item,
         Items::One(_) => return failed.then(unknown),

@@ -51,6 +51,7 @@ pub(super) fn context(recognised: &Recognised, operator: Option<Marketplace>) ->
         asin_requested: recognised.asin_requested,
         observed_at: at,
         now: at,
+        history: None,
     }
 }
 

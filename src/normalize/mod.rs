@@ -3,32 +3,39 @@
 //! Pure: knows no database, no clock and no file. Chosen by the record's shape, not by the name of its source.
 //! The same body read with the same [`NORMALIZER_VERSION`] always gives the same facts.
 
+mod absence;
 mod axesso;
 mod daily;
 mod firecrawl;
 mod flat;
 #[cfg(test)]
 mod golden;
+mod items;
 mod junglee;
+mod keepa;
 mod keepa_export;
+mod later;
 mod page;
 mod rainforest;
 mod record;
+mod retail;
 #[cfg(test)]
 mod rules;
 mod shape;
+mod sp_api;
 mod table;
 mod value;
 mod versions;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Asin, Marketplace, Observation, Review, Timestamp, words};
+use crate::model::{Asin, DayRange, Marketplace, Observation, ReportingZone, Review, Timestamp, words};
 
 pub use daily::{DayObservation, choose_daily_row};
 pub use flat::COLUMNS as FLAT_COLUMNS;
+pub use items::Place;
 pub use page::{PageKind, page_kind};
-pub use shape::{Recognised, RecordFormat, Shape, recognise};
+pub use shape::{HISTORY_KIND, Recognised, RecordFormat, Shape, recognise};
 pub use versions::{ListingVersion, SourceListing, adds_nothing, content_hash, listing_versions};
 
 /// Grows with every change of meaning: a replay then writes new observations where the facts differ.
@@ -43,41 +50,29 @@ pub struct RecordContext {
     pub asin_requested: Option<Asin>,
     pub observed_at: Timestamp,
     pub now: Timestamp,
+    /// The days that a record of history is read for; null for a record of the present.
+    pub history: Option<AskedDays>,
 }
 
-/// Everything one record said. An empty value is never returned: a record without facts has a reject.
+/// The days that a history is to give, as the reporting zone counts them. Ranges may overlap.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AskedDays {
+    pub ranges: Vec<DayRange>,
+    pub zone: ReportingZone,
+}
+
+/// Everything one record said. An empty value is never returned: a record without facts has a reject or is kept.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Parsed {
     pub observations: Vec<Observation>,
-    /// The number of each observation's item within the receipt. Without them the index is the number.
-    pub items: Vec<u32>,
+    /// Of each observation in the same order, where the record has several items; empty for a record that is one.
+    pub places: Vec<Place>,
     pub reviews: Vec<Review>,
     pub rejects: Vec<Reject>,
     /// Readings that went on although something about them deserves a look.
     pub notes: Vec<Note>,
-}
-
-impl Parsed {
-    /// What the items of one record gave, put together; each keeps its number.
-    pub(crate) fn join(parts: impl IntoIterator<Item = Parsed>) -> Parsed {
-        parts.into_iter().fold(Parsed::default(), |mut whole, part| {
-            let (observations, reviews) = (part.observations, part.reviews);
-            whole.items.extend((0..observations.len() as u32).map(|index| {
-                part.items.get(index as usize).copied().unwrap_or(index)
-            }));
-            whole.observations.extend(observations);
-            whole.reviews.extend(reviews);
-            whole.rejects.extend(part.rejects);
-            whole.notes.extend(part.notes);
-            whole
-        })
-    }
-
-    /// The observations with their items' numbers.
-    pub fn numbered(observations: Vec<Observation>, items: &[u32]) -> Vec<(u32, Observation)> {
-        let number = |index: usize| items.get(index).copied().unwrap_or(index as u32);
-        observations.into_iter().enumerate().map(|(index, observation)| (number(index), observation)).collect()
-    }
+    /// The record is known and sound, and nothing of it has a place in core: its raw bytes are what is kept.
+    pub kept: bool,
 }
 
 /// Something that was read, but looked odd: a number with text behind it, for example.
@@ -124,6 +119,8 @@ pub enum RejectReason {
     SourceFailure,
     /// A page in another encoding than UTF-8.
     Encoding,
+    /// A record of a data set that this amzctl does not load: orders, traffic, brand analytics.
+    LaterDataSet,
 }
 
 words!(RejectReason {
@@ -144,6 +141,7 @@ words!(RejectReason {
     BlockedPage = "blocked_page",
     SourceFailure = "source_failure",
     Encoding = "encoding",
+    LaterDataSet = "later_data_set",
 });
 
 /// How far ahead of the clock an observation may lie.
@@ -168,6 +166,7 @@ pub fn parse(context: &RecordContext, body: &[u8]) -> Parsed {
             | Shape::FlatCsv
             | Shape::FlatTsv
             | Shape::KeepaExportCsv
+            | Shape::LaterTable
             | Shape::UnknownCsv
             | Shape::UnknownTsv
     );
@@ -192,6 +191,12 @@ fn parse_json(context: &RecordContext, text: &str) -> Parsed {
         Shape::FirecrawlPage => firecrawl::parse(context, text),
         Shape::RainforestProduct => rainforest::parse_product(context, text),
         Shape::RainforestSearch => rainforest::parse_search(context, text),
+        Shape::KeepaProduct | Shape::KeepaHistory => {
+            serde_json::from_str(text).map(|answer| keepa::parse(context, &answer))
+        }
+        shape if shape.is_sp_api() => sp_api::parse(context, text),
+        Shape::LaterJson => later::parse_json(context, text),
+        Shape::Absence => serde_json::from_str(text).map(|said| absence::parse(context, &said)),
         _ => serde_json::from_str(text).map(|serde::de::IgnoredAny| {
             refuse(context, RejectReason::UnknownShape, "", "no parser knows a record with these keys")
         }),
@@ -208,6 +213,7 @@ fn parse_table(context: &RecordContext, text: &str) -> Parsed {
         Shape::ApifyCsv => parse_apify_row(context, &row),
         Shape::FlatCsv | Shape::FlatTsv => flat::parse(context, &flat::Facts::of_row(&row)),
         Shape::KeepaExportCsv => keepa_export::parse(context, &row),
+        Shape::LaterTable => later::parse_table(context, &row),
         _ => refuse(context, RejectReason::UnknownShape, "", "no parser knows a table with these columns"),
     }
 }

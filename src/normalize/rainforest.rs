@@ -119,7 +119,7 @@ pub(super) fn recognise(text: &str) -> Option<Recognised> {
         .map(|written| format!("processed_at {} is no instant", super::record::quoted(&written)));
     let marketplace = answer.domain().and_then(|domain| domain.parse().ok());
     if is_search {
-        let shape = Recognised::of(Shape::RainforestSearch);
+        let shape = Recognised::bare(Shape::RainforestSearch, "product");
         return Some(Recognised { kind: "search", marketplace, observed_at, time_fault, ..shape });
     }
     let asin_returned = answer.product.object.as_ref().and_then(|product| product.asin.text()?.parse().ok());
@@ -129,7 +129,7 @@ pub(super) fn recognise(text: &str) -> Option<Recognised> {
         asin_returned,
         observed_at,
         time_fault,
-        ..Recognised::of(Shape::RainforestProduct)
+        ..Recognised::bare(Shape::RainforestProduct, "product")
     })
 }
 

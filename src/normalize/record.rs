@@ -1,7 +1,7 @@
 //! The rules every record is held to, whatever its shape: who it is about, and which values are possible.
 
 use super::value::Scalar;
-use super::{Note, Parsed, RecordContext, Reject, RejectReason};
+use super::{Note, Parsed, Place, RecordContext, Reject, RejectReason};
 use crate::model::text::{
     clean_text, currency_fits, foreign_currency, is_root_category, parse_amount, parse_count,
     parse_rating_centi,
@@ -286,8 +286,8 @@ impl<'c> Record<'c> {
         if !self.rejects.is_empty() {
             return self.rejected();
         }
-        let items = vec![self.item];
-        Parsed { observations: vec![observation], items, notes: self.notes, ..Parsed::default() }
+        let places = vec![Place { item: self.item, observed_at: None }];
+        Parsed { observations: vec![observation], places, notes: self.notes, ..Parsed::default() }
     }
 
     /// The review, unless a rule was broken.

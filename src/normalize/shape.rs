@@ -9,8 +9,13 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use super::record::{MAX_DEPTH, quoted, url_asin, url_marketplace};
 use super::table::{self, Row};
 use super::value::Scalar;
-use super::{RejectReason, axesso, firecrawl, flat, keepa_export, page, rainforest};
-use crate::model::{Asin, Day, Marketplace, Timestamp, words};
+use super::{
+    RejectReason, absence, axesso, firecrawl, flat, keepa, keepa_export, later, page, rainforest, sp_api,
+};
+use crate::model::{Asin, Day, HISTORY_SOURCE, Marketplace, Timestamp, words};
+
+/// The kind of a receipt whose body is read for days of the past.
+pub const HISTORY_KIND: &str = "history";
 
 /// How a record's bytes are laid out. The body of a CSV or TSV record is the header line, a line feed, and the
 /// record's own bytes.
@@ -39,6 +44,20 @@ pub enum Shape {
     FirecrawlPage,
     RainforestProduct,
     RainforestSearch,
+    /// Keepa's answer with products, or one product of it: what is true at its last update.
+    KeepaProduct,
+    /// The same, read for the days of its past that were asked for.
+    KeepaHistory,
+    SpCatalog,
+    SpOffers,
+    SpCompetitivePrice,
+    SpCompetitiveSummary,
+    SpInventory,
+    /// Data sets that are recognised so that they are not mistaken, and that are not loaded yet.
+    LaterJson,
+    LaterTable,
+    /// Our own statement that a provider's answer had no entry for a product.
+    Absence,
     UnknownJson,
     UnknownCsv,
     UnknownTsv,
@@ -57,6 +76,16 @@ words!(Shape {
     FirecrawlPage = "firecrawl_page",
     RainforestProduct = "rainforest_product",
     RainforestSearch = "rainforest_search",
+    KeepaProduct = "keepa_product",
+    KeepaHistory = "keepa_history",
+    SpCatalog = "sp_catalog",
+    SpOffers = "sp_offers",
+    SpCompetitivePrice = "sp_competitive_price",
+    SpCompetitiveSummary = "sp_competitive_summary",
+    SpInventory = "sp_inventory",
+    LaterJson = "later_json",
+    LaterTable = "later_table",
+    Absence = "absence",
     UnknownJson = "unknown_json",
     UnknownCsv = "unknown_csv",
     UnknownTsv = "unknown_tsv",
@@ -66,9 +95,9 @@ words!(Shape {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recognised {
     pub shape: Shape,
-    /// `product` or `reviews`.
+    /// `product`, `reviews`, `inventory` or `report`.
     pub kind: &'static str,
-    /// `apify`, `keepa`, `html`, `firecrawl`, `rainforest` or `file`.
+    /// One of [`crate::model::KNOWN_SOURCES`].
     pub source: &'static str,
     pub marketplace: Option<Marketplace>,
     pub asin_requested: Option<Asin>,
@@ -82,10 +111,25 @@ pub struct Recognised {
 }
 
 impl Recognised {
-    /// A product record of this shape of which nothing else is known yet.
-    pub(super) fn of(shape: Shape) -> Recognised {
-        Keys::default().recognised(shape)
+    /// A record of which only the shape is known.
+    pub(super) fn bare(shape: Shape, kind: &'static str) -> Recognised {
+        Recognised {
+            shape,
+            kind,
+            source: shape.source(),
+            marketplace: None,
+            asin_requested: None,
+            asin_returned: None,
+            observed_at: None,
+            observed_day: None,
+            time_fault: None,
+        }
     }
+}
+
+/// True when one of the texts stands anywhere in a record: a quick look, before its keys are read.
+pub(super) fn mentions(text: &str, keys: &[&str]) -> bool {
+    keys.iter().any(|key| memchr::memmem::find(text.as_bytes(), key.as_bytes()).is_some())
 }
 
 impl Shape {
@@ -104,12 +148,37 @@ impl Shape {
     fn source(self) -> &'static str {
         match self {
             Shape::AxessoProduct | Shape::AxessoReview | Shape::JungleeProduct | Shape::ApifyCsv => "apify",
-            Shape::KeepaExportCsv => "keepa",
+            Shape::KeepaExportCsv | Shape::KeepaProduct | Shape::KeepaHistory => "keepa",
             Shape::AmazonPage => "html",
             Shape::FirecrawlPage => "firecrawl",
             Shape::RainforestProduct | Shape::RainforestSearch => "rainforest",
+            shape if shape.is_sp_api() => "sp-api",
             _ => "file",
         }
+    }
+
+    /// The shape of a receipt's body: what was landed as history is read as one.
+    pub fn of_kind(self, kind: &str) -> Shape {
+        match self {
+            Shape::KeepaProduct if kind == HISTORY_KIND => Shape::KeepaHistory,
+            shape => shape,
+        }
+    }
+
+    /// The source of the observations of a receipt from `source`: days told in hindsight have one of their own.
+    pub fn observed_source(self, source: &str) -> &str {
+        if self == Shape::KeepaHistory { HISTORY_SOURCE } else { source }
+    }
+
+    pub(super) fn is_sp_api(self) -> bool {
+        matches!(
+            self,
+            Shape::SpCatalog
+                | Shape::SpOffers
+                | Shape::SpCompetitivePrice
+                | Shape::SpCompetitiveSummary
+                | Shape::SpInventory
+        )
     }
 
     /// Why a body of this shape that is not even text is refused.
@@ -122,8 +191,13 @@ impl Shape {
             | Shape::FirecrawlPage
             | Shape::RainforestProduct
             | Shape::RainforestSearch
+            | Shape::KeepaProduct
+            | Shape::KeepaHistory
+            | Shape::LaterJson
+            | Shape::Absence
             | Shape::UnknownJson => RejectReason::InvalidJson,
             Shape::AmazonPage => RejectReason::Encoding,
+            shape if shape.is_sp_api() => RejectReason::InvalidJson,
             _ => RejectReason::InvalidCsv,
         }
     }
@@ -326,8 +400,15 @@ fn recognise_json(text: &str) -> Option<Recognised> {
     if is_too_deep(text) {
         return None;
     }
-    if let Some(reply) = firecrawl::recognise(text).or_else(|| rainforest::recognise(text)) {
-        return Some(reply);
+    let recognisers = [
+        absence::recognise,
+        keepa::recognise,
+        sp_api::recognise,
+        firecrawl::recognise,
+        rainforest::recognise,
+    ];
+    if let Some(recognised) = recognisers.iter().find_map(|recognise| recognise(text)) {
+        return Some(recognised);
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let keys = deserializer.deserialize_map(KeysVisitor(PhantomData)).ok()?;
@@ -337,6 +418,9 @@ fn recognise_json(text: &str) -> Option<Recognised> {
 fn recognise_table(format: RecordFormat, text: &str) -> Option<Recognised> {
     let row = Row::read(text).ok()?;
     let names: Vec<String> = row.names().collect();
+    if later::table(&names).is_some() {
+        return Some(Recognised::bare(Shape::LaterTable, later::KIND));
+    }
     let is_keepa = names.iter().any(|name| name.ends_with(": current")) && names.iter().any(|n| n == "asin");
     let mut keys = Keys::default();
     for (name, cell) in row.cells() {

@@ -6,7 +6,8 @@
 //!
 //! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
 //! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from
-//! late data and backfills: they are stored as historical, without an event, unless history is asked for.
+//! late data and backfills: they are stored as historical, without an event, unless history is asked for. So are
+//! those of a day whose row a provider told in hindsight, however new the day.
 
 mod around;
 mod delta_rows;
@@ -207,8 +208,20 @@ async fn commit(
         existing.extend(store.load_alerts_by_id(&ids).await.context("failed to load alerts of the present")?);
         findings.extend(present);
     }
+    let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
+        Some(days) if !options.deliver_history => {
+            // Only the newest days are told at all.
+            let newest =
+                unjudged.newest_days.values().max().map_or(days.last, |newest| newest.plus(-FRESH_DAYS));
+            let days = DayRange { first: days.first.max(newest), last: days.last };
+            store.load_hindsight(days).await.context("failed to load the days told in hindsight")?
+        }
+        _ => BTreeSet::new(),
+    };
     let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
-        options.deliver_history || is_news(finding, &unjudged.newest_days)
+        let is_hindsight = !finding.rule.is_of_the_present()
+            && finding.product.is_some_and(|product| hindsight.contains(&(product, finding.day)));
+        options.deliver_history || (!is_hindsight && is_news(finding, &unjudged.newest_days))
     });
     let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
     let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{instant, to_json};
 use super::ops::set_mark;
-use super::{Result, Store};
-use crate::model::{Day, ReportingZone, Timestamp};
+use super::{Result, Store, Tx};
+use crate::model::{Day, HISTORY_SOURCE, ReportingZone, Timestamp};
 
 /// The mark up to which receipts have been looked at as parts of deliveries.
 const WATCHED: &str = "drift_watched";
@@ -224,14 +224,14 @@ impl Store {
     }
 
     /// Counted in one pass over the receipts from `first` to `last`: those of the delivery `id` that have the source
-    /// and shape of `kind`.
+    /// and shape of `kind`. Days of a history are left out: which fields they know depends on the days asked for.
     async fn known_fields(&self, kind: &Delivery, id: &str, first: i64, last: i64) -> Result<Known> {
         let counts = FIELDS.map(|(_, path)| format!("COUNT(json_extract(o.facts, '{path}'))")).join(", ");
         let sql = format!(
             "SELECT COUNT(*), {counts} FROM observations o
              JOIN raw_receipts r ON r.receipt_id = o.receipt_id
              WHERE o.receipt_id BETWEEN $1 AND $2 AND o.found = 1 AND o.is_current = 1
-               AND r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5"
+               AND r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5 AND o.source <> $6"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(first)
@@ -239,6 +239,7 @@ impl Store {
             .bind(&kind.source)
             .bind(&kind.shape)
             .bind(id)
+            .bind(HISTORY_SOURCE)
             .fetch_one(self.reader())
             .await?;
         let fields = (1..=FIELDS.len()).map(|column| Ok(row.try_get(column)?)).collect::<Result<_>>()?;
@@ -284,19 +285,24 @@ impl Store {
     /// Makes normalize read these receipts again.
     pub async fn forget_normalized(&self, receipt_ids: &[i64]) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let forgotten = sqlx::query(
-            "DELETE FROM normalized_receipts WHERE receipt_id IN (SELECT value FROM json_each($1))",
-        )
-        .bind(to_json(&receipt_ids))
-        .execute(&mut *tx)
-        .await?;
-        if let Some(first) = receipt_ids.iter().min() {
-            sqlx::query("UPDATE marks SET value = MIN(value, $1) WHERE name LIKE 'normalized_until_v%'")
-                .bind(first - 1)
-                .execute(&mut *tx)
-                .await?;
-        }
+        let forgotten = forget(&mut tx, receipt_ids).await?;
         tx.commit().await?;
-        Ok(forgotten.rows_affected())
+        Ok(forgotten)
     }
+}
+
+/// Takes back that these receipts were read; answers how many were.
+pub(super) async fn forget(tx: &mut Tx, receipt_ids: &[i64]) -> Result<u64> {
+    let forgotten =
+        sqlx::query("DELETE FROM normalized_receipts WHERE receipt_id IN (SELECT value FROM json_each($1))")
+            .bind(to_json(&receipt_ids))
+            .execute(&mut **tx)
+            .await?;
+    if let Some(first) = receipt_ids.iter().min() {
+        sqlx::query("UPDATE marks SET value = MIN(value, $1) WHERE name LIKE 'normalized_until_v%'")
+            .bind(first - 1)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(forgotten.rows_affected())
 }

@@ -40,13 +40,13 @@ impl Store {
     /// The observations of a product's day, current readings, in the order of their receipts.
     pub async fn load_evidence(&self, key: ProductKey, day: Day) -> Result<Vec<Evidence>> {
         let rows = sqlx::query(
-            "SELECT r.source, r.kind, r.shape, r.observed_at, r.fetched_at, r.recorded_at, o.normalizer_version, o.item,
+            "SELECT o.source, r.kind, r.shape, o.observed_at, r.fetched_at, r.recorded_at, o.normalizer_version, o.item,
                r.copies, r.run_id, r.cost_micros, r.cost_currency, r.cost_units, r.file_path, r.file_line, r.file_offset,
                r.job_id, r.body_sha256, b.size_bytes, o.found, o.facts, o.marketplace, o.asin
              FROM observations o JOIN raw_receipts r ON r.receipt_id = o.receipt_id
              JOIN raw_bodies b ON b.sha256 = r.body_sha256
              WHERE o.marketplace = $1 AND o.asin = $2 AND o.found IN (0, 1) AND o.day = $3 AND o.is_current = 1
-             ORDER BY r.observed_at, r.body_sha256, o.item",
+             ORDER BY o.observed_at, r.body_sha256, o.item",
         )
         .bind(key.marketplace.code())
         .bind(key.asin.as_str())
@@ -79,7 +79,7 @@ fn evidence(row: &SqliteRow) -> Result<Evidence> {
         source: row.try_get("source")?,
         kind: row.try_get("kind")?,
         shape: row.try_get("shape")?,
-        observed_at: instant(row, "raw_receipts", "observed_at")?,
+        observed_at: instant(row, "observations", "observed_at")?,
         fetched_at: instant(row, "raw_receipts", "fetched_at")?,
         recorded_at: instant(row, "raw_receipts", "recorded_at")?,
         normalizer_version: row.try_get("normalizer_version")?,

@@ -27,7 +27,7 @@ const fn without(table: &'static str, without: &'static [&'static str]) -> Dump 
 }
 
 /// Every table that is state. Not state: runs, marks, ingest_files, lake_files, mart_days, changed_days,
-/// normalized_receipts (progress), database_identity, retention_grants and schema_migrations (this database).
+/// normalized_receipts (progress), history_requests (by row id; what they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
 const STATE: &[Dump] = &[
     without("raw_bodies", &["codec", "bytes"]),
     without(

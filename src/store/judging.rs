@@ -1,13 +1,13 @@
 //! What the alert rules look at beside the mart: days to judge, cohorts, listings, sightings, incidents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row;
 
 use super::alerts::JUDGED_MARK;
-use super::columns::{from_json, instant, known_word, listed, product_key, word};
+use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
 use super::{Result, Store};
-use crate::model::{Day, DayRange, Marketplace, ProductKey, Tier, Timestamp};
+use crate::model::{Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Tier, Timestamp};
 use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
 
 /// Days that were built since alerts were last judged.
@@ -54,6 +54,23 @@ impl Store {
             unjudged.newest_days.insert(marketplace, word(row, "mart_days", "day")?);
         }
         Ok(unjudged)
+    }
+
+    /// The product-days of the range whose row was told in hindsight.
+    pub async fn load_hindsight(&self, days: DayRange) -> Result<BTreeSet<(ProductKey, Day)>> {
+        let rows = sqlx::query(
+            "SELECT d.marketplace, d.asin, d.day FROM json_each($1) m
+             JOIN product_metrics_daily d ON d.marketplace = m.value AND d.day BETWEEN $2 AND $3
+             WHERE d.source = $4",
+        )
+        .bind(to_json(&Marketplace::ALL.iter().map(|one| one.code()).collect::<Vec<_>>()))
+        .bind(days.first.to_string())
+        .bind(days.last.to_string())
+        .bind(HISTORY_SOURCE)
+        .fetch_all(self.reader())
+        .await?;
+        const TABLE: &str = "product_metrics_daily";
+        rows.iter().map(|row| Ok((product_key(row, TABLE)?, word(row, TABLE, "day")?))).collect()
     }
 
     /// Every main product with each of its competitors, sorted.

@@ -160,8 +160,16 @@ CREATE TABLE listing_contents (
 CREATE TABLE normalized_receipts (
     receipt_id          INTEGER NOT NULL PRIMARY KEY,
     normalizer_version  INTEGER NOT NULL,
-    outcome             TEXT    NOT NULL CHECK (outcome IN ('observed', 'reviewed', 'not_found', 'quarantined'))
-) STRICT;
+    outcome             TEXT    NOT NULL CHECK (outcome IN ('observed', 'reviewed', 'not_found', 'kept', 'quarantined'))
+) STRICT;                                      -- kept: known and sound, and nothing of it has a place in core
+
+-- The days that a receipt of history is to give, each range as it was asked for; what they give is their union.
+CREATE TABLE history_requests (
+    receipt_id  INTEGER NOT NULL,
+    from_day    TEXT    NOT NULL,
+    to_day      TEXT    NOT NULL,
+    PRIMARY KEY (receipt_id, from_day, to_day)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE product_metrics_daily (
     marketplace             TEXT    NOT NULL,

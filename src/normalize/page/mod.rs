@@ -30,7 +30,7 @@ pub(super) fn recognise(html: &str) -> Recognised {
         marketplace: identity.marketplace,
         asin_requested: identity.asin,
         asin_returned: identity.canonical.or(identity.asin),
-        ..Recognised::of(Shape::AmazonPage)
+        ..Recognised::bare(Shape::AmazonPage, "product")
     }
 }
 

@@ -20,8 +20,8 @@ use crate::failpoint;
 use crate::ids::stable_id;
 use crate::model::{Listing, Marketplace, ReportingZone, Timestamp};
 use crate::normalize::{
-    ListingVersion, Note, Parsed, RecordContext, Reject, Shape, SourceListing, adds_nothing,
-    choose_daily_row, content_hash, listing_versions, parse,
+    AskedDays, ListingVersion, Note, Parsed, RecordContext, Reject, RejectReason, Shape, SourceListing,
+    adds_nothing, choose_daily_row, content_hash, listing_versions, parse,
 };
 use crate::stages::exceeds_tolerance;
 use crate::store::{
@@ -236,23 +236,24 @@ fn cut_versions(
 
 /// Parses on all cores; the order of the receipts is kept.
 fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -> NormalizedBatch {
-    let parsed: Vec<Parsed> = records.par_iter().map(|record| parse_record(record, now)).collect();
+    let parsed: Vec<Parsed> = records.par_iter().map(|record| parse_record(record, zone, now)).collect();
     let mut batch = NormalizedBatch::default();
-    for (record, parsed) in records.iter().zip(parsed) {
+    for (record, mut parsed) in records.iter().zip(parsed) {
         for Note { field, detail, .. } in &parsed.notes {
             let RawRecord { source, marketplace, asin_requested: asin, .. } = record;
             tracing::debug!(source, marketplace, asin, field, detail, "odd value read");
         }
         batch.receipts.push((record.receipt_id, receipt_outcome(&parsed)));
-        let day = zone.day_of(record.observed_at);
-        for (item, observation) in Parsed::numbered(parsed.observations, &parsed.items) {
+        let source = shape_of(record).observed_source(&record.source);
+        for (place, observation) in parsed.take_observations() {
+            let observed_at = place.observed_at.unwrap_or(record.observed_at);
             batch.observations.push(NewObservation {
                 receipt_id: record.receipt_id,
-                item: i64::from(item),
-                day,
-                observed_at: record.observed_at,
+                item: i64::from(place.item),
+                day: zone.day_of(observed_at),
+                observed_at,
                 fetched_at: record.fetched_at,
-                source: record.source.clone(),
+                source: source.to_owned(),
                 body_sha256: record.body_sha256.clone(),
                 content_hash: content_hash(&observation.listing),
                 observation,
@@ -265,13 +266,19 @@ fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -
     batch
 }
 
-fn parse_record(record: &RawRecord, now: Timestamp) -> Parsed {
+fn shape_of(record: &RawRecord) -> Shape {
+    Shape::from_word(&record.shape).unwrap_or(Shape::UnknownJson).of_kind(&record.kind)
+}
+
+fn parse_record(record: &RawRecord, zone: ReportingZone, now: Timestamp) -> Parsed {
+    let history = AskedDays { ranges: record.asked_days.clone(), zone };
     let context = RecordContext {
-        shape: Shape::from_word(&record.shape).unwrap_or(Shape::UnknownJson),
+        shape: shape_of(record),
         marketplace: record.marketplace.parse::<Marketplace>().ok(),
         asin_requested: record.asin_requested.parse().ok(),
         observed_at: record.observed_at,
         now,
+        history: (!history.ranges.is_empty()).then_some(history),
     };
     parse(&context, &record.body)
 }
@@ -283,6 +290,8 @@ fn receipt_outcome(parsed: &Parsed) -> ReceiptOutcome {
         ReceiptOutcome::NotFound
     } else if !parsed.reviews.is_empty() {
         ReceiptOutcome::Reviewed
+    } else if parsed.kept && parsed.rejects.is_empty() {
+        ReceiptOutcome::Kept
     } else {
         ReceiptOutcome::Quarantined
     }
@@ -355,7 +364,10 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
 /// Failures of one delivery that are no longer a matter of single records.
 fn failing(delivery: &Delivery, zone: ReportingZone) -> impl Iterator<Item = NewIncident> {
     let is_drift = |failure: &&Failure| {
-        failure.records >= DRIFT_MIN_RECORDS && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
+        // A file of another data set is no product file gone wrong.
+        failure.reason != RejectReason::LaterDataSet.as_str()
+            && failure.records >= DRIFT_MIN_RECORDS
+            && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
     };
     delivery.failures.iter().filter(is_drift).map(move |failure| {
         let what = if failure.field.is_empty() { "the record" } else { failure.field.as_str() };

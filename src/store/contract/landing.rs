@@ -205,7 +205,11 @@ async fn the_evidence_of_a_day_is_its_current_readings_in_the_order_of_time() {
         receipt(&store, id).await;
     }
     let prices = [(2, 200), (1, 100), (3, 300)];
-    commit(&store, prices.map(|(id, price)| observed(id, "2026-01-05", Some(price))).to_vec()).await;
+    let seen = prices.map(|(id, price)| {
+        let observed_at = Timestamp::from_timestamp_micros(id).unwrap();
+        NewObservation { observed_at, ..observed(id, "2026-01-05", Some(price)) }
+    });
+    commit(&store, seen.to_vec()).await;
     let mut other_day = observed(3, "2026-01-06", Some(300));
     other_day.item = 0;
     commit(&store, vec![other_day]).await;

@@ -4,6 +4,7 @@
 //! depends on a touched product or day is derived anew, all in one transaction.
 
 mod days;
+mod history;
 mod observations;
 mod products;
 mod receipts;
@@ -29,6 +30,8 @@ pub enum ReceiptOutcome {
     Observed,
     Reviewed,
     NotFound,
+    /// Known and sound, and nothing of it has a place in core.
+    Kept,
     Quarantined,
 }
 
@@ -38,6 +41,7 @@ impl ReceiptOutcome {
             ReceiptOutcome::Observed => "observed",
             ReceiptOutcome::Reviewed => "reviewed",
             ReceiptOutcome::NotFound => "not_found",
+            ReceiptOutcome::Kept => "kept",
             ReceiptOutcome::Quarantined => "quarantined",
         }
     }

@@ -108,8 +108,8 @@ async fn insert(tx: &mut Tx, rows: &[(&NewObservation, String, String)]) -> Resu
         "observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day,
          observed_at, fetched_at, source, body_sha256, found, facts, listing_hash)",
         " ON CONFLICT (receipt_id, item, normalizer_version) DO UPDATE SET is_current = excluded.is_current,
-          marketplace = excluded.marketplace, asin = excluded.asin, day = excluded.day, found = excluded.found,
-          facts = excluded.facts, listing_hash = excluded.listing_hash",
+          marketplace = excluded.marketplace, asin = excluded.asin, day = excluded.day,
+          observed_at = excluded.observed_at, source = excluded.source, found = excluded.found, facts = excluded.facts, listing_hash = excluded.listing_hash",
         rows,
         |values, (new, facts, listing_hash)| {
             let observation = &new.observation;

@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use super::super::columns::instant;
 use super::super::raw::decode_body;
 use super::super::{Result, Store};
-use crate::model::Timestamp;
+use super::history::{asked_days, asked_of};
+use crate::model::{DayRange, Timestamp};
 use crate::normalize::NORMALIZER_VERSION;
 
 /// A receipt with its body, as normalize reads it.
@@ -26,6 +27,8 @@ pub struct RawRecord {
     pub file_line: Option<i64>,
     pub file_offset: Option<i64>,
     pub body: Vec<u8>,
+    /// The days that a receipt of history was asked for; none for any other.
+    pub asked_days: Vec<DayRange>,
 }
 
 /// Which receipts to read.
@@ -126,8 +129,9 @@ macro_rules! with_bodies {
     ($picked:expr) => {
         concat!(
             "SELECT r.receipt_id, r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.fetched_at,
-                r.body_sha256, r.shape, r.file_path, r.file_line, r.file_offset, b.codec, b.size_bytes, b.bytes
-             FROM raw_receipts r ",
+                r.body_sha256, r.shape, r.file_path, r.file_line, r.file_offset, b.codec, b.size_bytes, b.bytes, ",
+            asked_days!(),
+            " FROM raw_receipts r ",
             $picked,
             " ORDER BY r.receipt_id LIMIT $3"
         )
@@ -161,5 +165,6 @@ fn raw_record(row: &SqliteRow) -> Result<RawRecord> {
         file_line: row.try_get("file_line")?,
         file_offset: row.try_get("file_offset")?,
         body,
+        asked_days: asked_of(row)?,
     })
 }
