@@ -84,7 +84,7 @@ pub(super) async fn selection(
                 .into());
         }
     }
-    Ok(Selection { only, tier: args.tier, limit: args.limit })
+    Ok(Selection { only, tier: args.tier, limit: args.limit, ..Selection::default() })
 }
 
 /// Everything a fetch needs beside the store.

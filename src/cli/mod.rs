@@ -1,6 +1,7 @@
 //! What a person types and reads. Each subcommand: args, options, run the stage, render the summary.
 
 mod alert;
+mod backfill;
 mod build_mart;
 mod check;
 mod cohort;
@@ -163,6 +164,7 @@ enum Command {
     Report(report::ReportArgs),
     Alert(alert::AlertArgs),
     Run(run::RunArgs),
+    Backfill(backfill::BackfillArgs),
     Init(init::InitArgs),
     Demo(demo::DemoArgs),
     Watch(watch::WatchArgs),
@@ -214,6 +216,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Report(args) => report::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
+        Command::Backfill(args) => backfill::run(args, context).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,

@@ -61,14 +61,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     let lock = context.lock("pipeline")?;
     let run = context.begin_run(&store, "run").await?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
-    let mut chain = Chain {
-        store: &store,
-        context,
-        run_id: run.run_id.clone(),
-        outcome: Outcome::Done,
-        unfinished: Vec::new(),
-        record: Map::new(),
-    };
+    let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.stages(&args, inputs).await?;
     drop(lock);
     if !args.no_deliver && !context.cancel().is_cancelled() {
@@ -170,23 +163,24 @@ fn watch_deadline(context: &Context, deadline: Duration) -> tokio::task::JoinHan
 }
 
 /// The stages of one run, with what came of them so far.
-struct Chain<'a> {
+pub(super) struct Chain<'a> {
     store: &'a Store,
     context: &'a Context,
     run_id: String,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// Stages that did not end with done.
     unfinished: Vec<&'static str>,
-    record: Map<String, Value>,
+    pub(super) record: Map<String, Value>,
 }
 
-impl Chain<'_> {
-    /// Ingest to alert; a request to stop ends it after the stage that saw it.
-    async fn stages(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
-        self.ingest(args, inputs).await.context("ingest failed")?;
-        if !self.is_stopped() && args.paths.is_empty() {
-            self.fetch().await.context("ingest from the providers failed")?;
-        }
+impl<'a> Chain<'a> {
+    pub(super) fn new(store: &'a Store, context: &'a Context, run_id: String) -> Chain<'a> {
+        let (unfinished, record) = (Vec::new(), Map::new());
+        Chain { store, context, run_id, outcome: Outcome::Done, unfinished, record }
+    }
+
+    /// Normalize to alert: what was landed becomes the mart, and is judged.
+    pub(super) async fn derive(&mut self) -> anyhow::Result<()> {
         if !self.is_stopped() {
             self.normalize().await.context("normalize failed")?;
         }
@@ -199,17 +193,35 @@ impl Chain<'_> {
         Ok(())
     }
 
+    /// Ingest to alert; a request to stop ends it after the stage that saw it.
+    async fn stages(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+        self.ingest(args, inputs).await.context("ingest failed")?;
+        if !self.is_stopped() && args.paths.is_empty() {
+            self.fetch().await.context("ingest from the providers failed")?;
+        }
+        self.derive().await
+    }
+
     fn is_stopped(&self) -> bool {
         self.context.cancel().is_cancelled()
     }
 
-    fn end(&mut self, stage: &'static str, outcome: Outcome, summary: Value, lines: &[Line]) {
+    pub(super) fn end(&mut self, stage: &'static str, outcome: Outcome, summary: Value, lines: &[Line]) {
         self.outcome = self.outcome.and(outcome);
         if outcome != Outcome::Done {
             self.unfinished.push(stage);
         }
         self.record.insert(stage.to_owned(), summary);
         self.context.ui.say(lines);
+    }
+
+    /// Reads files that somebody has named.
+    pub(super) async fn read(&mut self, args: &IngestArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+        let options = ingest::options(args, inputs, self.run_id.clone(), self.context);
+        let summary = ingest::read(self.store, self.context, &options).await?;
+        ingest::say_problems(&summary, self.context);
+        self.end("ingest", summary.outcome(), json!(summary), &ingest::lines(&summary));
+        Ok(())
     }
 
     async fn ingest(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
@@ -219,11 +231,7 @@ impl Chain<'_> {
             self.end("ingest", Outcome::Done, Value::Null, &[Line::Note(line)]);
             return Ok(());
         }
-        let options = ingest::options(&ingest_args(args), inputs, self.run_id.clone(), self.context);
-        let summary = ingest::read(self.store, self.context, &options).await?;
-        ingest::say_problems(&summary, self.context);
-        self.end("ingest", summary.outcome(), json!(summary), &ingest::lines(&summary));
-        Ok(())
+        self.read(&ingest_args(args), inputs).await
     }
 
     /// Asks the providers, where some are configured.

@@ -9,11 +9,13 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
+use super::core::history::ask_for_days;
 use super::raw::{RawBody, ReceiptKey};
 use super::{Result, Store, Tx, bulk};
 use crate::failpoint;
+use crate::normalize::HISTORY_KIND;
 use crate::model::{
-    Asin, BreakerPosition, Cost, Day, FaultKind, Marketplace, ProductKey, SourceState, Timestamp, words,
+    Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState, Timestamp, words,
 };
 
 /// How a request ended.
@@ -62,6 +64,8 @@ pub struct Settlement {
     pub receipts: Vec<LiveReceipt>,
     /// Products the source told us something about, "there is none" included.
     pub fetched: Vec<Fetched>,
+    /// The days that its receipts were asked for, of a backfill.
+    pub history: Option<DayRange>,
     pub source_state: Option<SourceState>,
     pub bucket: Option<Bucket>,
 }
@@ -315,6 +319,12 @@ async fn note_job(tx: &mut Tx, request_id: i64, job_id: &str) -> Result<()> {
 async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     insert_bodies(tx, &settlement.receipts).await?;
     let landed = insert_receipts(tx, settlement).await?;
+    if let Some(days) = settlement.history {
+        for receipt in &settlement.receipts {
+            let receipt_id = find_receipt(tx, &receipt.key).await?;
+            ask_for_days(tx, receipt_id, days).await?;
+        }
+    }
     for fetched in &settlement.fetched {
         write_fetched(tx, settlement, fetched).await?;
     }
@@ -391,6 +401,22 @@ async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     .await
 }
 
+async fn find_receipt(tx: &mut Tx, key: &ReceiptKey) -> Result<i64> {
+    let receipt_id = sqlx::query_scalar(
+        "SELECT receipt_id FROM raw_receipts WHERE source = $1 AND kind = $2 AND marketplace = $3
+           AND observed_at = $4 AND asin_requested = $5 AND body_sha256 = $6",
+    )
+    .bind(&key.source)
+    .bind(&key.kind)
+    .bind(&key.marketplace)
+    .bind(key.observed_at.timestamp_micros())
+    .bind(&key.asin_requested)
+    .bind(&key.body_sha256)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(receipt_id)
+}
+
 async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) -> Result<()> {
     let ProductKey { marketplace, asin } = fetched.product;
     sqlx::query(
@@ -402,7 +428,8 @@ async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) 
     .bind(marketplace.code())
     .bind(asin.as_str())
     .bind(settlement.source)
-    .bind(settlement.operation)
+    // Days of the past are no answer about now.
+    .bind(if settlement.history.is_some() { HISTORY_KIND } else { settlement.operation })
     .bind(settlement.finished_at.timestamp_micros())
     .bind(fetched.outcome.as_str())
     .bind(&fetched.after_fault)

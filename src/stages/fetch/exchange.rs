@@ -400,6 +400,7 @@ impl Exchange<'_> {
             cost: answer.cost,
             receipts,
             fetched,
+            history: work.history,
             source_state: Some(state),
             bucket: Some(lane.bucket(work.operation)),
         };
@@ -433,6 +434,7 @@ impl Exchange<'_> {
             cost,
             receipts: Vec::new(),
             fetched: Vec::new(),
+            history: None,
             source_state: Some(state),
             bucket: Some(lane.bucket(work.operation)),
         };

@@ -343,6 +343,7 @@ impl<'a> Driver<'a> {
             cost: request.estimate,
             receipts: Vec::new(),
             fetched: Vec::new(),
+            history: None,
             source_state: None,
             bucket: None,
         };

@@ -20,6 +20,8 @@ pub struct Selection {
     pub tier: Option<Tier>,
     /// At most so many, the most critical first.
     pub limit: Option<usize>,
+    /// Not these: a backfill has them already.
+    pub without: BTreeSet<ProductKey>,
 }
 
 /// A slot of a tier: two instants in the same one are one turn.
@@ -113,6 +115,10 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
             plan.paused += 1;
             continue;
         }
+        if selection.without.contains(&item.key) {
+            plan.not_due += 1;
+            continue;
+        }
         let Some(chain) = chains.of(item) else {
             plan.unserved.push((item.key, FaultKind::NotServed));
             continue;
@@ -148,7 +154,9 @@ struct Chains<'a> {
 impl Chains<'_> {
     fn of(&mut self, item: &WatchItem) -> Option<Arc<[usize]>> {
         let Situation { sources, default_chain, .. } = self.situation;
-        let names = if item.source_chain.is_empty() { default_chain } else { item.source_chain.as_slice() };
+        // A backfill names its source itself.
+        let is_default = item.source_chain.is_empty() || self.situation.has_history;
+        let names = if is_default { default_chain } else { item.source_chain.as_slice() };
         let marketplace = item.key.marketplace;
         self.known
             .entry((names.to_vec(), marketplace))

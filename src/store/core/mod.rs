@@ -4,7 +4,7 @@
 //! depends on a touched product or day is derived anew, all in one transaction.
 
 mod days;
-mod history;
+pub(super) mod history;
 mod observations;
 mod products;
 mod receipts;
