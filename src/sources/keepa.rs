@@ -221,11 +221,10 @@ impl Source for Keepa {
                 is_absent: is_unknown && head.title.is_none(),
             });
         }
-        let mut index = products.len() as u32;
-        for asin in without_answer(&request.asins, &items, &[]) {
+        let missing = without_answer(&request.asins, &items, &[]);
+        for (asin, index) in missing.into_iter().zip(products.len() as u32..) {
             let reason = "the answer has no entry for it";
             items.push(absence(NAME, request.marketplace, asin, kind, reason, asked_at, index));
-            index += 1;
         }
         let is_in_debt = envelope.tokens_left.is_some_and(|left| left <= 0);
         Ok(Answer {

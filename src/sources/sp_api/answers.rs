@@ -235,12 +235,11 @@ impl Taken {
 
     /// The catalogue was read to its end: what it does not have does not exist there.
     pub(super) fn whole(mut self, asked: &[Asin], now: Timestamp) -> Answer {
-        let mut index = self.answer.items.len() as u32;
-        for asin in without_answer(asked, &self.answer.items, &self.answer.failed) {
+        let missing = without_answer(asked, &self.answer.items, &self.answer.failed);
+        for (asin, index) in missing.into_iter().zip(self.answer.items.len() as u32..) {
             let reason = "the catalogue's answer has no entry for it";
             let item = absence(super::NAME, self.marketplace, asin, self.kind, reason, now, index);
             self.answer.items.push(item);
-            index += 1;
         }
         self.answer
     }

@@ -47,13 +47,16 @@ impl Slot {
     }
 }
 
+/// Sources in the order they are tried, by their place among the configured ones.
+type Chain = Arc<[usize]>;
+
 /// A product whose turn it is.
 #[derive(Clone, Debug)]
 pub struct DueProduct {
     pub key: ProductKey,
     pub tier: Tier,
-    /// The sources to try, in order, by their place among the configured ones; only those that serve it.
-    pub chain: Arc<[usize]>,
+    /// Only sources that serve it.
+    pub chain: Chain,
     /// Operations of sources that answered in this slot already.
     pub done: Vec<(usize, usize)>,
 }
@@ -148,11 +151,11 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
 /// Chains repeat: each is worked out once.
 struct Chains<'a> {
     situation: &'a Situation<'a>,
-    known: HashMap<(Vec<String>, Marketplace), Option<Arc<[usize]>>>,
+    known: HashMap<(Vec<String>, Marketplace), Option<Chain>>,
 }
 
 impl Chains<'_> {
-    fn of(&mut self, item: &WatchItem) -> Option<Arc<[usize]>> {
+    fn of(&mut self, item: &WatchItem) -> Option<Chain> {
         let Situation { sources, default_chain, .. } = self.situation;
         // A backfill names its source itself.
         let is_default = item.source_chain.is_empty() || self.situation.has_history;
@@ -162,7 +165,7 @@ impl Chains<'_> {
             .entry((names.to_vec(), marketplace))
             .or_insert_with(|| {
                 let mut seen = HashSet::new();
-                let chain: Arc<[usize]> = names
+                let chain: Chain = names
                     .iter()
                     .filter_map(|name| sources.iter().position(|source| source.name() == name))
                     .filter(|&source| sources[source].serves(marketplace) && seen.insert(source))
