@@ -1,78 +1,24 @@
 //! Apify: runs of two families of actors, their datasets, and the account.
 
+mod account;
 mod items;
+mod run;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::call::{Call, Item, Planned, Refused, Reply, Source};
+use self::run::{Options, Run, Status, new_run};
+use super::call::{Call, Item, Planned, Refused, Reply};
 use super::catalogue::read_url;
-use super::random::Random;
 use super::server::Wait;
-use super::{Sim, iso, lock};
+use super::{Sim, lock};
 
 /// Item shapes, by the name of the actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Axesso,
     Junglee,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    Ready,
-    Running,
-    Succeeded,
-    Failed,
-    TimedOut,
-    Aborted,
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Status::Ready => "READY",
-            Status::Running => "RUNNING",
-            Status::Succeeded => "SUCCEEDED",
-            Status::Failed => "FAILED",
-            Status::TimedOut => "TIMED-OUT",
-            Status::Aborted => "ABORTED",
-        }
-    }
-
-    fn is_final(self) -> bool {
-        !matches!(self, Status::Ready | Status::Running)
-    }
-}
-
-/// One run. Its items are settled when it starts; they show as it goes on.
-#[derive(Debug)]
-struct Run {
-    id: String,
-    actor: String,
-    input: Value,
-    status: Status,
-    /// How it will end if nobody aborts it.
-    end: Status,
-    polls: u32,
-    started: DateTime<Utc>,
-    /// Real time since the simulator's start.
-    started_ms: u64,
-    finished: Option<DateTime<Utc>>,
-    rows: Vec<Value>,
-    items: Vec<Item>,
-    options: Options,
-}
-
-#[derive(Clone, Debug)]
-struct Options {
-    timeout: u64,
-    memory: u64,
-    build: String,
-    max_items: Option<usize>,
-    max_charge: Option<f64>,
 }
 
 /// All runs, oldest first.
@@ -89,109 +35,6 @@ impl Runs {
 
     fn spent(&self, result_usd: f64) -> f64 {
         self.runs.iter().map(|run| run.rows.len() as f64 * result_usd).sum()
-    }
-}
-
-impl Run {
-    /// A poll moves the run on: it is over after enough polls and enough time.
-    fn poll(&mut self, sim: &Sim) {
-        if self.status.is_final() {
-            return;
-        }
-        self.polls += 1;
-        let lasted = (sim.elapsed().as_millis() as u64).saturating_sub(self.started_ms);
-        if self.polls >= sim.config.run_polls && lasted >= sim.config.run_ms {
-            self.status = self.end;
-            self.finished = Some(sim.now());
-        } else {
-            self.status = Status::Running;
-        }
-    }
-
-    /// The items that can be read now: none while it is about to start, part of them while it goes on.
-    fn shown(&self) -> &[Value] {
-        match self.status {
-            Status::Ready => &[],
-            Status::Running => &self.rows[..self.rows.len() / 2],
-            _ => &self.rows,
-        }
-    }
-
-    fn id_of(&self, what: &str) -> String {
-        Random::named(0, &[what, &self.id]).id(17)
-    }
-
-    fn usage(&self, sim: &Sim) -> f64 {
-        self.shown().len() as f64 * sim.config.result_usd
-    }
-
-    /// The short form that lists show.
-    fn summary(&self, sim: &Sim) -> Map<String, Value> {
-        let document = json!({
-            "id": self.id,
-            "actId": Random::named(0, &["actor", &self.actor]).id(17),
-            "userId": "7sT5jcggjjA9fNcxF",
-            "actorTaskId": null,
-            "status": self.status.name(),
-            "startedAt": iso(self.started),
-            "finishedAt": self.finished.map(iso),
-            "buildId": Random::named(0, &["build", &self.actor]).id(17),
-            "buildNumber": "0.0.36",
-            "meta": {"origin": "API", "clientIp": null, "userAgent": null, "scheduleId": null, "scheduledAt": null},
-            "usageTotalUsd": self.usage(sim),
-            "defaultKeyValueStoreId": self.id_of("store"),
-            "defaultDatasetId": self.id_of("dataset"),
-            "defaultRequestQueueId": self.id_of("queue"),
-        });
-        match document {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        }
-    }
-
-    fn document(&self, sim: &Sim) -> Value {
-        let mut fields = self.summary(sim);
-        let message = match self.status {
-            Status::Ready => "Actor is about to start",
-            Status::Running => "Actor is running",
-            Status::Succeeded => "Actor succeeded",
-            Status::Failed => "The Actor process failed",
-            Status::TimedOut => "Actor timed out",
-            Status::Aborted => "Actor was aborted",
-        };
-        let exit_code = match self.status {
-            Status::Succeeded => json!(0),
-            Status::Failed => json!(1),
-            _ => Value::Null,
-        };
-        let (dataset, store, queue) = (self.id_of("dataset"), self.id_of("store"), self.id_of("queue"));
-        let more = json!({
-            "statusMessage": message,
-            "isStatusMessageTerminal": self.status.is_final(),
-            "stats": {
-                "inputBodyLen": self.input.to_string().len(), "migrationCount": 0, "rebootCount": 0, "restartCount": 0,
-                "resurrectCount": 0, "metamorph": 0, "durationMillis": self.polls * 1_000,
-                "runTimeSecs": self.polls, "computeUnits": 0.01,
-            },
-            "chargedEventCounts": {"result": self.shown().len()},
-            "options": {
-                "build": self.options.build, "timeoutSecs": self.options.timeout,
-                "memoryMbytes": self.options.memory, "diskMbytes": self.options.memory * 2,
-                "maxItems": self.options.max_items, "maxTotalChargeUsd": self.options.max_charge,
-            },
-            "exitCode": exit_code,
-            "generalAccess": "RESTRICTED",
-            "storageIds": {
-                "datasets": {"default": dataset}, "keyValueStores": {"default": store},
-                "requestQueues": {"default": queue},
-            },
-            "containerUrl": "https://simulated.runs.apify.net",
-            "platformUsageBillingModel": "DEVELOPER",
-        });
-        if let Value::Object(more) = more {
-            fields.extend(more);
-        }
-        json!({"data": fields})
     }
 }
 
@@ -325,9 +168,9 @@ impl Plan<'_> {
                 let input = run.input.clone();
                 Ok(Planned::new(operation, store, move |_| Reply::json(200, &input)))
             }
-            Plan::Me => Ok(Planned::new(operation, "me", |_| Reply::json(200, &me()))),
-            Plan::Limits => Ok(Planned::new(operation, "me", limits)),
-            Plan::Usage => Ok(Planned::new(operation, "me", usage)),
+            Plan::Me => Ok(Planned::new(operation, "me", |_| Reply::json(200, &account::me()))),
+            Plan::Limits => Ok(Planned::new(operation, "me", account::limits)),
+            Plan::Usage => Ok(Planned::new(operation, "me", account::usage)),
         }
     }
 }
@@ -425,58 +268,6 @@ fn start(sim: &Sim, call: &Call, actor: &str) -> Result<Planned, Reply> {
     }))
 }
 
-fn new_run(
-    sim: &Sim,
-    actor: &str,
-    shape: Shape,
-    input: Value,
-    urls: &[String],
-    options: Options,
-    key: &str,
-) -> Run {
-    // Equal starts give runs of different ids, and the same ones in the next simulation.
-    let earlier = sim.attempt(Source::Apify, "run id", &format!("{actor} {input}"));
-    let id = sim.random(&["run", actor, &input.to_string()]).of(i64::from(earlier)).id(17);
-    let mut rows: Vec<(Value, Option<Item>)> = Vec::new();
-    for url in urls {
-        match read_url(url) {
-            Some((marketplace, asin)) => {
-                if sim.never(Source::Apify, marketplace.code, &asin) {
-                    continue;
-                }
-                let fact = sim.fact(marketplace, &asin);
-                rows.push((items::row(shape, url, fact.as_ref()), Some(sim.item(marketplace, &asin))));
-            }
-            None => rows.push((items::row(shape, url, None), None)),
-        }
-    }
-    if let Some(mut random) = sim.strikes(|faults| faults.half_empty, "half_empty", Source::Apify, key) {
-        rows.retain(|_| random.chance(0.5));
-    }
-    let mut end = Status::Succeeded;
-    if let Some(mut random) = sim.strikes(|faults| faults.run_failed, "run_failed", Source::Apify, key) {
-        end = *random.pick(&[Status::Failed, Status::TimedOut]);
-        rows.truncate(rows.len() / 2);
-    }
-    rows.truncate(options.max_items.unwrap_or(usize::MAX));
-    sim.random(&["row order", &id]).shuffle(&mut rows);
-    let (rows, charged): (Vec<Value>, Vec<Option<Item>>) = rows.into_iter().unzip();
-    Run {
-        id,
-        actor: actor.to_owned(),
-        input,
-        status: Status::Ready,
-        end,
-        polls: 0,
-        started: sim.now(),
-        started_ms: sim.elapsed().as_millis() as u64,
-        finished: None,
-        items: charged.into_iter().flatten().collect(),
-        rows,
-        options,
-    }
-}
-
 fn abort(sim: &Sim, id: &str) -> Reply {
     let mut state = lock(&sim.state);
     let Some(run) = state.apify.find(id) else { return not_found() };
@@ -537,91 +328,4 @@ fn items(call: &Call, operation: &'static str, id: String) -> Result<Planned, Re
         reply.paid_as = Some("run");
         reply
     }))
-}
-
-fn me() -> Value {
-    let features: Map<String, Value> = [
-        "ACTORS",
-        "STORAGE",
-        "SCHEDULER",
-        "PROXY",
-        "PROXY_EXTERNAL_ACCESS",
-        "PROXY_RESIDENTIAL",
-        "PROXY_SERPS",
-        "WEBHOOKS",
-        "ACTORS_PUBLIC_ALL",
-        "ACTORS_PUBLIC_DEVELOPER",
-    ]
-    .into_iter()
-    .map(|name| {
-        let feature = json!({
-            "isEnabled": true, "disabledReason": null, "disabledReasonType": null, "isTrial": false,
-            "trialExpirationAt": null,
-        });
-        (name.to_owned(), feature)
-    })
-    .collect();
-    json!({"data": {
-        "id": "7sT5jcggjjA9fNcxF",
-        "username": "simulated",
-        "profile": {"name": "Simulated User", "bio": null, "pictureUrl": null},
-        "email": "simulated@example.com",
-        "plan": {"id": "STARTER", "isEnabled": true, "monthlyUsageCreditsUsd": 49, "availableProxyGroups": {}},
-        "effectivePlatformFeatures": features,
-        "createdAt": "2025-01-01T00:00:00.000Z",
-        "isPaying": true,
-    }})
-}
-
-/// The first instant of the month and of the next.
-fn cycle(sim: &Sim) -> Value {
-    use chrono::{Datelike, NaiveDate};
-    let now = sim.now().date_naive();
-    let start = now.with_day(1).unwrap_or(now);
-    let end = start.checked_add_months(chrono::Months::new(1)).unwrap_or(start);
-    let text = |day: NaiveDate| format!("{day}T00:00:00.000Z");
-    json!({"startAt": text(start), "endAt": text(end)})
-}
-
-fn limits(sim: &Sim) -> Reply {
-    let cycle = cycle(sim);
-    let state = lock(&sim.state);
-    let active = state.apify.runs.iter().filter(|run| !run.status.is_final()).count();
-    Reply::json(
-        200,
-        &json!({"data": {
-            "monthlyUsageCycle": cycle,
-            "limits": {
-                "maxMonthlyUsageUsd": sim.config.apify_limit_usd, "maxMonthlyActorComputeUnits": 1_000,
-                "maxMonthlyExternalDataTransferGbytes": 7, "maxMonthlyProxySerps": 50,
-                "maxMonthlyResidentialProxyGbytes": 0.5, "maxActorMemoryGbytes": 16, "maxActorCount": 100,
-                "maxActorTaskCount": 1_000, "maxConcurrentActorJobs": 256, "maxTeamAccountSeatCount": 9,
-                "dataRetentionDays": 90,
-            },
-            "current": {
-                "monthlyUsageUsd": state.apify.spent(sim.config.result_usd), "monthlyActorComputeUnits": 0,
-                "monthlyExternalDataTransferGbytes": 0, "monthlyProxySerps": 0, "monthlyResidentialProxyGbytes": 0,
-                "actorMemoryGbytes": active, "actorCount": 2, "actorTaskCount": 0, "activeActorJobCount": active,
-                "teamAccountSeatCount": 1,
-            },
-        }}),
-    )
-}
-
-fn usage(sim: &Sim) -> Reply {
-    let cycle = cycle(sim);
-    let spent = lock(&sim.state).apify.spent(sim.config.result_usd);
-    let service = json!({"PAID_ACTORS_PER_DATASET_ITEM": {"quantity": spent, "baseAmountUsd": spent}});
-    Reply::json(
-        200,
-        &json!({"data": {
-            "usageCycle": cycle,
-            "monthlyServiceUsage": service,
-            "dailyServiceUsages": [
-                {"date": iso(sim.now()), "serviceUsage": service, "totalUsageCreditsUsd": spent},
-            ],
-            "totalUsageCreditsUsdBeforeVolumeDiscount": spent,
-            "totalUsageCreditsUsdAfterVolumeDiscount": spent,
-        }}),
-    )
 }

@@ -1,6 +1,9 @@
 //! The market behind all providers: what is true of a product on a day is a function of (seed, marketplace, ASIN, day),
 //! so two providers asked about the same day agree.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::marketplaces::Marketplace;
 use super::random::Random;
 
@@ -41,12 +44,30 @@ pub(crate) struct Fact {
     pub(crate) categories: Vec<(&'static str, i64)>,
     /// What SP-API calls the main group, such as `kitchen_display_on_website`.
     pub(crate) display_group: &'static str,
+    /// Image ids, the main one first.
+    pub(crate) images: Vec<String>,
+    pub(crate) bullets: Vec<String>,
+    pub(crate) ean: String,
+    pub(crate) today: Today,
+}
+
+impl Deref for Fact {
+    type Target = Today;
+
+    fn deref(&self) -> &Today {
+        &self.today
+    }
+}
+
+/// The part of a fact that changes from day to day.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Today {
     /// Absent when nobody offers the product.
     pub(crate) price: Option<i64>,
     /// Absent, or above the price.
     pub(crate) list_price: Option<i64>,
     /// Who holds the buy box; absent with the price.
-    pub(crate) seller: Option<Seller>,
+    pub(crate) seller: Option<Arc<Seller>>,
     pub(crate) stock: Stock,
     /// Offers in new condition.
     pub(crate) offers: i64,
@@ -57,11 +78,7 @@ pub(crate) struct Fact {
     pub(crate) rank: i64,
     /// In the leaf category.
     pub(crate) leaf_rank: i64,
-    /// Image ids, the main one first.
-    pub(crate) images: Vec<String>,
-    pub(crate) bullets: Vec<String>,
     pub(crate) monthly_sold: i64,
-    pub(crate) ean: String,
 }
 
 struct Branch {
@@ -173,15 +190,6 @@ impl Catalogue {
         let bullets = (0..product.between(2, 5)).map(|index| CLAIMS[index as usize].to_owned()).collect();
         let ean = format!("40{:011}", product.below(100_000_000_000));
 
-        let mut local = self.stream(marketplace, asin, "local");
-        let offer = self.offer(marketplace, asin, day, &mut local);
-        let has_ratings = local.chance(0.95);
-        let rating_base = local.between(32, 48);
-        let rating_start = local.between(5, 9_000);
-        let rating_pace = local.between(0, 6);
-        let rank_base = local.between(1, 9) * 10_i64.pow(local.between(1, 5) as u32);
-        let mut today = self.stream(marketplace, asin, "today").of(day);
-        let rank = (rank_base * today.between(70, 130) / 100).max(1);
         Some(Fact {
             marketplace,
             asin: asin.to_owned(),
@@ -189,80 +197,96 @@ impl Catalogue {
             brand,
             categories: branch.path.to_vec(),
             display_group: branch.group,
-            price: offer.price,
-            list_price: offer.list_price,
-            seller: offer.seller,
-            stock: offer.stock,
-            offers: offer.offers,
-            rating: has_ratings.then(|| rating_base + (day / 60).rem_euclid(3)),
-            ratings: if has_ratings { rating_start + rating_pace * (day - FIRST_DAY).max(0) } else { 0 },
-            rank,
-            leaf_rank: rank / 40 + 1,
             images,
             bullets,
-            monthly_sold: *today.pick(&[0, 50, 100, 300, 1_000, 4_000]),
             ean,
+            today: self.course(marketplace, asin).on(day),
         })
     }
 
-    fn offer(&self, marketplace: &Marketplace, asin: &str, day: i64, local: &mut Random) -> Offer {
-        let base = local.between(500, 30_000) * if marketplace.digits() == 0 { 1 } else { 10 } / 10;
-        let base = base.max(99) / 10 * 10 + 9;
-        let listed = local.chance(0.5);
-        let phase = local.between(0, 60);
-        // A price holds for eight days; a product is gone for two days of some weeks.
-        let week = (day + phase).div_euclid(8);
-        let mut this_week = self.stream(marketplace, asin, "price").of(week);
-        let price = base * this_week.between(80, 115) / 100;
-        let mut span = self.stream(marketplace, asin, "stock").of((day + phase).div_euclid(2));
-        let sellers: [Seller; 2] = [
-            Seller {
-                id: format!("A{}", local.code(13)),
-                name: "Blue Harbor & Sons".into(),
-                amazon: false,
-                fba: true,
-            },
-            match local.chance(0.4) {
-                true => Seller {
-                    id: amazon_seller_id(marketplace),
-                    name: format!("Amazon{}", &marketplace.domain["amazon".len()..]),
-                    amazon: true,
-                    fba: true,
-                },
-                false => Seller {
-                    id: format!("A{}", local.code(13)),
-                    name: "Møller Direct".into(),
-                    amazon: false,
-                    fba: false,
-                },
-            },
-        ];
-        let seller = sellers[usize::from(this_week.chance(0.7))].clone();
-        if span.chance(0.05) {
-            return Offer {
-                price: None,
-                list_price: None,
-                seller: None,
-                stock: Stock::Unavailable,
-                offers: 0,
-            };
+    /// What changes about a product that exists, for all days.
+    pub(crate) fn course(&self, marketplace: &'static Marketplace, asin: &str) -> Course {
+        let mut local = self.stream(marketplace, asin, "local");
+        let base = local.between(50, 3_000) * 10 + 9;
+        let blue = Seller {
+            id: format!("A{}", local.code(13)),
+            name: "Blue Harbor & Sons".into(),
+            amazon: false,
+            fba: true,
+        };
+        let amazon = local.chance(0.4);
+        let other = if amazon {
+            let name = format!("Amazon{}", &marketplace.domain["amazon".len()..]);
+            Seller { id: amazon_seller_id(marketplace), name, amazon, fba: true }
+        } else {
+            Seller { id: format!("A{}", local.code(13)), name: "Møller Direct".into(), amazon, fba: false }
+        };
+        Course {
+            base,
+            listed: local.chance(0.5),
+            phase: local.between(0, 60),
+            sellers: [Arc::new(blue), Arc::new(other)],
+            rating: local.chance(0.95).then(|| local.between(32, 48)),
+            ratings_start: local.between(5, 9_000),
+            ratings_pace: local.between(0, 6),
+            rank: local.between(1, 9) * 10_i64.pow(local.between(1, 5) as u32),
+            weeks: self.stream(marketplace, asin, "price"),
+            spans: self.stream(marketplace, asin, "stock"),
+            days: self.stream(marketplace, asin, "today"),
         }
-        let stock = if span.chance(0.1) { Stock::Low(span.between(1, 12)) } else { Stock::Plenty };
-        let list_price = listed.then_some(base * 6 / 5).filter(|list| *list > price);
-        Offer { price: Some(price), list_price, seller: Some(seller), stock, offers: span.between(1, 9) }
+    }
+}
+
+/// A product's way through the days.
+pub(crate) struct Course {
+    base: i64,
+    listed: bool,
+    phase: i64,
+    sellers: [Arc<Seller>; 2],
+    rating: Option<i64>,
+    ratings_start: i64,
+    ratings_pace: i64,
+    rank: i64,
+    weeks: Random,
+    spans: Random,
+    days: Random,
+}
+
+impl Course {
+    pub(crate) fn on(&self, day: i64) -> Today {
+        // A price holds for eight days; now and then nobody offers the product for two.
+        let mut week = self.weeks.of((day + self.phase).div_euclid(8));
+        let mut span = self.spans.of((day + self.phase).div_euclid(2));
+        let mut random = self.days.of(day);
+        let price = self.base * week.between(80, 115) / 100;
+        let seller = &self.sellers[usize::from(week.chance(0.7))];
+        let offered = !span.chance(0.05);
+        let stock = match (offered, span.chance(0.1)) {
+            (false, _) => Stock::Unavailable,
+            (true, true) => Stock::Low(span.between(1, 12)),
+            (true, false) => Stock::Plenty,
+        };
+        let list_price = (self.listed && offered).then_some(self.base * 6 / 5).filter(|list| *list > price);
+        let rank = (self.rank * random.between(70, 130) / 100).max(1);
+        Today {
+            price: offered.then_some(price),
+            list_price,
+            seller: offered.then(|| Arc::clone(seller)),
+            stock,
+            offers: if offered { span.between(1, 9) } else { 0 },
+            rating: self.rating.map(|tenths| tenths + (day / 60).rem_euclid(3)),
+            ratings: self
+                .rating
+                .map_or(0, |_| self.ratings_start + self.ratings_pace * (day - FIRST_DAY).max(0)),
+            rank,
+            leaf_rank: rank / 40 + 1,
+            monthly_sold: *random.pick(&[0, 50, 100, 300, 1_000, 4_000]),
+        }
     }
 }
 
 /// 2024-01-01: ratings grow from there.
 const FIRST_DAY: i64 = 19_723;
-
-struct Offer {
-    price: Option<i64>,
-    list_price: Option<i64>,
-    seller: Option<Seller>,
-    stock: Stock,
-    offers: i64,
-}
 
 fn amazon_seller_id(marketplace: &Marketplace) -> String {
     match marketplace.code {

@@ -7,7 +7,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `server` | connections, the way of one request, and how connections break |
+//! | `server`, `wire` | the way of one request, and how connections break |
 //! | `call` | a request and a reply, as the providers' files see them |
 //! | `control` | `/_sim`: ledger, requests, reset, faults, now |
 //! | `catalogue`, `marketplaces`, `random` | the market |
@@ -32,6 +32,7 @@ mod rainforest;
 mod random;
 mod server;
 mod sp_api;
+mod wire;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

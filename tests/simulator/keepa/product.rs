@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Sim;
 use super::super::call::Call;
-use super::super::catalogue::{Fact, Stock};
+use super::super::catalogue::{Fact, Stock, Today};
 use super::super::marketplaces::Marketplace;
 use super::{domain, well_formed};
 
@@ -96,7 +96,7 @@ pub(super) fn empty(query: &Query, asin: &str, product_type: i64) -> Value {
 }
 
 /// One day's value of each series, in the numbering of `csv`; -1 is "none".
-fn values(query: &Query, fact: &Fact) -> [(usize, Option<i64>); 9] {
+fn values(query: &Query, fact: &Today) -> [(usize, Option<i64>); 9] {
     let price = fact.price.unwrap_or(-1);
     let amazon = fact.seller.as_ref().is_some_and(|seller| seller.amazon);
     let asked = query.rating || query.offers.is_some();
@@ -115,7 +115,7 @@ fn values(query: &Query, fact: &Fact) -> [(usize, Option<i64>); 9] {
 }
 
 /// The history: a point where a value changes, and one at the start.
-fn csv(query: &Query, facts: &[(i64, Fact)]) -> Vec<Value> {
+fn csv(query: &Query, facts: &[(i64, Today)]) -> Vec<Value> {
     let mut series: Vec<Option<Vec<i64>>> = vec![None; SERIES];
     let mut last = [None; SERIES];
     for (day, fact) in facts {
@@ -237,11 +237,10 @@ pub(super) fn document(sim: &Sim, query: &Query, asin: &str, day: i64) -> Option
         "csv": null,
     });
     if query.history {
-        let facts: Vec<(i64, Fact)> = (first..=day)
-            .filter_map(|day| Some((day, sim.catalogue.fact(query.marketplace, asin, day)?)))
-            .collect();
+        let course = sim.catalogue.course(query.marketplace, asin);
+        let facts: Vec<(i64, Today)> = (first..=day).map(|day| (day, course.on(day))).collect();
         product["csv"] = Value::Array(csv(query, &facts));
-        let rank = |pick: fn(&Fact) -> i64| {
+        let rank = |pick: fn(&Today) -> i64| {
             facts.iter().flat_map(|(day, fact)| [minutes(*day), pick(fact)]).collect::<Vec<i64>>()
         };
         let mut ranks = Map::new();
@@ -259,7 +258,7 @@ pub(super) fn document(sim: &Sim, query: &Query, asin: &str, day: i64) -> Option
 }
 
 /// Minutes and seller ids in turn, all as strings.
-fn sellers(facts: &[(i64, Fact)]) -> Vec<String> {
+fn sellers(facts: &[(i64, Today)]) -> Vec<String> {
     let mut history = Vec::new();
     let mut last: Option<&str> = None;
     for (day, fact) in facts {

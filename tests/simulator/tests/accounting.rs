@@ -1,9 +1,12 @@
 //! What the ledger says.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use super::client::{AXESSO, Client, axesso_input, start};
-use crate::simulator::{Config, Simulator, Source};
+use crate::simulator::{Config, Latency, Simulator, Source};
 
 fn keepa(simulator: &Simulator, asins: &[String]) -> Value {
     let path = format!("/product?key={}&domain=1&asin={}", simulator.keys().keepa, asins.join(","));
@@ -101,4 +104,23 @@ fn the_control_calls_do_what_the_handle_does() {
     assert!(control.post("/faults", &json!({"rates": {"typo": 1.0}})).json()["error"].is_string());
     control.post("/reset", &Value::Null);
     assert_eq!(simulator.totals().requests, 0);
+}
+
+#[test]
+fn a_client_that_hangs_up_is_charged_all_the_same_and_nothing_is_delivered() {
+    let latency = Latency { base_ms: 40, jitter_ms: 0 };
+    let simulator = start(Config { latency, ..Config::default() });
+    let asin = simulator.existing_asins("US", 1).remove(0);
+    let path = format!("/keepa/product?key={}&domain=1&asin={asin}", simulator.keys().keepa);
+    let mut stream = TcpStream::connect(simulator.addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", simulator.addr).unwrap();
+    while simulator.ledger()["sources"]["keepa"]["requests"] != 1 {
+        std::thread::yield_now();
+    }
+    drop(stream);
+    while simulator.totals().paid_units == 0 {
+        std::thread::yield_now();
+    }
+    let paid = simulator.paid(Source::Keepa, "US", &asin);
+    assert_eq!((paid.charged, paid.delivered), (1, 0));
 }
