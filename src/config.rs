@@ -9,7 +9,8 @@ mod sources;
 pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
 pub use origin::{KeyOrigin, known_keys};
 pub use sources::{
-    ApifySettings, FirecrawlSettings, HtmlSettings, KeepaSettings, RainforestSettings, SourcesSettings, SpApiSettings,
+    ApifySettings, FirecrawlSettings, HtmlSettings, KeepaSettings, RainforestSettings, SourcesSettings,
+    SpApiSettings,
 };
 
 use std::collections::BTreeMap;

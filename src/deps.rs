@@ -45,10 +45,10 @@ struct KeyPlace<'a> {
 fn secret(place: &KeyPlace<'_>, config: &Config) -> Result<Secret, Failure> {
     let folder = config.file.as_deref().and_then(Path::parent);
     let file = place.file.map(|file| folder.map_or_else(|| file.to_owned(), |folder| folder.join(file)));
-    let found =
-        Secret::read(&SecretPlace { env: place.env, file: file.as_deref(), command: place.command }, &|name| {
-            variable(config, name)
-        });
+    let found = Secret::read(
+        &SecretPlace { env: place.env, file: file.as_deref(), command: place.command },
+        &|name| variable(config, name),
+    );
     found.map_err(|error| {
         let KeyPlace { source, what, .. } = place;
         let section = source.replace('-', "_");
@@ -214,11 +214,14 @@ fn sp_api_keys(config: &Config) -> Result<sp_api::Keys, Failure> {
             let mut lines = text.lines().map(|line| line.trim().to_owned());
             names.iter().map(|_| lines.next().filter(|line| !line.is_empty())).collect()
         }
-        None => names.iter().map(|name| variable(config, name).filter(|text| !text.trim().is_empty())).collect(),
+        None => {
+            names.iter().map(|name| variable(config, name).filter(|text| !text.trim().is_empty())).collect()
+        }
     };
-    let mut found = found.into_iter().zip(names).map(|(text, name)| {
-        text.map(|text| Secret::checked(text.trim(), name).map_err(refused)).transpose()
-    });
+    let mut found = found
+        .into_iter()
+        .zip(names)
+        .map(|(text, name)| text.map(|text| Secret::checked(text.trim(), name).map_err(refused)).transpose());
     let mut needed = |name: &str| {
         let missing = || refused(format!("the environment variable {name} is not set"));
         found.next().transpose().map(Option::flatten)?.ok_or_else(missing)

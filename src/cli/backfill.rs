@@ -99,8 +99,7 @@ async fn from_provider(
     let store = context.open_store().await?;
     let names = [source.to_owned()];
     let mut selection = fetch::selection(&args.selection, &store, context).await?;
-    selection.without =
-        store.load_backfilled(source, days, context.today(), context.config.zone).await?;
+    selection.without = store.load_backfilled(source, days, context.today(), context.config.zone).await?;
     let ask = |run_id: String, dry_run: bool| Ask {
         run_id,
         selection: selection.clone(),

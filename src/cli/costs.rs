@@ -102,9 +102,9 @@ fn rows(by: SpendingBy, spent: &[Spending]) -> Rows {
         SpendingBy::Day => {
             &["day", "source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd"]
         }
-        SpendingBy::Run => {
-            &["run_id", "source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd"]
-        }
+        SpendingBy::Run => &[
+            "run_id", "source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd",
+        ],
     };
     let mut rows = Rows::new("amzctl.costs/1", columns);
     for line in spent {
@@ -127,7 +127,8 @@ fn rows(by: SpendingBy, spent: &[Spending]) -> Rows {
 
 /// What a source counts in.
 fn unit_of(source: &str) -> Option<&'static str> {
-    const UNITS: [&str; LIVE_SOURCES.len()] = ["requests", "tokens", "credits", "results", "credits", "pages"];
+    const UNITS: [&str; LIVE_SOURCES.len()] =
+        ["requests", "tokens", "credits", "results", "credits", "pages"];
     let place = LIVE_SOURCES.iter().position(|name| *name == source)?;
     UNITS.get(place).copied()
 }

@@ -196,7 +196,8 @@ fn answered(name: &str, probe: Probe, state: Option<&SourceState>) -> Part {
     let mut part = sound(name, "reachable, key accepted".into());
     part.clock_skew_s = probe.skew.map(|skew| skew.num_seconds());
     part.quota = probe.balance;
-    let is_empty = part.quota.as_deref().is_some_and(|quota| quota.starts_with("0 ") || quota.starts_with('-'));
+    let is_empty =
+        part.quota.as_deref().is_some_and(|quota| quota.starts_with("0 ") || quota.starts_with('-'));
     if probe.skew.is_some_and(|skew| skew.abs() > MAX_SKEW) {
         part.health = Health::Degraded;
         part.detail = "its clock and ours differ by more than a minute".into();

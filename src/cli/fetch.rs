@@ -45,8 +45,11 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 pub(super) async fn source_names(store: &Store, config: &Config) -> anyhow::Result<Vec<String>> {
     let mut names = config.settings.sources.chain.clone();
     let watched = store.load_watchlist().await.context("failed to read the watchlist")?;
-    let own: BTreeSet<String> =
-        watched.into_iter().filter(|watched| !watched.item.paused).flat_map(|watched| watched.item.source_chain).collect();
+    let own: BTreeSet<String> = watched
+        .into_iter()
+        .filter(|watched| !watched.item.paused)
+        .flat_map(|watched| watched.item.source_chain)
+        .collect();
     names.extend(own.into_iter().filter(|name| !config.settings.sources.chain.contains(name)));
     // Other names of watch items are of files that somebody delivers.
     names.retain(|name| crate::model::check_live_source(name).is_ok());
@@ -56,7 +59,11 @@ pub(super) async fn source_names(store: &Store, config: &Config) -> anyhow::Resu
 /// Builds the sources.
 ///
 /// Errors: the first key that is not to be found, the first section that cannot work.
-pub(super) fn sources(names: &[String], context: &Context, shared: &Shared) -> anyhow::Result<Vec<Configured>> {
+pub(super) fn sources(
+    names: &[String],
+    context: &Context,
+    shared: &Shared,
+) -> anyhow::Result<Vec<Configured>> {
     names.iter().map(|name| Ok(deps::source(name, &context.config, shared)?)).collect()
 }
 

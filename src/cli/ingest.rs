@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::context::Context;
 use super::OutputArgs;
+use super::context::Context;
 use super::dates::{DayArg, parse_duration};
 use super::fetch::{self, SelectionArgs};
 use super::output::counted;
@@ -92,9 +92,11 @@ pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<O
         return fetch::run(&selection, deadline, dry_run, &output, context).await;
     }
     if args.selection != SelectionArgs::default() {
-        return Err(Failure::usage("--only, --tier and --limit choose watched products, not records of files")
-            .hint("leave the paths out to ask the providers")
-            .into());
+        return Err(Failure::usage(
+            "--only, --tier and --limit choose watched products, not records of files",
+        )
+        .hint("leave the paths out to ask the providers")
+        .into());
     }
     let inputs = inputs(&args.paths)?;
     let store = context.open_store().await?;

@@ -423,7 +423,9 @@ impl Layers {
 
 /// (key, is valid, what is expected of it)
 fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
-    let Settings { mart, alerts, check, run, store, apify, keepa, sp_api, firecrawl, rainforest, html, .. } = settings;
+    let Settings {
+        mart, alerts, check, run, store, apify, keepa, sp_api, firecrawl, rainforest, html, ..
+    } = settings;
     let is_price = |dollars: f64| micros_of_dollars(dollars).is_some();
     let own = [
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
@@ -465,7 +467,10 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
     let shared = shared.into_iter().flat_map(|(section, ranges)| {
         ranges.map(|(key, is_valid, expected)| (format!("{section}.{key}"), is_valid, expected))
     });
-    own.into_iter().map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected)).chain(shared).collect()
+    own.into_iter()
+        .map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected))
+        .chain(shared)
+        .collect()
 }
 
 /// What is wrong with a chain of sources, each with a hint.

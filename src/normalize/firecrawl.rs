@@ -159,9 +159,8 @@ impl<'a> Item<'a> {
 
     /// True when it has what only a scraped page has.
     fn is_scraped(&self) -> bool {
-        self.metadata().is_some_and(|metadata| {
-            metadata.source_url.text().is_some() || !metadata.status_code.is_null()
-        })
+        self.metadata()
+            .is_some_and(|metadata| metadata.source_url.text().is_some() || !metadata.status_code.is_null())
     }
 
     /// When the copy that was served was made, where it is one; an error quotes what is no instant.
@@ -181,7 +180,8 @@ pub(super) fn recognise(text: &str) -> Option<Recognised> {
         return None;
     }
     let reply: Reply<'_> = serde_json::from_str(text).ok()?;
-    let failed = reply.success.bool() == Some(false) && reply.error.text().is_some() && !has("\"request_info\"");
+    let failed =
+        reply.success.bool() == Some(false) && reply.error.text().is_some() && !has("\"request_info\"");
     let unknown = || Recognised::bare(Shape::FirecrawlPage, "product");
     let item = match items(text, &reply).ok()? {
         Items::One(item) if item.is_scraped() => item,
@@ -224,9 +224,10 @@ pub(super) fn parse(context: &RecordContext, text: &str) -> serde_json::Result<P
         Items::One(item) => Ok(parse_item(context, 0, &item)),
         Items::Batch(items) if items.is_empty() => Ok(failed(context, &reply)),
         Items::Batch(items) => {
-            let parts = items.iter().enumerate().map(|(place, item)| {
-                parse_batch_item(context, place as u32, item.object.as_ref())
-            });
+            let parts = items
+                .iter()
+                .enumerate()
+                .map(|(place, item)| parse_batch_item(context, place as u32, item.object.as_ref()));
             Ok(Parsed::join(parts))
         }
     }

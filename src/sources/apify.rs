@@ -122,7 +122,10 @@ impl Apify {
         let http = Http::new(&options.base_url, options.timeout, vec![token.clone()], shared)?;
         let input = match options.input.trim() {
             "" => preset(&options.actor).ok_or_else(|| {
-                anyhow::anyhow!("the input of actor {} is not known: give it as `input` under [apify]", options.actor)
+                anyhow::anyhow!(
+                    "the input of actor {} is not known: give it as `input` under [apify]",
+                    options.actor
+                )
             })?,
             given => given,
         }
@@ -140,7 +143,10 @@ impl Apify {
             .map_err(|error| anyhow::anyhow!("`input` under [apify] is not JSON: {error}"))?;
         let mut places = 0;
         let filled = fill(template, urls, &mut places);
-        anyhow::ensure!(places > 0, "`input` under [apify] has no \"{{{{urls}}}}\" nor \"{{{{url_objects}}}}\"");
+        anyhow::ensure!(
+            places > 0,
+            "`input` under [apify] has no \"{{{{urls}}}}\" nor \"{{{{url_objects}}}}\""
+        );
         Ok(filled)
     }
 
@@ -188,11 +194,12 @@ impl Apify {
         let path = format!("/v2/actors/{}/runs", self.options.actor);
         let query = [("desc", "1".to_owned()), ("limit", RECENT_RUNS.to_string())];
         let runs: List<Run> = self.free(|| self.http.get(&path).query(&query)).await?;
-        let wanted =
-            self.filled(urls).map_err(|error| Fault::new(FaultKind::Refused, error.to_string()))?;
+        let wanted = self.filled(urls).map_err(|error| Fault::new(FaultKind::Refused, error.to_string()))?;
         for run in runs.items {
             let is_after = run.started_at.is_none_or(|at| at >= request.sent_at - CLOCK_TOLERANCE);
-            let Some(store) = run.default_key_value_store_id.as_deref().filter(|_| is_after) else { continue };
+            let Some(store) = run.default_key_value_store_id.as_deref().filter(|_| is_after) else {
+                continue;
+            };
             let path = format!("/v2/key-value-stores/{store}/records/INPUT");
             let reply = match self.http.send_free(|| self.authorised(self.http.get(&path))).await {
                 Ok(reply) => reply,
@@ -222,9 +229,9 @@ impl Apify {
         let path = format!("/v2/datasets/{dataset}/items");
         let mut items: Vec<Box<RawValue>> = Vec::new();
         loop {
-            let query = [("format", "json"), ("offset", &items.len().to_string()), ("limit", &PAGE.to_string())];
-            let reply =
-                self.http.send_free(|| self.authorised(self.http.get(&path).query(&query))).await?;
+            let query =
+                [("format", "json"), ("offset", &items.len().to_string()), ("limit", &PAGE.to_string())];
+            let reply = self.http.send_free(|| self.authorised(self.http.get(&path).query(&query))).await?;
             let page: Vec<Box<RawValue>> = reply.json(&self.http)?;
             let total = reply.header("x-apify-pagination-total").and_then(|total| total.parse().ok());
             let is_last = page.is_empty();
@@ -260,11 +267,8 @@ impl Apify {
         let micros = run.usage_total_usd.and_then(micros_of_dollars);
         let micros = micros.or_else(|| Cost::of_units(units, self.options.result_micros).micros);
         let observed_at = run.finished_at.unwrap_or_else(|| self.http.now());
-        let mut answer = Answer {
-            cost: Cost { units, micros },
-            job_id: Some(run.id.clone()),
-            ..Answer::default()
-        };
+        let mut answer =
+            Answer { cost: Cost { units, micros }, job_id: Some(run.id.clone()), ..Answer::default() };
         for (index, item) in raw.into_iter().enumerate() {
             let body = item.get().as_bytes().to_vec();
             let recognised = recognise(RecordFormat::Json, &body);
@@ -433,7 +437,8 @@ mod tests {
     #[test]
     fn known_actors_have_their_input_and_others_need_one_with_a_place_for_the_addresses() {
         let urls = ["https://www.amazon.com/dp/B000000001".to_owned()];
-        let filled = |actor: &str, input: &str| apify(actor, input).unwrap().filled(&urls).unwrap().to_string();
+        let filled =
+            |actor: &str, input: &str| apify(actor, input).unwrap().filled(&urls).unwrap().to_string();
         assert_eq!(
             filled("axesso_data~amazon-product-details-scraper", ""),
             r#"{"urls":["https://www.amazon.com/dp/B000000001"]}"#
@@ -458,7 +463,9 @@ mod tests {
         let request = Request {
             operation: "product",
             marketplace: Marketplace::Us,
-            asins: ["B000000001", "B000000002", "B000000003", "B000000004"].map(|asin| asin.parse().unwrap()).to_vec(),
+            asins: ["B000000001", "B000000002", "B000000003", "B000000004"]
+                .map(|asin| asin.parse().unwrap())
+                .to_vec(),
             history: None,
             sent_at: Timestamp::UNIX_EPOCH,
             job_id: None,

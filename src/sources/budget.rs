@@ -60,7 +60,8 @@ impl Budget {
 
     /// Puts the real cost in the place of the estimate.
     pub fn settle(&mut self, estimate: Cost, cost: Cost) {
-        self.run = add(self.run, Cost { units: -estimate.units, micros: Some(-estimate.micros.unwrap_or(0)) });
+        self.run =
+            add(self.run, Cost { units: -estimate.units, micros: Some(-estimate.micros.unwrap_or(0)) });
         self.run = add(self.run, cost);
     }
 

@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use super::http::{Http, Reply, Shared};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
-use super::{
-    Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, page_url, without_answer,
-};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, page_url, without_answer};
 use crate::ids::stable_id;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Timestamp};
 use crate::normalize::RecordFormat;
@@ -288,9 +286,10 @@ impl Firecrawl {
         let reply = self.http.send_free(|| self.authorised(self.http.get(&path))).await?;
         let errors: Errors = reply.json(&self.http)?;
         for asin in missing {
-            let said = errors.errors.iter().find(|error| {
-                error.url.parse::<ProductRef>().is_ok_and(|product| product.asin == asin)
-            });
+            let said = errors
+                .errors
+                .iter()
+                .find(|error| error.url.parse::<ProductRef>().is_ok_and(|product| product.asin == asin));
             let said = said.map_or("the job has no page for it", |error| error.error.as_str());
             answer.failed.push((asin, Fault::new(FaultKind::Missing, self.http.quoted(said))));
         }

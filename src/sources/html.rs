@@ -103,7 +103,15 @@ impl SavedPages {
             PageVerdict::Absent => true,
             PageVerdict::Fault(kind, said) => return Err(Fault::new(kind, said)),
         };
-        Ok(Item { asin, kind: "product", format: RecordFormat::Html, body: page, observed_at, index, is_absent })
+        Ok(Item {
+            asin,
+            kind: "product",
+            format: RecordFormat::Html,
+            body: page,
+            observed_at,
+            index,
+            is_absent,
+        })
     }
 }
 

@@ -105,7 +105,8 @@ impl Http {
     pub fn follow(&self, url: &str) -> Option<RequestBuilder> {
         let own = reqwest::Url::parse(&self.base).ok()?;
         let next = reqwest::Url::parse(url).ok()?;
-        let is_same = own.host_str() == next.host_str() && own.port_or_known_default() == next.port_or_known_default();
+        let is_same =
+            own.host_str() == next.host_str() && own.port_or_known_default() == next.port_or_known_default();
         (is_same && own.scheme() == next.scheme()).then(|| self.client.get(next))
     }
 
@@ -284,7 +285,9 @@ mod tests {
     fn only_addresses_of_the_provider_are_followed() {
         let http = http();
         assert!(http.follow("https://api.example.com/v1/next?skip=10").is_some());
-        for other in ["https://evil.example/v1", "http://api.example.com/v1", "https://api.example.com:8443/", "x"] {
+        for other in
+            ["https://evil.example/v1", "http://api.example.com/v1", "https://api.example.com:8443/", "x"]
+        {
             assert!(http.follow(other).is_none(), "{other}");
         }
         assert!(Http::new("ftp://example.com", Duration::ZERO, Vec::new(), shared()).is_err());
@@ -293,7 +296,8 @@ mod tests {
     #[tokio::test]
     async fn a_failed_connection_does_not_show_the_query_with_its_key() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let http = Http::new(&format!("http://{closed}"), Duration::from_secs(5), Vec::new(), shared()).unwrap();
+        let http =
+            Http::new(&format!("http://{closed}"), Duration::from_secs(5), Vec::new(), shared()).unwrap();
         let fault = http.send(http.get("/product").query(&[("key", "sesame-42")])).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Network);
         assert!(!fault.detail.contains("sesame") && !fault.detail.is_empty(), "{fault}");

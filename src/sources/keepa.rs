@@ -9,9 +9,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{
-    Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, absence, without_answer,
-};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, absence, without_answer};
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -209,7 +207,9 @@ impl Source for Keepa {
         for (index, product) in products.iter().enumerate() {
             let Some(raw) = product else { continue };
             let head: Head = serde_json::from_str(raw.get()).unwrap_or_default();
-            let Some(asin) = head.asin.as_deref().and_then(|asin| asin.parse::<Asin>().ok()) else { continue };
+            let Some(asin) = head.asin.as_deref().and_then(|asin| asin.parse::<Asin>().ok()) else {
+                continue;
+            };
             let is_unknown = head.product_type.is_some_and(|kind| UNKNOWN_TYPES.contains(&kind));
             items.push(Item {
                 asin,
@@ -263,9 +263,13 @@ mod tests {
 
     #[test]
     fn a_debt_waits_for_the_refill_and_as_many_minutes_as_it_takes_to_pay() {
-        for (left, refill_in, rate, seconds) in
-            [(10, 30_000, 20, 30), (-45, 30_000, 20, 30 + 180), (-1, 0, 5, 60), (0, 59_000, 20, 59), (-5, 10, 0, 0)]
-        {
+        for (left, refill_in, rate, seconds) in [
+            (10, 30_000, 20, 30),
+            (-45, 30_000, 20, 30 + 180),
+            (-1, 0, 5, 60),
+            (0, 59_000, 20, 59),
+            (-5, 10, 0, 0),
+        ] {
             let envelope = Envelope {
                 tokens_left: Some(left),
                 refill_in: Some(refill_in),

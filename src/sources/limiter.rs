@@ -115,7 +115,8 @@ impl Limiter {
     pub fn left(&self, now: Timestamp) -> Left {
         let inner = self.lock();
         let pause = inner.paused_until.and_then(|until| until.checked_duration_since(Instant::now()));
-        let pause = pause.filter(|pause| !pause.is_zero()).and_then(|pause| chrono::Duration::from_std(pause).ok());
+        let pause =
+            pause.filter(|pause| !pause.is_zero()).and_then(|pause| chrono::Duration::from_std(pause).ok());
         Left {
             requests: f64::from(inner.left),
             per_second: inner.rate.per_second,

@@ -123,9 +123,13 @@ impl Source for Rainforest {
             return Err(Fault::new(FaultKind::Refused, self.http.quoted(message)).cost(cost));
         }
         if envelope.product.is_none() {
-            return Err(self.http.fault(FaultKind::Malformed, &reply, "an answer without a product").cost(cost));
+            return Err(self
+                .http
+                .fault(FaultKind::Malformed, &reply, "an answer without a product")
+                .cost(cost));
         }
-        let processed_at = envelope.request_metadata.processed_at.as_deref().and_then(|text| text.parse().ok());
+        let processed_at =
+            envelope.request_metadata.processed_at.as_deref().and_then(|text| text.parse().ok());
         let observed_at: Timestamp = processed_at.unwrap_or_else(|| self.http.now());
         let left = info.credits_remaining;
         let item = Item {

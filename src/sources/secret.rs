@@ -96,7 +96,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_place() {
         let place = SecretPlace { env: "AMZCTL_TEST_NO_SUCH_VARIABLE", ..SecretPlace::default() };
-        assert!(Secret::read(&place, &|_| None).unwrap_err().contains("AMZCTL_TEST_NO_SUCH_VARIABLE is not set"));
+        assert!(
+            Secret::read(&place, &|_| None).unwrap_err().contains("AMZCTL_TEST_NO_SUCH_VARIABLE is not set")
+        );
         let place = SecretPlace { command: "echo sesame; exit 3", ..SecretPlace::default() };
         let error = Secret::read(&place, &|_| None).unwrap_err();
         assert!(error.contains("exit status: 3") && !error.contains("ended with sesame"), "{error}");

@@ -13,10 +13,11 @@ use super::core::history::ask_for_days;
 use super::raw::{RawBody, ReceiptKey};
 use super::{Result, Store, Tx, bulk};
 use crate::failpoint;
-use crate::normalize::HISTORY_KIND;
 use crate::model::{
-    Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState, Timestamp, words,
+    Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState, Timestamp,
+    words,
 };
+use crate::normalize::HISTORY_KIND;
 
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,11 +244,7 @@ impl Store {
     }
 
     /// What is left of a rate limit; null when it was never used.
-    pub async fn load_bucket(
-        &self,
-        source: &'static str,
-        operation: &'static str,
-    ) -> Result<Option<Bucket>> {
+    pub async fn load_bucket(&self, source: &'static str, operation: &'static str) -> Result<Option<Bucket>> {
         let row = sqlx::query(
             "SELECT left_milli, rate_micro, paused_until, updated_at FROM rate_buckets
              WHERE source = $1 AND operation = $2",

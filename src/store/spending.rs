@@ -40,7 +40,8 @@ pub struct Spending {
 }
 
 /// The columns of every statement below.
-const SUMS: &str = "COUNT(*) AS requests, SUM(state = 'answered') AS answered, SUM(state = 'failed') AS failed,
+const SUMS: &str =
+    "COUNT(*) AS requests, SUM(state = 'answered') AS answered, SUM(state = 'failed') AS failed,
     SUM(state IN ('lost', 'sent')) AS lost, SUM(answered) AS products,
     SUM(iif(state = 'sent', estimated_units, cost_units)) AS units,
     SUM(COALESCE(iif(state = 'sent', estimated_micros, cost_micros), 0)) AS micros,

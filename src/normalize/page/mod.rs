@@ -37,7 +37,8 @@ pub(super) fn recognise(html: &str) -> Recognised {
 /// A page as it was saved.
 pub(super) fn parse(context: &RecordContext, html: &str) -> Parsed {
     let mut record = Record::new(context, 0);
-    let is_utf8 = |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own));
+    let is_utf8 =
+        |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own));
     if let Some(charset) = scan::declared_charset(html).filter(|charset| !is_utf8(charset)) {
         let detail = format!("the page declares {charset}; only UTF-8 is read");
         record.reject(RejectReason::Encoding, "charset", detail);
@@ -58,7 +59,8 @@ pub(super) struct Asked<'a> {
 /// Reads a page of any kind: a product, one that was not found, or the reason why it is neither.
 pub(super) fn read(mut record: Record<'_>, html: &str, asked: &Asked<'_>) -> Parsed {
     let Some(parsed) = dom::parse(html) else {
-        let detail = format!("a page of {} bytes that is too large or too deeply nested for a product's", html.len());
+        let detail =
+            format!("a page of {} bytes that is too large or too deeply nested for a product's", html.len());
         record.reject(RejectReason::NotAProduct, "", detail);
         return record.rejected();
     };
@@ -92,7 +94,8 @@ fn not_found(mut record: Record<'_>, html: &str, page: &Page<'_>, asked: &Asked<
         record.reject(RejectReason::NotAProduct, "", detail);
         return record.rejected();
     }
-    let claim = Claim { url: asked.url, marketplace: marketplace(html, page), asin_requested: asin, asin: None };
+    let claim =
+        Claim { url: asked.url, marketplace: marketplace(html, page), asin_requested: asin, asin: None };
     match record.identify(&claim) {
         Some(identity) => record.observed(identity.observation(false)),
         None => record.rejected(),

@@ -104,8 +104,7 @@ impl SpApi {
     pub fn new(options: Options, keys: &Keys, shared: &Shared) -> anyhow::Result<SpApi> {
         let mut regions = Vec::new();
         for (region, refresh_token) in &keys.refresh_tokens {
-            let secrets =
-                vec![keys.client_id.clone(), keys.client_secret.clone(), refresh_token.clone()];
+            let secrets = vec![keys.client_id.clone(), keys.client_secret.clone(), refresh_token.clone()];
             let base = options.base_url.as_deref().unwrap_or(region.host());
             let http = Http::new(base, options.timeout, secrets.clone(), shared.clone())?;
             let token_http = Http::new(&options.token_url, options.timeout, secrets, shared.clone())?;
@@ -118,9 +117,8 @@ impl SpApi {
         }
         let operations = options.operations.iter().map(|name| operation(name, options.rate));
         let operations = operations.collect::<Option<Vec<_>>>();
-        let operations = operations.ok_or_else(|| {
-            anyhow::anyhow!("`operations` under [sp_api] are of {}", OPERATIONS.join(", "))
-        })?;
+        let operations = operations
+            .ok_or_else(|| anyhow::anyhow!("`operations` under [sp_api] are of {}", OPERATIONS.join(", ")))?;
         anyhow::ensure!(!operations.is_empty(), "`operations` under [sp_api] is empty");
         Ok(SpApi { regions, operations })
     }
@@ -144,10 +142,7 @@ fn operation(name: &str, rate: Option<Rate>) -> Option<Operation> {
 
 impl Access {
     /// Sends with a token; one that was refused is renewed once.
-    async fn send(
-        &self,
-        build: impl Fn() -> reqwest::RequestBuilder + Send + Sync,
-    ) -> Result<Reply, Fault> {
+    async fn send(&self, build: impl Fn() -> reqwest::RequestBuilder + Send + Sync) -> Result<Reply, Fault> {
         let mut renewed = false;
         loop {
             let token = self.token.get(renewed).await?;

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::super::Fault;
 use super::super::http::Http;
 use super::super::secret::Secret;
-use super::super::Fault;
 use crate::model::FaultKind;
 
 const PATH: &str = "/auth/o2/token";

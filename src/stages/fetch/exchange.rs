@@ -13,7 +13,9 @@ use crate::cancel::CancelToken;
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::ids::sha256_hex;
-use crate::model::{Asin, Cost, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SourceState, Timestamp};
+use crate::model::{
+    Asin, Cost, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SourceState, Timestamp,
+};
 use crate::normalize::recognise;
 use crate::sources::http::Shared;
 use crate::sources::retry::Verdict;
@@ -64,7 +66,10 @@ pub(super) struct Finished {
 #[derive(Debug)]
 pub(super) enum End {
     /// Every product is in one of the two.
-    Answered { fetched: Vec<Asin>, failed: Vec<(Asin, Fault)> },
+    Answered {
+        fetched: Vec<Asin>,
+        failed: Vec<(Asin, Fault)>,
+    },
     Failed(Fault),
     /// The source's breaker opened meanwhile: nothing was asked.
     HandedBack,
@@ -217,8 +222,7 @@ impl Exchange<'_> {
         let estimate = match self.open {
             Some(open) => open.estimate,
             None => {
-                let estimate =
-                    lane.source.estimate(operation.name, work.asins.len(), work.history.is_some());
+                let estimate = lane.source.estimate(operation.name, work.asins.len(), work.history.is_some());
                 if let Err(reason) = lane.reserve(estimate) {
                     lane.leave();
                     lane.stop(FaultKind::Budget, &reason);

@@ -21,9 +21,7 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{
-    Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, WatchItem,
-};
+use crate::model::{Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, WatchItem};
 use crate::sources::breaker::Breaker;
 use crate::sources::budget::{Budget, Limits, Spent};
 use crate::sources::http::Shared;
@@ -83,7 +81,8 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
     let time = RunTime { began: clock.now(), watch: Instant::now() };
-    let lanes = lanes(store, sources, time, options.zone).await.context("failed to read how the sources are")?;
+    let lanes =
+        lanes(store, sources, time, options.zone).await.context("failed to read how the sources are")?;
     let planned = plan_run(store, sources, &lanes, clock, options).await.context("failed to plan")?;
     let mut summary = Summary::of_plan(&planned, sources, options);
     if options.dry_run {
@@ -104,7 +103,9 @@ pub async fn run(
     let driven = driver.drive(left_open, &mut summary).await;
     drop(driver);
     match writer.await.context("the writer of the ledger stopped")? {
-        Err(error) => return Err(anyhow::Error::from(error).context("failed to write the ledger of requests")),
+        Err(error) => {
+            return Err(anyhow::Error::from(error).context("failed to write the ledger of requests"));
+        }
         Ok(()) => driven?,
     }
     let Summary { due, fetched, failed, landed, .. } = summary;
@@ -307,7 +308,9 @@ impl<'a> Driver<'a> {
                 let key = ProductKey { marketplace: request.marketplace, asin: *asin };
                 let Some(&place) = self.places.get(&key) else { continue };
                 let course = &mut self.courses[place];
-                let Some(step) = course.product.chain.iter().position(|&source| source == lane) else { continue };
+                let Some(step) = course.product.chain.iter().position(|&source| source == lane) else {
+                    continue;
+                };
                 (course.step, course.waiting) = (step, 1);
                 taken.insert(place);
             }
@@ -355,7 +358,9 @@ impl<'a> Driver<'a> {
     fn enter(&mut self, place: usize, summary: &mut Summary) {
         loop {
             let course = &mut self.courses[place];
-            let Some(&lane) = course.product.chain.get(course.step) else { return self.give_up(place, summary) };
+            let Some(&lane) = course.product.chain.get(course.step) else {
+                return self.give_up(place, summary);
+            };
             if let Some((kind, reason)) = self.lanes[lane].stopped() {
                 course.fault = Some((lane, Fault::new(kind, reason)));
                 if kind == FaultKind::Budget {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use chrono::{Datelike, Timelike};
 use serde::Serialize;
 
-use crate::model::{
-    Cost, FaultKind, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem,
-};
+use crate::model::{Cost, FaultKind, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem};
 use crate::sources::Source;
 use crate::store::fetching::LastFetch;
 
@@ -199,7 +197,11 @@ fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
         let Some(&source) = product.chain.first() else { continue };
         for operation in 0..situation.sources[source].operations().len() {
             if !product.done.contains(&(source, operation)) {
-                *wanted.entry((source, operation)).or_default().entry(product.key.marketplace).or_default() += 1;
+                *wanted
+                    .entry((source, operation))
+                    .or_default()
+                    .entry(product.key.marketplace)
+                    .or_default() += 1;
             }
         }
     }

@@ -115,7 +115,9 @@ impl Summary {
     /// Credentials that were refused, then a budget, quota or deadline that left products due, then passing reasons
     /// where nothing at all was fetched; else partly failed above the tolerance.
     pub fn outcome(&self) -> Outcome {
-        use FaultKind::{Budget, CircuitOpen, Credentials, Deadline, Exhausted, Network, Timeout, Unavailable};
+        use FaultKind::{
+            Budget, CircuitOpen, Credentials, Deadline, Exhausted, Network, Timeout, Unavailable,
+        };
         if self.failed_for(&[Credentials]) > 0 {
             return Outcome::Credentials;
         }
