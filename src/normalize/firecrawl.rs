@@ -12,7 +12,7 @@ use super::value::{List, Object, Scalar};
 use super::{Parsed, RecordContext, RejectReason};
 use crate::model::text::{clean_brand, parse_availability, parse_ranks};
 use crate::model::{
-    Asin, Availability, Listing, Marketplace, Observation, OfferBlock, PriceBasis, Rank, Timestamp,
+    Availability, Listing, Marketplace, Observation, OfferBlock, PriceBasis, Rank, Timestamp,
 };
 
 /// How much older than its batch a cached copy may be. The pages of a batch have one time: an older copy would count
@@ -159,9 +159,8 @@ impl<'a> Item<'a> {
 
     /// True when it has what only a scraped page has.
     fn is_scraped(&self) -> bool {
-        self.metadata().is_some_and(|metadata| {
-            metadata.source_url.text().is_some() || !metadata.status_code.is_null()
-        })
+        self.metadata()
+            .is_some_and(|metadata| metadata.source_url.text().is_some() || !metadata.status_code.is_null())
     }
 
     /// When the copy that was served was made, where it is one; an error quotes what is no instant.
@@ -181,7 +180,8 @@ pub(super) fn recognise(text: &str) -> Option<Recognised> {
         return None;
     }
     let reply: Reply<'_> = serde_json::from_str(text).ok()?;
-    let failed = reply.success.bool() == Some(false) && reply.error.text().is_some() && !has("\"request_info\"");
+    let failed =
+        reply.success.bool() == Some(false) && reply.error.text().is_some() && !has("\"request_info\"");
     let unknown = || Recognised::of(Shape::FirecrawlPage);
     let item = match items(text, &reply).ok()? {
         Items::One(item) if item.is_scraped() => item,
@@ -224,9 +224,10 @@ pub(super) fn parse(context: &RecordContext, text: &str) -> serde_json::Result<P
         Items::One(item) => Ok(parse_item(context, 0, &item)),
         Items::Batch(items) if items.is_empty() => Ok(failed(context, &reply)),
         Items::Batch(items) => {
-            let parts = items.iter().enumerate().map(|(place, item)| {
-                parse_batch_item(context, place as u32, item.object.as_ref())
-            });
+            let parts = items
+                .iter()
+                .enumerate()
+                .map(|(place, item)| parse_batch_item(context, place as u32, item.object.as_ref()));
             Ok(Parsed::join(parts))
         }
     }
@@ -315,10 +316,10 @@ fn parse_extracted(mut record: Record<'_>, item: &Item<'_>, facts: &Extracted<'_
     observation.rating.rating_centi = record.rating("rating", &facts.rating);
     observation.rating.ratings_count = record.count("ratings_count", &facts.ratings_count);
     observation.monthly_sold_min = record.count("monthly_sold_min", &facts.monthly_sold_min);
-    observation.listing = listing(facts, identity.asin);
+    observation.listing = listing(facts);
     observation.rank.path_leaf = observation.listing.category_path.last().cloned();
     observation.rank.ranks = ranks(&mut record, facts, identity.marketplace);
-    if says_nothing(&observation) {
+    if record.is_sound() && says_nothing(&observation) {
         record.reject(RejectReason::NotAProduct, "json", "nothing of a product was read from the page");
     }
     record.observed(observation)
@@ -347,7 +348,7 @@ fn offer(record: &mut Record<'_>, facts: &Extracted<'_>, marketplace: Marketplac
     }
 }
 
-fn listing(facts: &Extracted<'_>, _: Asin) -> Listing {
+fn listing(facts: &Extracted<'_>) -> Listing {
     Listing {
         title: cleaned(&facts.title).or_else(|| cleaned(&facts.name)),
         brand: facts.brand.text().and_then(clean_brand),

@@ -27,7 +27,9 @@ use crate::model::{Asin, Marketplace, Observation, Review, Timestamp, words};
 
 pub use daily::{DayObservation, choose_daily_row};
 pub use flat::COLUMNS as FLAT_COLUMNS;
+pub(crate) use page::declared_charset;
 pub use page::{PageKind, page_kind};
+pub(crate) use record::quoted;
 pub use shape::{Recognised, RecordFormat, Shape, recognise};
 pub use versions::{ListingVersion, SourceListing, adds_nothing, content_hash, listing_versions};
 
@@ -62,9 +64,10 @@ impl Parsed {
     pub(crate) fn join(parts: impl IntoIterator<Item = Parsed>) -> Parsed {
         parts.into_iter().fold(Parsed::default(), |mut whole, part| {
             let (observations, reviews) = (part.observations, part.reviews);
-            whole.items.extend((0..observations.len() as u32).map(|index| {
-                part.items.get(index as usize).copied().unwrap_or(index)
-            }));
+            whole.items.extend(
+                (0..observations.len() as u32)
+                    .map(|index| part.items.get(index as usize).copied().unwrap_or(index)),
+            );
             whole.observations.extend(observations);
             whole.reviews.extend(reviews);
             whole.rejects.extend(part.rejects);
@@ -76,7 +79,11 @@ impl Parsed {
     /// The observations with their items' numbers.
     pub fn numbered(observations: Vec<Observation>, items: &[u32]) -> Vec<(u32, Observation)> {
         let number = |index: usize| items.get(index).copied().unwrap_or(index as u32);
-        observations.into_iter().enumerate().map(|(index, observation)| (number(index), observation)).collect()
+        observations
+            .into_iter()
+            .enumerate()
+            .map(|(index, observation)| (number(index), observation))
+            .collect()
     }
 }
 

@@ -82,7 +82,8 @@ impl<'a> Envelope<'a> {
         let of_link = || {
             let link = self.product.object.as_ref().and_then(|product| product.link.text());
             let page = || self.request_metadata.object.as_ref().and_then(|page| page.amazon_url.text());
-            url_marketplace(link.or_else(page)?).map(|found| found.map_or_else(|host| host, |known| known.domain()))
+            url_marketplace(link.or_else(page)?)
+                .map(|found| found.map_or_else(|host| host, |known| known.domain()))
         };
         self.parameters().and_then(|asked| asked.amazon_domain.text()).or_else(of_link)
     }
@@ -323,7 +324,8 @@ fn offer(record: &mut Record<'_>, winner: &Winner<'_>, marketplace: Marketplace)
         buy_box_price_minor: price_minor,
         shipping_minor,
         is_prime: winner.is_prime.bool(),
-        seller_id: seller.and_then(|seller| cleaned(&seller.id).or_else(|| seller_in_link(seller.link.text()?))),
+        seller_id: seller
+            .and_then(|seller| cleaned(&seller.id).or_else(|| seller_in_link(seller.link.text()?))),
         seller_name: seller
             .and_then(|seller| cleaned(&seller.name))
             .or_else(|| is_amazon.then(|| "Amazon".to_owned())),

@@ -96,6 +96,11 @@ impl<'c> Record<'c> {
         });
     }
 
+    /// True while no rule was broken.
+    pub(super) fn is_sound(&self) -> bool {
+        self.rejects.is_empty()
+    }
+
     pub(super) fn note(&mut self, field: &str, detail: impl AsRef<str>) {
         self.notes.push(Note { item: self.item, field: field.to_owned(), detail: quoted(detail.as_ref()) });
     }
@@ -319,7 +324,7 @@ impl Identity {
 }
 
 /// A value as a reject quotes it: one line, cut to length, nothing that could steer a terminal.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let head: String = text.chars().take(4 * QUOTED_CHARS).collect();
     let text = clean_text(&head);
     match text.char_indices().nth(QUOTED_CHARS) {

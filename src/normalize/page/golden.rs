@@ -148,7 +148,8 @@ fn how_long_a_page_takes() {
         let identity_took = watch.elapsed();
         let _ = parse(&context(&recognised, None), html.as_bytes());
         let took = watch.elapsed() - identity_took;
-        let line = format!("{name}: {} KB, identity {identity_took:.1?}, facts {took:.1?}\n", html.len() / 1000);
+        let line =
+            format!("{name}: {} KB, identity {identity_took:.1?}, facts {took:.1?}\n", html.len() / 1000);
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
     }
 }

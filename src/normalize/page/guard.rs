@@ -7,14 +7,13 @@ const MAX_DEPTH: usize = 512;
 
 /// Elements that have no content.
 const VOID: [&[u8]; 14] = [
-    b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"param", b"source",
-    b"track", b"wbr",
+    b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"param",
+    b"source", b"track", b"wbr",
 ];
 
 /// Elements that a sibling ends, so that pages leave them open: one cannot lie right inside another.
-const ENDED_BY_SIBLINGS: [&[u8]; 12] = [
-    b"p", b"li", b"dt", b"dd", b"option", b"optgroup", b"tr", b"td", b"th", b"thead", b"tbody", b"tfoot",
-];
+const ENDED_BY_SIBLINGS: [&[u8]; 12] =
+    [b"p", b"li", b"dt", b"dd", b"option", b"optgroup", b"tr", b"td", b"th", b"thead", b"tbody", b"tfoot"];
 
 /// Elements that are opened again in everything that follows, until they are closed themselves.
 const FORMATTING: [&[u8]; 14] = [

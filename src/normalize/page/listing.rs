@@ -60,7 +60,8 @@ fn image(element: ElementRef<'_>) -> Option<String> {
 
 fn bullets(page: &Page<'_>) -> Vec<String> {
     let items = page.all("feature-bullets").flat_map(|block| with_class(block, "a-list-item"));
-    let is_shown = |item: &ElementRef<'_>| closest(*item, &["li"]).is_some_and(|li| !has_class(li, "aok-hidden"));
+    let is_shown =
+        |item: &ElementRef<'_>| closest(*item, &["li"]).is_some_and(|li| !has_class(li, "aok-hidden"));
     let texts = items.filter(is_shown).filter_map(text).map(|text| clean_text(&text).into_owned());
     texts.filter(|text| !text.is_empty()).collect()
 }
@@ -117,7 +118,8 @@ fn name_nodes(ranks: &mut [Rank], row: ElementRef<'_>) {
             continue;
         };
         let name = clean_text(&name);
-        if let Some(rank) = ranks.iter_mut().find(|rank| rank.category_id.is_none() && rank.category == name) {
+        if let Some(rank) = ranks.iter_mut().find(|rank| rank.category_id.is_none() && rank.category == name)
+        {
             rank.category_id = Some(node.to_owned());
         }
     }

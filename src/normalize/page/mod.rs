@@ -21,6 +21,7 @@ use crate::model::Marketplace;
 use dom::Page;
 
 pub use kind::{PageKind, page_kind};
+pub(crate) use scan::declared_charset;
 pub(super) use scan::identity;
 
 /// Recognises a page by what it says of itself; nothing else in it is looked at.
@@ -37,8 +38,9 @@ pub(super) fn recognise(html: &str) -> Recognised {
 /// A page as it was saved.
 pub(super) fn parse(context: &RecordContext, html: &str) -> Parsed {
     let mut record = Record::new(context, 0);
-    let is_utf8 = |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own));
-    if let Some(charset) = scan::declared_charset(html).filter(|charset| !is_utf8(charset)) {
+    let is_utf8 =
+        |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own));
+    if let Some(charset) = declared_charset(html).filter(|charset| !is_utf8(charset)) {
         let detail = format!("the page declares {charset}; only UTF-8 is read");
         record.reject(RejectReason::Encoding, "charset", detail);
         return record.rejected();
@@ -58,7 +60,8 @@ pub(super) struct Asked<'a> {
 /// Reads a page of any kind: a product, one that was not found, or the reason why it is neither.
 pub(super) fn read(mut record: Record<'_>, html: &str, asked: &Asked<'_>) -> Parsed {
     let Some(parsed) = dom::parse(html) else {
-        let detail = format!("a page of {} bytes that is too large or too deeply nested for a product's", html.len());
+        let detail =
+            format!("a page of {} bytes that is too large or too deeply nested for a product's", html.len());
         record.reject(RejectReason::NotAProduct, "", detail);
         return record.rejected();
     };
@@ -92,7 +95,8 @@ fn not_found(mut record: Record<'_>, html: &str, page: &Page<'_>, asked: &Asked<
         record.reject(RejectReason::NotAProduct, "", detail);
         return record.rejected();
     }
-    let claim = Claim { url: asked.url, marketplace: marketplace(html, page), asin_requested: asin, asin: None };
+    let claim =
+        Claim { url: asked.url, marketplace: marketplace(html, page), asin_requested: asin, asin: None };
     match record.identify(&claim) {
         Some(identity) => record.observed(identity.observation(false)),
         None => record.rejected(),

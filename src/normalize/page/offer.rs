@@ -9,7 +9,9 @@ use super::super::record::Record;
 use super::super::value::Scalar;
 use super::dom::{Page, attribute, has_class, text, with_class};
 use super::words::{PRICE_HIDDEN, merchant_sentence};
-use crate::model::text::{Coupon, clean_text, foreign_currency, parse_amount, parse_availability, parse_coupon};
+use crate::model::text::{
+    Coupon, clean_text, foreign_currency, parse_amount, parse_availability, parse_coupon,
+};
 use crate::model::{Availability, Condition, Marketplace, OfferBlock, PriceBasis};
 
 /// How a place shows its amount.
@@ -193,12 +195,7 @@ fn settle(record: &mut Record<'_>, place: &str, shown: &str, marketplace: Market
 }
 
 /// The list price, only where it is above the price.
-fn list_price(
-    record: &mut Record<'_>,
-    page: &Page<'_>,
-    marketplace: Marketplace,
-    price: i64,
-) -> Option<i64> {
+fn list_price(record: &mut Record<'_>, page: &Page<'_>, marketplace: Marketplace, price: i64) -> Option<i64> {
     let basis = PRICE_PLACES.iter().flat_map(|(id, _)| page.new_ones(id)).find_map(|place| {
         with_class(place, "basisPrice").find_map(|basis| with_class(basis, "a-offscreen").find_map(text))
     });
@@ -235,13 +232,16 @@ struct Seller {
 
 fn seller(page: &Page<'_>) -> Seller {
     let sentence = page.new_ones("merchant-info").find_map(text).and_then(|text| merchant_sentence(&text));
-    let (said_seller, said_shipper) = sentence.map_or((None, None), |(seller, shipper)| (Some(seller), shipper));
+    let (said_seller, said_shipper) =
+        sentence.map_or((None, None), |(seller, shipper)| (Some(seller), shipper));
     let profile = page.new_ones("sellerProfileTriggerId").find(|link| text(*link).is_some());
     let of_feature = |id: &str| {
-        let messages = page.new_ones(id).flat_map(|row| with_class(row, "offer-display-feature-text-message"));
+        let messages =
+            page.new_ones(id).flat_map(|row| with_class(row, "offer-display-feature-text-message"));
         messages.filter_map(text).next()
     };
-    let name = profile.and_then(text).or_else(|| of_feature("merchantInfoFeature_feature_div")).or(said_seller);
+    let name =
+        profile.and_then(text).or_else(|| of_feature("merchantInfoFeature_feature_div")).or(said_seller);
     let of_link = profile.and_then(|link| seller_in_link(attribute(link, "href")?));
     let hidden = || hidden(page, "merchantID").map(str::to_owned);
     Seller {

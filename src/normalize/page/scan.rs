@@ -42,7 +42,7 @@ pub(super) fn marketplace_id(html: &str) -> Option<&str> {
 }
 
 /// The encoding that the page's first declaration names; null without one.
-pub(super) fn declared_charset(html: &str) -> Option<&str> {
+pub(crate) fn declared_charset(html: &str) -> Option<&str> {
     tags(html, "<meta").find_map(|tag| {
         let of_content = || {
             attribute(tag, "http-equiv").filter(|name| name.eq_ignore_ascii_case("content-type"))?;
@@ -77,7 +77,8 @@ fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     let mut rest = tag;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
         let found = rest.get(..end).filter(|found| !found.is_empty())?;
         rest = rest.get(end..)?.trim_start();
         let Some(value) = rest.strip_prefix('=') else {
@@ -113,14 +114,20 @@ mod tests {
         // Without the script's variable the link tells.
         let found = identity("<link rel='canonical' href='https://www.amazon.fr/dp/B000000002'>");
         assert_eq!((found.asin, found.marketplace), (None, Some(Marketplace::Fr)));
-        assert_eq!(identity("<input id=ASIN value=''><input <link ue_mid = \"x y\""), PageIdentity::default());
+        assert_eq!(
+            identity("<input id=ASIN value=''><input <link ue_mid = \"x y\""),
+            PageIdentity::default()
+        );
     }
 
     #[test]
     fn the_first_declaration_of_an_encoding_counts() {
         let charset = |html: &'static str| declared_charset(html).unwrap_or("-");
         assert_eq!(charset("<meta charset=\"utf-8\"/><meta charset=Shift_JIS>"), "utf-8");
-        assert_eq!(charset("<meta content='text/html; charset=Shift_JIS' http-equiv=Content-Type>"), "Shift_JIS");
+        assert_eq!(
+            charset("<meta content='text/html; charset=Shift_JIS' http-equiv=Content-Type>"),
+            "Shift_JIS"
+        );
         assert_eq!(charset("<meta name=x content='charset=latin1'>"), "-");
     }
 }
