@@ -17,13 +17,13 @@ use crate::store::Store;
 
 /// Land records of files byte-exact in the raw layer
 ///
-/// Reads JSON (an array, or one object), NDJSON, CSV and TSV, plain or compressed with gzip or zstd; what a file is
-/// shows in its bytes, not in its name. A record that cannot be read is named and kept in quarantine, the rest goes
-/// on. The same file with the same time lands nothing; an interrupted ingest goes on where it was.
+/// Reads JSON (an array, or one object), NDJSON, CSV, TSV and HTML pages, plain or compressed with gzip or zstd, and
+/// Parquet; what a file is shows in its bytes, not in its name. A record that cannot be read is named and kept in
+/// quarantine, the rest goes on. The same file with the same time lands nothing; an interrupted ingest goes on where it was.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct IngestArgs {
-    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt, also .gz and .zst), patterns, or - for
-    /// standard input
+    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet, also .gz and .zst),
+    /// patterns, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 

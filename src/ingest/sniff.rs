@@ -44,7 +44,7 @@ const KNOWN_BINARIES: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "compressed twice (gzip inside)"),
     (b"\x28\xb5\x2f\xfd", "compressed twice (zstd inside)"),
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX)"),
-    (b"PAR1", "a Parquet file"),
+    (b"PAR1", "a Parquet file that is compressed once more"),
     (b"SQLite format 3\0", "a SQLite database"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
@@ -127,8 +127,9 @@ fn refuse_binary(head: &[u8]) -> Result<(), Refusal> {
 }
 
 fn binary(what: &str) -> Refusal {
-    Refusal::new("binary_file", format!("it is {what}"))
-        .hint("hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd")
+    Refusal::new("binary_file", format!("it is {what}")).hint(
+        "hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet",
+    )
 }
 
 /// NDJSON or not, for a text that begins with `{`: the first value decides where it can be read, else any line.

@@ -529,3 +529,15 @@ proptest! {
         prop_assert_eq!(observation.offer.price_minor, Some(minor));
     }
 }
+
+#[test]
+fn a_keepa_export_that_a_program_rewrote_is_read_by_its_own_names() {
+    let body = "asin,title,marketplace,buy_box_current,list_price_current,sales_rank_current,rating,categories\n\
+                B0F255TB93,Player,DE,129.9,149.5,758,4.6,Elektronik & Foto › Player";
+    let (recognised, parsed) = parse_with(RecordFormat::Csv, body.as_bytes(), None);
+    assert_eq!((recognised.shape, recognised.marketplace), (Shape::KeepaExportCsv, Some(Marketplace::De)));
+    assert_eq!(
+        line(&only(parsed)),
+        "B0F255TB93 | 12990 | 14950 | in_stock | - | - | - | - | 460 | - | - | - | 758 Elektronik & Foto | -"
+    );
+}

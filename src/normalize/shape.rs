@@ -337,7 +337,8 @@ fn recognise_json(text: &str) -> Option<Recognised> {
 fn recognise_table(format: RecordFormat, text: &str) -> Option<Recognised> {
     let row = Row::read(text).ok()?;
     let names: Vec<String> = row.names().collect();
-    let is_keepa = names.iter().any(|name| name.ends_with(": current")) && names.iter().any(|n| n == "asin");
+    let is_keepa =
+        names.iter().any(|name| keepa_export::is_current(name)) && names.iter().any(|n| n == "asin");
     let mut keys = Keys::default();
     for (name, cell) in row.cells() {
         // Of a slash path the first key counts; only a bare column can hold the identity.

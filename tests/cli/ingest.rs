@@ -125,7 +125,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     a.json: refused: it is UTF-16LE; only UTF-8 is read
     a.json: hint: convert it: iconv -f UTF-16LE -t UTF-8 FILE > FILE.utf8
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     ingest: 2 files (2 refused), 0 records, 0 landed
     error: none of 2 files could be read
     "#);
@@ -134,7 +134,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     exit 3
     --- stderr
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     ingest: 2 files (1 refused), 0 records, 0 landed
     next: `amzctl quarantine list`
     "#);
@@ -160,7 +160,7 @@ fn wrong_usage_is_told_before_anything_is_read() {
     exit 2
     --- stderr
     error: no file to read in folder lake
-    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt; name other files themselves
+    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet; name other files themselves
     "#);
     answers!(sandbox.run("ingest undated.json --captured-at 11.9.2025"), @r#"
     exit 2

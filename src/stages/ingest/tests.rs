@@ -287,6 +287,7 @@ async fn the_samples_land_as_what_they_are() {
         ("apify/junglee-free-amazon-product-scraper.50.json.gz", "apify product junglee_product US 50"),
         ("files/apify-amazon-crawler.50.ndjson", "apify product junglee_product US 50"),
         ("files/keepa-export.de.processors.627.csv.gz", "keepa product keepa_export_csv DE 627"),
+        ("files/keepa-export.de.processors.parquet", "keepa product keepa_export_csv DE 627"),
         ("files/keepa-export.de.bluray.32.csv", "keepa product keepa_export_csv DE 32"),
     ] {
         let house = House::new().await;
