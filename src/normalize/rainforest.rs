@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::axesso::{RankEntry, rank_array};
-use super::record::{Claim, Record, category_path, cleaned, cleaned_list, url_marketplace, variants};
+use super::record::{
+    Claim, Record, category_path, cleaned, cleaned_list, seller_in_link, url_marketplace, variants,
+};
 use super::shape::{Recognised, Shape, parse_instant};
 use super::value::{List, Object, Scalar};
 use super::{Parsed, RecordContext, RejectReason};
@@ -350,13 +352,6 @@ fn stock(stock: Option<&Stock<'_>>) -> (Availability, Option<i64>) {
     let word = stock.kind.text().and_then(Availability::from_word).unwrap_or_default();
     let is_refined = word == Availability::InStock && said.0.is_in_stock();
     if word == Availability::Unknown || is_refined { said } else { (word, said.1) }
-}
-
-/// The id in a link to a seller's profile.
-fn seller_in_link(link: &str) -> Option<String> {
-    let value = link.split(['?', '&']).find_map(|pair| pair.strip_prefix("seller="))?;
-    let id: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
-    (!id.is_empty()).then_some(id)
 }
 
 fn rating(record: &mut Record<'_>, stars: &Scalar<'_>, total: &Scalar<'_>) -> RatingBlock {

@@ -358,6 +358,13 @@ pub(super) fn category_path<'t>(names: impl Iterator<Item = &'t str>) -> Vec<Str
     names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("back to results")).collect()
 }
 
+/// The id in a link to a seller's profile: the value of `seller=`.
+pub(super) fn seller_in_link(link: &str) -> Option<String> {
+    let value = link.split(['?', '&']).find_map(|pair| pair.strip_prefix("seller="))?;
+    let id: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
+    (!id.is_empty()).then_some(id)
+}
+
 /// True for Amazon's own retail names: `Amazon`, `Amazon.com`, `Amazon EU S.à r.L.`.
 pub(super) fn is_amazon(name: &str) -> bool {
     let name = name.trim().to_lowercase();

@@ -66,7 +66,7 @@ words!(Shape {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recognised {
     pub shape: Shape,
-    /// `product` or `reviews`.
+    /// `product`, `reviews` or `search`.
     pub kind: &'static str,
     /// `apify`, `keepa`, `html`, `firecrawl`, `rainforest` or `file`.
     pub source: &'static str,

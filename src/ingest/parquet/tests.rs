@@ -101,3 +101,34 @@ proptest! {
         let _ = text_of(&bytes);
     }
 }
+
+/// The sample was made from a CSV export: the figures were taken from that, with another tool.
+#[test]
+fn the_sample_holds_what_its_table_held() {
+    let samples = std::env::var_os("AMZCTL_SAMPLES").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples"),
+        std::path::PathBuf::from,
+    );
+    let Ok(bytes) = std::fs::read(samples.join("files/keepa-export.de.processors.parquet")) else {
+        let _ = std::io::stderr().write_all(b"skipped: samples not found\n");
+        return;
+    };
+    let text = text_of(&bytes).unwrap();
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let names = table.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let numbers = |name: &str| {
+        let place = names.iter().position(|own| own == name).unwrap();
+        let cells = rows.iter().map(|row| &row[place]).filter(|cell| !cell.is_empty());
+        let hundredths: Vec<i64> =
+            cells.map(|cell| (cell.parse::<f64>().unwrap() * 100.0).round() as i64).collect();
+        (hundredths.len(), hundredths.iter().sum::<i64>())
+    };
+    assert_eq!(rows.len(), 627);
+    assert_eq!(numbers("buy_box_current"), (442, 14_363_951));
+    assert_eq!(numbers("list_price_current"), (471, 13_397_499));
+    assert_eq!(numbers("sales_rank_current"), (449, 8_584_295_400));
+    assert_eq!(numbers("rating"), (627, 283_850));
+    let title = names.iter().position(|own| own == "title").unwrap();
+    assert_eq!(rows.iter().map(|row| row[title].chars().count()).sum::<usize>(), 48_366);
+}

@@ -24,7 +24,8 @@ pub use kind::{PageKind, page_kind};
 pub(crate) use scan::declared_charset;
 pub(super) use scan::identity;
 
-/// Recognises a page by what it says of itself; nothing else in it is looked at.
+/// Recognises a page by what it says of itself; nothing else in it is looked at. What the canonical link names is
+/// kept as what was returned: possibly a sibling variant of what the buy box sells.
 pub(super) fn recognise(html: &str) -> Recognised {
     let identity = identity(html);
     Recognised {

@@ -5,7 +5,7 @@
 use scraper::ElementRef;
 
 use super::super::axesso::fulfilment;
-use super::super::record::Record;
+use super::super::record::{Record, seller_in_link};
 use super::super::value::Scalar;
 use super::dom::{Page, attribute, has_class, text, with_class};
 use super::words::{PRICE_HIDDEN, merchant_sentence};
@@ -19,7 +19,7 @@ use crate::model::{Availability, Condition, Marketplace, OfferBlock, PriceBasis}
 enum Shown {
     /// In the price to pay, or else in the first price that is not struck out.
     Price,
-    /// The element's own text is the amount.
+    /// The text of a `span`; a block of the same id shows the list price too.
     Text,
 }
 
@@ -78,7 +78,8 @@ pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Market
     let (availability, stock_quantity) = availability(page, price_minor.is_some());
     let list_price_minor = price_minor.and_then(|price| list_price(record, page, marketplace, price));
     let (coupon_minor, coupon_pct) = price_minor.map_or((None, None), |_| coupon(page, marketplace));
-    let seller = if price_minor.is_some() { seller(page) } else { Seller::default() };
+    let seller =
+        if price_minor.is_some() || is_offered(availability) { seller(page) } else { Seller::default() };
     if availability == Availability::NotDeliverableToLocation
         && let Some(place) = page.text("glow-ingress-line2")
     {
@@ -98,6 +99,12 @@ pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Market
         stock_quantity,
         ..OfferBlock::default()
     }
+}
+
+/// True where there is an offer, although its price may not be shown.
+fn is_offered(availability: Availability) -> bool {
+    use Availability::{BackOrder, InStock, LowStock, PreOrder, PriceHidden, ShipsLater};
+    matches!(availability, InStock | LowStock | ShipsLater | BackOrder | PreOrder | PriceHidden)
 }
 
 fn input<'h>(page: &Page<'h>, name: &str) -> Option<&'h str> {
@@ -142,6 +149,7 @@ fn shown_price(page: &Page<'_>, places: &[(&'static str, Shown)]) -> Option<(&'s
     places.iter().find_map(|(id, shown)| {
         let found = page.new_ones(id).find_map(|place| match shown {
             Shown::Price => price_within(place),
+            Shown::Text if place.value().name() != "span" => None,
             Shown::Text => text(place).filter(|text| has_digit(text)),
         });
         found.map(|amount| (*id, amount))
@@ -249,13 +257,6 @@ fn seller(page: &Page<'_>) -> Seller {
         name: name.map(|name| clean_text(&name).into_owned()),
         shipper: of_feature("fulfillerInfoFeature_feature_div").or(said_shipper),
     }
-}
-
-/// The id in a link to a seller's profile: the value of `seller=`.
-fn seller_in_link(link: &str) -> Option<String> {
-    let value = link.split(['?', '&']).find_map(|pair| pair.strip_prefix("seller="))?;
-    let id: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
-    (!id.is_empty()).then_some(id)
 }
 
 /// What the page says about stock, and how many are left where it says so.
