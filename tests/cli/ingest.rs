@@ -195,3 +195,34 @@ fn a_killed_ingest_goes_on_and_ends_as_if_it_had_not_been() {
     assert!(kills > 2, "{kills} kills");
     assert_eq!(killed.succeed("verify --hash"), whole.succeed("verify --hash"));
 }
+
+#[test]
+fn saved_pages_are_read_and_what_is_no_product_is_named() {
+    let sandbox = Sandbox::initialised();
+    let page = include_str!("../fixtures/html/product.de.html");
+    // Pages are rarely sound HTML: nobody is told.
+    let page = page.replace("</body>", "<table><div>x</div><tr><td>y</table></body>");
+    sandbox.write("pages/2026-02-27/lamp.html", gzip(&page));
+    sandbox.write("pages/2026-02-27/check.htm", include_str!("../fixtures/html/captcha.uk.html"));
+    answers!(sandbox.run("ingest pages"), @r#"
+    exit 0
+    --- stderr
+    ingest: 2 files, 2 records, 2 landed
+    next: `amzctl normalize`
+    "#);
+    answers!(sandbox.run("normalize"), @r#"
+    exit 3
+    --- stderr
+    normalize: 2 receipts read, 1 observation written, 1 daily row changed
+    normalize: 1 new row in quarantine
+    next: `amzctl quarantine list`, then `amzctl build-mart`
+    "#);
+    answers!(sandbox.run("quarantine list --fields reason,source,marketplace,detail"), @r#"
+    exit 0
+    --- stdout
+    REASON        SOURCE  MARKETPLACE  DETAIL
+    blocked_page  html    UK           captcha: Amazon.co.uk
+    "#);
+    let daily = sandbox.succeed("export daily --format csv --fields marketplace,asin,day,price_minor,source");
+    assert_eq!(daily.lines().nth(1), Some("DE,B000000001,2026-02-27,129900,html"), "{daily}");
+}
