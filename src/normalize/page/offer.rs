@@ -52,7 +52,8 @@ const OLD_LIST_PRICES: [&str; 4] =
     ["price", "unifiedPrice_feature_div", "desktop_unifiedPrice", "corePrice_desktop"];
 
 /// Boxes of a used offer, and rows that a new offer has beside one.
-const USED_BOXES: [&str; 4] = ["usedBuySection", "usedOnlyBuybox", "usedbuyBox", "usedAccordionRow"];
+const USED_BOXES: [&str; 3] = ["usedBuySection", "usedOnlyBuybox", "usedbuyBox"];
+const USED_ROW: &str = "usedAccordionRow";
 const NEW_BOXES: [&str; 3] = ["buyNewSection", "buyNew_noncbb", "newBuyBoxPrice"];
 
 const COUPONS: [&str; 4] = [
@@ -63,18 +64,17 @@ const COUPONS: [&str; 4] = [
 ];
 
 pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Marketplace) -> OfferBlock {
-    let is_used_only = USED_BOXES.iter().any(|id| page.has(id))
-        && !page.has_begin("newAccordionRow")
-        && !NEW_BOXES.iter().any(|id| page.has(id));
-    if is_used_only {
-        return OfferBlock {
-            condition: Some(Condition::Used),
-            availability: Availability::UsedOnly,
-            ..OfferBlock::default()
-        };
+    let has_new = page.has_begin("newAccordionRow") || NEW_BOXES.iter().any(|id| page.has(id));
+    // Around such a box the whole page shows the used offer.
+    if !has_new && USED_BOXES.iter().any(|id| page.has(id)) {
+        return used_only();
     }
     check_currencies(record, page, marketplace);
     let price_minor = price(record, page, marketplace);
+    // A row of its own leaves room for other rows than the new one.
+    if !has_new && price_minor.is_none() && page.has(USED_ROW) {
+        return used_only();
+    }
     let (availability, stock_quantity) = availability(page, price_minor.is_some());
     let list_price_minor = price_minor.and_then(|price| list_price(record, page, marketplace, price));
     let (coupon_minor, coupon_pct) = price_minor.map_or((None, None), |_| coupon(page, marketplace));
@@ -97,6 +97,15 @@ pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Market
         condition: (price_minor.is_some() && page.has_begin("newAccordionRow")).then_some(Condition::New),
         availability,
         stock_quantity,
+        ..OfferBlock::default()
+    }
+}
+
+/// Of a used offer neither the price nor the stock is the product's.
+fn used_only() -> OfferBlock {
+    OfferBlock {
+        condition: Some(Condition::Used),
+        availability: Availability::UsedOnly,
         ..OfferBlock::default()
     }
 }

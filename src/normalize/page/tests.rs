@@ -187,6 +187,7 @@ fn the_price_is_the_new_offers_and_the_first_that_is_shown() {
     for (centre, expected) in [
         (format!("{used}<div id=newAccordionRow_0>{}</div>", core(&price("$7.50"))), "750 - - unknown -"),
         (core(&price("$1,250.00")), "125000 - - unknown -"),
+        (format!("{used}<div id=dealsAccordionRow_0>{}</div>", core(&price("$7.50"))), "750 - - unknown -"),
         // A range over the variants is nobody's price.
         (core(&format!("<span class=a-price-range>{} - {}</span>", price("$10.00"), price("$20.00"))), "- - - unknown -"),
         (core(&price("Price unavailable")), "- - - unknown -"),
