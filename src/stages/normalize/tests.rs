@@ -547,3 +547,24 @@ async fn a_saved_page_is_a_days_row_and_a_robot_check_is_quarantined() {
         ["B000000001 2026-01-05 2000 page html"]
     );
 }
+
+#[tokio::test]
+async fn the_blocked_pages_of_one_answer_are_one_incident() {
+    let house = House::new().await;
+    let check = "<html><title>Amazon.com</title><form action=/errors/validateCaptcha></form></html>";
+    let item = |number: usize| {
+        let asin = format!("B0000{number:05}");
+        let html = if number % 5 == 0 { page(&asin, "$20.00") } else { check.to_owned() };
+        let url = format!("https://www.amazon.com/dp/{asin}");
+        serde_json::json!({"rawHtml": html, "metadata": {"statusCode": 200, "sourceURL": url}})
+    };
+    let batch = |items: usize| {
+        let data: Vec<serde_json::Value> = (0..items).map(item).collect();
+        serde_json::json!({"success": true, "status": "completed", "data": data}).to_string()
+    };
+    let summary = house.take("batch.json", &batch(25), "2026-01-03T12:00:00Z").await;
+    assert_eq!((summary.receipts, summary.observations, summary.quarantined), (1, 5, 20));
+    assert_eq!(summary.incidents, ["20 of 25 records of batch.json fail on the record: blocked_page"]);
+    let summary = house.take("small.json", &batch(20), "2026-01-04T12:00:00Z").await;
+    assert_eq!(summary.incidents, [] as [String; 0], "16 are too few");
+}
