@@ -554,7 +554,7 @@ async fn the_blocked_pages_of_one_answer_are_one_incident() {
     let check = "<html><title>Amazon.com</title><form action=/errors/validateCaptcha></form></html>";
     let item = |number: usize| {
         let asin = format!("B0000{number:05}");
-        let html = if number % 5 == 0 { page(&asin, "$20.00") } else { check.to_owned() };
+        let html = if number.is_multiple_of(5) { page(&asin, "$20.00") } else { check.to_owned() };
         let url = format!("https://www.amazon.com/dp/{asin}");
         serde_json::json!({"rawHtml": html, "metadata": {"statusCode": 200, "sourceURL": url}})
     };
