@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The endings that a folder is searched for, each also with `.gz` or `.zst` behind it.
-pub const KNOWN_ENDINGS: &[&str] = &["json", "jsonl", "ndjson", "csv", "tsv", "txt"];
+pub const KNOWN_ENDINGS: &[&str] =
+    &["json", "jsonl", "ndjson", "csv", "tsv", "txt", "html", "htm", "parquet"];
 
 /// One input of an ingest.
 #[derive(Clone, PartialEq, Eq, Debug)]

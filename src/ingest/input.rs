@@ -11,6 +11,7 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
+use super::parquet::{self, ParquetText};
 use crate::ids::hex;
 
 /// Bytes that one compressed file may expand to, unless told otherwise. No ratio: honest repeats reach 148:1.
@@ -41,6 +42,8 @@ pub(super) enum StreamError {
         bytes_of(*.size)
     )]
     Trailing { size: u64, offset: u64, part: &'static str },
+    #[error("the Parquet file cannot be read any further: {0}")]
+    Parquet(String),
     #[error("it expands to more than {}, the cap on one compressed file", binary_size(*.0))]
     Cap(u64),
 }
@@ -106,11 +109,13 @@ pub(super) fn copy_hashed(source: &mut impl Read, target: &mut impl io::Write) -
     }
 }
 
-/// Opens the content of `path`: gzip of any number of members, zstd of any number of frames, or plain.
+/// Opens the content of `path`: gzip of any number of members, zstd of any number of frames, a Parquet file as the
+/// CSV of its table, or plain.
 ///
 /// `position` follows the bytes taken from the disk. A compressed file gives at most `cap` bytes, then an error.
 pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn Read + Send>, InputError> {
     let decode = || -> io::Result<Box<dyn Read + Send>> {
+        let (before, counted) = (position.load(Ordering::Relaxed), position.clone());
         let disk = Disk { file: File::open(path)?, position, taken: 0 };
         let mut reader = BufReader::with_capacity(READ_SIZE, disk);
         let head = reader.fill_buf()?;
@@ -118,6 +123,10 @@ pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn R
             capped(Parts(Some(Part::gzip(reader))), cap)
         } else if head.starts_with(ZSTD) {
             capped(Parts(Some(Part::zstd(reader)?)), cap)
+        } else if head.starts_with(parquet::MAGIC) {
+            let file = File::open(path)?;
+            reader.into_inner().position.store(before, Ordering::Relaxed);
+            capped(ParquetText::open(file, counted)?, cap)
         } else {
             Box::new(reader)
         })

@@ -7,6 +7,7 @@
 mod captured;
 mod discover;
 mod input;
+mod parquet;
 mod sniff;
 mod split;
 mod spool;

@@ -14,6 +14,8 @@ pub(super) enum Layout {
     JsonLines,
     /// A header and rows; `terminator` is `\r` in files of an old kind.
     Table { delimiter: u8, terminator: u8 },
+    /// An HTML page: the whole stream is one record.
+    Page,
 }
 
 /// A file that cannot be read as a whole, and what to do about it.
@@ -42,7 +44,7 @@ const KNOWN_BINARIES: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "compressed twice (gzip inside)"),
     (b"\x28\xb5\x2f\xfd", "compressed twice (zstd inside)"),
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX)"),
-    (b"PAR1", "a Parquet file"),
+    (b"PAR1", "a Parquet file that is compressed once more"),
     (b"SQLite format 3\0", "a SQLite database"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
@@ -74,11 +76,25 @@ pub(super) fn layout(head: &[u8], whole: bool) -> Result<Layout, Refusal> {
         )),
         Some(b'[') => Ok(Layout::JsonValues),
         Some(b'{') => Ok(object_layout(text, whole)),
-        Some(b'<') => Err(Refusal::new("unknown_format", "it is an HTML or XML document, not data")
-            .hint("an error page is often saved in place of an export: fetch it again")),
+        Some(b'<') if begins_page(text) => Ok(Layout::Page),
+        Some(b'<') => {
+            Err(Refusal::new("unknown_format", "it is markup, but neither a whole HTML page nor data")
+                .hint("an error page is often saved in place of an export: fetch it again"))
+        }
         Some(_) if has_object_line(text, whole) => Ok(Layout::JsonLines),
         Some(_) => table_layout(text),
     }
+}
+
+/// True for the beginning of an HTML document, with whatever comments stand before it.
+fn begins_page(mut text: &[u8]) -> bool {
+    while let Some(comment) = text.strip_prefix(b"<!--") {
+        let Some(end) = memchr::memmem::find(comment, b"-->") else { return false };
+        text = comment.get(end + b"-->".len()..).unwrap_or_default().trim_ascii_start();
+    }
+    [&b"<!doctype html"[..], b"<html"]
+        .iter()
+        .any(|begin| text.get(..begin.len()).is_some_and(|own| own.eq_ignore_ascii_case(begin)))
 }
 
 fn refuse_foreign_encoding(head: &[u8]) -> Result<(), Refusal> {
@@ -111,8 +127,9 @@ fn refuse_binary(head: &[u8]) -> Result<(), Refusal> {
 }
 
 fn binary(what: &str) -> Refusal {
-    Refusal::new("binary_file", format!("it is {what}"))
-        .hint("hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd")
+    Refusal::new("binary_file", format!("it is {what}")).hint(
+        "hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet",
+    )
 }
 
 /// NDJSON or not, for a text that begins with `{`: the first value decides where it can be read, else any line.
@@ -200,6 +217,8 @@ mod tests {
             ("\"Sales Rank: Current\",\"a;b;c\"\n", CSV),
             ("asin\tprice,min\tprice\n", Layout::Table { delimiter: b'\t', terminator: b'\n' }),
             ("asin;price,min;price\n", Layout::Table { delimiter: b';', terminator: b'\n' }),
+            ("\n<!DOCTYPE HTML><title>x</title>", Layout::Page),
+            ("<!-- saved -->\n<!--[if IE]> x <![endif]--> <HTML lang=en>", Layout::Page),
             ("asin,price\rB0,1\r", Layout::Table { delimiter: b',', terminator: b'\r' }),
         ] {
             assert_eq!(layout(text.as_bytes(), true).unwrap(), expected, "{text:?}");
@@ -217,7 +236,13 @@ mod tests {
             (b"PK\x03\x04zip", "binary_file", "it is a ZIP archive or a spreadsheet (XLSX)"),
             (b"\x1f\x8b\x08", "binary_file", "it is compressed twice (gzip inside)"),
             (b"asin,price\0", "binary_file", "it is not text (control characters in its first bytes)"),
-            (b"<!DOCTYPE html>", "unknown_format", "it is an HTML or XML document, not data"),
+            (
+                b"<?xml version=\"1.0\"?>",
+                "unknown_format",
+                "it is markup, but neither a whole HTML page nor data",
+            ),
+            (b"<div>x</div>", "unknown_format", "it is markup, but neither a whole HTML page nor data"),
+            (b"<!-- <html>", "unknown_format", "it is markup, but neither a whole HTML page nor data"),
             (
                 b"Not\x1b[31m found\n",
                 "unknown_format",

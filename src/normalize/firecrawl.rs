@@ -12,7 +12,7 @@ use super::value::{List, Object, Scalar};
 use super::{Parsed, RecordContext, RejectReason};
 use crate::model::text::{clean_brand, parse_availability, parse_ranks};
 use crate::model::{
-    Asin, Availability, Listing, Marketplace, Observation, OfferBlock, PriceBasis, Rank, Timestamp,
+    Availability, Listing, Marketplace, Observation, OfferBlock, PriceBasis, Rank, Timestamp,
 };
 
 /// How much older than its batch a cached copy may be. The pages of a batch have one time: an older copy would count
@@ -316,10 +316,10 @@ fn parse_extracted(mut record: Record<'_>, item: &Item<'_>, facts: &Extracted<'_
     observation.rating.rating_centi = record.rating("rating", &facts.rating);
     observation.rating.ratings_count = record.count("ratings_count", &facts.ratings_count);
     observation.monthly_sold_min = record.count("monthly_sold_min", &facts.monthly_sold_min);
-    observation.listing = listing(facts, identity.asin);
+    observation.listing = listing(facts);
     observation.rank.path_leaf = observation.listing.category_path.last().cloned();
     observation.rank.ranks = ranks(&mut record, facts, identity.marketplace);
-    if says_nothing(&observation) {
+    if record.is_sound() && says_nothing(&observation) {
         record.reject(RejectReason::NotAProduct, "json", "nothing of a product was read from the page");
     }
     record.observed(observation)
@@ -348,7 +348,7 @@ fn offer(record: &mut Record<'_>, facts: &Extracted<'_>, marketplace: Marketplac
     }
 }
 
-fn listing(facts: &Extracted<'_>, _: Asin) -> Listing {
+fn listing(facts: &Extracted<'_>) -> Listing {
     Listing {
         title: cleaned(&facts.title).or_else(|| cleaned(&facts.name)),
         brand: facts.brand.text().and_then(clean_brand),

@@ -56,6 +56,25 @@ impl<'r> Columns<'r> {
     }
 }
 
+/// True for a column that only an export has: `buy box: current`, or `buy_box_current` as programs rewrite it.
+pub(super) fn is_current(name: &str) -> bool {
+    name.ends_with(": current") || name.ends_with("_current")
+}
+
+/// A column's name as Keepa writes it, folded.
+fn column_name(name: &str) -> String {
+    let name = folded(name);
+    match name.as_str() {
+        "rating" => "reviews: rating".to_owned(),
+        "categories" => "categories: tree".to_owned(),
+        "marketplace" => "locale".to_owned(),
+        _ => match name.strip_suffix("_current") {
+            Some(stem) => format!("{}: current", stem.replace('_', " ")),
+            None => name,
+        },
+    }
+}
+
 /// The marketplace of the `Locale` column: the end of a domain (`com`, `co.uk`) or a code.
 pub(super) fn locale_marketplace(text: &str) -> Option<Marketplace> {
     domain_marketplace(text).or_else(|| text.parse().ok())
@@ -64,7 +83,7 @@ pub(super) fn locale_marketplace(text: &str) -> Option<Marketplace> {
 /// One exported product.
 pub(super) fn parse(context: &RecordContext, row: &Row) -> Parsed {
     let cells = row.cells().filter(|(_, cell)| !cell.trim().is_empty());
-    let columns = Columns(cells.map(|(name, cell)| (folded(name), cell)).collect());
+    let columns = Columns(cells.map(|(name, cell)| (column_name(name), cell)).collect());
     let mut record = Record::new(context, 0);
     let locale = columns.get("locale");
     let named = locale.map(|text| locale_marketplace(text).map_or(text, |marketplace| marketplace.code()));

@@ -34,7 +34,9 @@ use crate::model::{Asin, DayRange, Marketplace, Observation, ReportingZone, Revi
 pub use daily::{DayObservation, choose_daily_row};
 pub use flat::COLUMNS as FLAT_COLUMNS;
 pub use items::Place;
+pub(crate) use page::declared_charset;
 pub use page::{PageKind, page_kind};
+pub(crate) use record::quoted;
 pub use shape::{HISTORY_KIND, Recognised, RecordFormat, Shape, recognise};
 pub use versions::{ListingVersion, SourceListing, adds_nothing, content_hash, listing_versions};
 

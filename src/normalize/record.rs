@@ -96,6 +96,11 @@ impl<'c> Record<'c> {
         });
     }
 
+    /// True while no rule was broken.
+    pub(super) fn is_sound(&self) -> bool {
+        self.rejects.is_empty()
+    }
+
     pub(super) fn note(&mut self, field: &str, detail: impl AsRef<str>) {
         self.notes.push(Note { item: self.item, field: field.to_owned(), detail: quoted(detail.as_ref()) });
     }
@@ -319,7 +324,7 @@ impl Identity {
 }
 
 /// A value as a reject quotes it: one line, cut to length, nothing that could steer a terminal.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let head: String = text.chars().take(4 * QUOTED_CHARS).collect();
     let text = clean_text(&head);
     match text.char_indices().nth(QUOTED_CHARS) {
@@ -351,6 +356,13 @@ pub(super) fn variants<'v>(asin: Asin, others: impl Iterator<Item = &'v str>) ->
 pub(super) fn category_path<'t>(names: impl Iterator<Item = &'t str>) -> Vec<String> {
     let names = names.map(|name| clean_text(name).into_owned());
     names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("back to results")).collect()
+}
+
+/// The id in a link to a seller's profile: the value of `seller=`.
+pub(super) fn seller_in_link(link: &str) -> Option<String> {
+    let value = link.split(['?', '&']).find_map(|pair| pair.strip_prefix("seller="))?;
+    let id: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
+    (!id.is_empty()).then_some(id)
 }
 
 /// True for Amazon's own retail names: `Amazon`, `Amazon.com`, `Amazon EU S.à r.L.`.

@@ -466,6 +466,15 @@ fn any_json() -> impl Strategy<Value = Value> {
         "absent",
         "filters",
         "domainCode",
+        "data",
+        "metadata",
+        "sourceURL",
+        "rawHtml",
+        "extract",
+        "request_info",
+        "product",
+        "search_results",
+        "buybox_winner",
     ]);
     leaf.prop_recursive(4, 40, 8, move |inner| {
         prop_oneof![
@@ -478,7 +487,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// Reads a body as every shape: recognition may have been another version's.
 fn parse_as_everything(body: &[u8]) {
-    for format in [RecordFormat::Json, RecordFormat::Csv, RecordFormat::Tsv] {
+    for format in [RecordFormat::Json, RecordFormat::Csv, RecordFormat::Tsv, RecordFormat::Html] {
         let _ = recognise(format, body);
     }
     for &shape in Shape::ALL {
@@ -540,4 +549,16 @@ proptest! {
         let observation = only(parse_with(RecordFormat::Json, record.to_string().as_bytes(), None).1);
         prop_assert_eq!(observation.offer.price_minor, Some(minor));
     }
+}
+
+#[test]
+fn a_keepa_export_that_a_program_rewrote_is_read_by_its_own_names() {
+    let body = "asin,title,marketplace,buy_box_current,list_price_current,sales_rank_current,rating,categories\n\
+                B0F255TB93,Player,DE,129.9,149.5,758,4.6,Elektronik & Foto › Player";
+    let (recognised, parsed) = parse_with(RecordFormat::Csv, body.as_bytes(), None);
+    assert_eq!((recognised.shape, recognised.marketplace), (Shape::KeepaExportCsv, Some(Marketplace::De)));
+    assert_eq!(
+        line(&only(parsed)),
+        "B0F255TB93 | 12990 | 14950 | in_stock | - | - | - | - | 460 | - | - | - | 758 Elektronik & Foto | -"
+    );
 }

@@ -95,7 +95,7 @@ words!(Shape {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recognised {
     pub shape: Shape,
-    /// `product`, `reviews`, `inventory` or `report`.
+    /// `product`, `reviews`, `search`, `inventory` or `report`.
     pub kind: &'static str,
     /// One of [`crate::model::KNOWN_SOURCES`].
     pub source: &'static str,
@@ -421,7 +421,8 @@ fn recognise_table(format: RecordFormat, text: &str) -> Option<Recognised> {
     if later::table(&names).is_some() {
         return Some(Recognised::bare(Shape::LaterTable, later::KIND));
     }
-    let is_keepa = names.iter().any(|name| name.ends_with(": current")) && names.iter().any(|n| n == "asin");
+    let is_keepa =
+        names.iter().any(|name| keepa_export::is_current(name)) && names.iter().any(|n| n == "asin");
     let mut keys = Keys::default();
     for (name, cell) in row.cells() {
         // Of a slash path the first key counts; only a bare column can hold the identity.

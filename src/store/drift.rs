@@ -118,6 +118,7 @@ impl Store {
                 observed: 0,
                 observed_before: 0,
             };
+            delivery.records += self.further_items(&delivery).await?;
             delivery.failures = self.failures_of(&delivery, first_receipt).await?;
             let kind = (delivery.source.clone(), delivery.shape.clone());
             let previous = match before.remove(&kind) {
@@ -146,10 +147,32 @@ impl Store {
         Ok(deliveries)
     }
 
+    /// How many items the delivery's receipts hold beside their first: the pages of a batch are records of their own.
+    async fn further_items(&self, delivery: &Delivery) -> Result<i64> {
+        let items = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT COUNT(*) FROM (
+               SELECT receipt_id, item FROM observations
+               WHERE receipt_id BETWEEN $1 AND $2 AND item > 0 AND is_current = 1
+               UNION
+               SELECT receipt_id, item FROM quarantine
+               WHERE stage = 'normalize' AND receipt_id BETWEEN $1 AND $2 AND item > 0
+             ) i JOIN raw_receipts r ON r.receipt_id = i.receipt_id
+             WHERE r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5"
+        )))
+        .bind(delivery.first_receipt)
+        .bind(delivery.last_receipt)
+        .bind(&delivery.source)
+        .bind(&delivery.shape)
+        .bind(&delivery.id)
+        .fetch_one(self.reader())
+        .await?;
+        Ok(items)
+    }
+
     /// The range of receipts bounds the search; other deliveries may lie in it.
     async fn failures_of(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id) AS records FROM quarantine q
+            "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id || ' ' || q.item) AS records FROM quarantine q
              JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
                AND {DELIVERY} = $5

@@ -125,7 +125,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     a.json: refused: it is UTF-16LE; only UTF-8 is read
     a.json: hint: convert it: iconv -f UTF-16LE -t UTF-8 FILE > FILE.utf8
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     ingest: 2 files (2 refused), 0 records, 0 landed
     error: none of 2 files could be read
     "#);
@@ -134,7 +134,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     exit 3
     --- stderr
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     ingest: 2 files (1 refused), 0 records, 0 landed
     next: `amzctl quarantine list`
     "#);
@@ -160,7 +160,7 @@ fn wrong_usage_is_told_before_anything_is_read() {
     exit 2
     --- stderr
     error: no file to read in folder lake
-    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt; name other files themselves
+    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet; name other files themselves
     "#);
     answers!(sandbox.run("ingest undated.json --captured-at 11.9.2025"), @r#"
     exit 2
@@ -194,4 +194,35 @@ fn a_killed_ingest_goes_on_and_ends_as_if_it_had_not_been() {
     }
     assert!(kills > 2, "{kills} kills");
     assert_eq!(killed.succeed("verify --hash"), whole.succeed("verify --hash"));
+}
+
+#[test]
+fn saved_pages_are_read_and_what_is_no_product_is_named() {
+    let sandbox = Sandbox::initialised();
+    let page = include_str!("../fixtures/html/product.de.html");
+    // Pages are rarely sound HTML: nobody is told.
+    let page = page.replace("</body>", "<table><div>x</div><tr><td>y</table></body>");
+    sandbox.write("pages/2026-02-27/lamp.html", gzip(&page));
+    sandbox.write("pages/2026-02-27/check.htm", include_str!("../fixtures/html/captcha.uk.html"));
+    answers!(sandbox.run("ingest pages"), @r#"
+    exit 0
+    --- stderr
+    ingest: 2 files, 2 records, 2 landed
+    next: `amzctl normalize`
+    "#);
+    answers!(sandbox.run("normalize"), @r#"
+    exit 3
+    --- stderr
+    normalize: 2 receipts read, 1 observation written, 1 daily row changed
+    normalize: 1 new row in quarantine
+    next: `amzctl quarantine list`, then `amzctl build-mart`
+    "#);
+    answers!(sandbox.run("quarantine list --fields reason,source,marketplace,detail"), @r#"
+    exit 0
+    --- stdout
+    REASON        SOURCE  MARKETPLACE  DETAIL
+    blocked_page  html    UK           captcha: Amazon.co.uk
+    "#);
+    let daily = sandbox.succeed("export daily --format csv --fields marketplace,asin,day,price_minor,source");
+    assert_eq!(daily.lines().nth(1), Some("DE,B000000001,2026-02-27,129900,html"), "{daily}");
 }

@@ -4,6 +4,7 @@
 
 mod boundary;
 mod json;
+mod page;
 mod table;
 
 use std::io::{self, Read};
@@ -34,7 +35,8 @@ pub struct Piece {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Content {
-    /// The record's own bytes, without the white space around it; a table's rows come without the header.
+    /// The record's own bytes, without the white space around it; a table's rows come without the header, a page
+    /// comes as it is.
     Record(Vec<u8>),
     Problem(Problem),
 }
@@ -127,6 +129,7 @@ enum Mode {
         before: Before,
     },
     Table(Table),
+    Page,
 }
 
 /// What stands before a place between two values.
@@ -167,6 +170,7 @@ impl<R: Read> Splitter<R> {
         let mode = match sniff::layout(window.pending(), window.has_ended())? {
             Layout::JsonLines => Mode::JsonLines,
             Layout::JsonValues => Mode::JsonValues { in_array: false, before: Before::Nothing },
+            Layout::Page => Mode::Page,
             Layout::Table { delimiter, terminator } => {
                 window.set_terminator(terminator);
                 Mode::Table(table::read_header(&mut window, delimiter, terminator, limits)?)
@@ -175,12 +179,17 @@ impl<R: Read> Splitter<R> {
         Ok(Splitter { window, limits, mode, ordinal: 0, comma_told: false, finished: false })
     }
 
-    /// What separates the columns, and the header without its line end; null for JSON.
+    /// What separates the columns, and the header without its line end; null for JSON and pages.
     pub fn table(&self) -> Option<(u8, &[u8])> {
         match &self.mode {
             Mode::Table(table) => Some((table.delimiter, &table.header)),
             _ => None,
         }
+    }
+
+    /// True for an HTML page, which is one record.
+    pub fn is_page(&self) -> bool {
+        matches!(self.mode, Mode::Page)
     }
 
     /// The next record or problem; null at the end. Errors: the file itself cannot be read any further.
@@ -192,6 +201,7 @@ impl<R: Read> Splitter<R> {
             Mode::JsonLines => self.next_line(),
             Mode::JsonValues { .. } => self.next_value(),
             Mode::Table(_) => self.next_row(),
+            Mode::Page => self.whole_page(),
         }?;
         self.ordinal += u64::from(piece.is_some());
         Ok(piece)
@@ -249,6 +259,7 @@ fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
         Some(StreamError::Trailing { .. }) => Ok((Reason::CorruptStream, error.to_string())),
+        Some(StreamError::Parquet(_)) => Ok((Reason::CorruptStream, error.to_string())),
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))

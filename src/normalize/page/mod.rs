@@ -21,9 +21,11 @@ use crate::model::Marketplace;
 use dom::Page;
 
 pub use kind::{PageKind, page_kind};
+pub(crate) use scan::declared_charset;
 pub(super) use scan::identity;
 
-/// Recognises a page by what it says of itself; nothing else in it is looked at.
+/// Recognises a page by what it says of itself; nothing else in it is looked at. What the canonical link names is
+/// kept as what was returned: possibly a sibling variant of what the buy box sells.
 pub(super) fn recognise(html: &str) -> Recognised {
     let identity = identity(html);
     Recognised {
@@ -39,7 +41,7 @@ pub(super) fn parse(context: &RecordContext, html: &str) -> Parsed {
     let mut record = Record::new(context, 0);
     let is_utf8 =
         |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own));
-    if let Some(charset) = scan::declared_charset(html).filter(|charset| !is_utf8(charset)) {
+    if let Some(charset) = declared_charset(html).filter(|charset| !is_utf8(charset)) {
         let detail = format!("the page declares {charset}; only UTF-8 is read");
         record.reject(RejectReason::Encoding, "charset", detail);
         return record.rejected();

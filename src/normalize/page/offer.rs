@@ -5,7 +5,7 @@
 use scraper::ElementRef;
 
 use super::super::axesso::fulfilment;
-use super::super::record::Record;
+use super::super::record::{Record, seller_in_link};
 use super::super::value::Scalar;
 use super::dom::{Page, attribute, has_class, text, with_class};
 use super::words::{PRICE_HIDDEN, merchant_sentence};
@@ -19,7 +19,7 @@ use crate::model::{Availability, Condition, Marketplace, OfferBlock, PriceBasis}
 enum Shown {
     /// In the price to pay, or else in the first price that is not struck out.
     Price,
-    /// The element's own text is the amount.
+    /// The text of a `span`; a block of the same id shows the list price too.
     Text,
 }
 
@@ -52,7 +52,8 @@ const OLD_LIST_PRICES: [&str; 4] =
     ["price", "unifiedPrice_feature_div", "desktop_unifiedPrice", "corePrice_desktop"];
 
 /// Boxes of a used offer, and rows that a new offer has beside one.
-const USED_BOXES: [&str; 4] = ["usedBuySection", "usedOnlyBuybox", "usedbuyBox", "usedAccordionRow"];
+const USED_BOXES: [&str; 3] = ["usedBuySection", "usedOnlyBuybox", "usedbuyBox"];
+const USED_ROW: &str = "usedAccordionRow";
 const NEW_BOXES: [&str; 3] = ["buyNewSection", "buyNew_noncbb", "newBuyBoxPrice"];
 
 const COUPONS: [&str; 4] = [
@@ -63,22 +64,22 @@ const COUPONS: [&str; 4] = [
 ];
 
 pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Marketplace) -> OfferBlock {
-    let is_used_only = USED_BOXES.iter().any(|id| page.has(id))
-        && !page.has_begin("newAccordionRow")
-        && !NEW_BOXES.iter().any(|id| page.has(id));
-    if is_used_only {
-        return OfferBlock {
-            condition: Some(Condition::Used),
-            availability: Availability::UsedOnly,
-            ..OfferBlock::default()
-        };
+    let has_new = page.has_begin("newAccordionRow") || NEW_BOXES.iter().any(|id| page.has(id));
+    // Around such a box the whole page shows the used offer.
+    if !has_new && USED_BOXES.iter().any(|id| page.has(id)) {
+        return used_only();
     }
     check_currencies(record, page, marketplace);
     let price_minor = price(record, page, marketplace);
+    // A row of its own leaves room for other rows than the new one.
+    if !has_new && price_minor.is_none() && page.has(USED_ROW) {
+        return used_only();
+    }
     let (availability, stock_quantity) = availability(page, price_minor.is_some());
     let list_price_minor = price_minor.and_then(|price| list_price(record, page, marketplace, price));
     let (coupon_minor, coupon_pct) = price_minor.map_or((None, None), |_| coupon(page, marketplace));
-    let seller = if price_minor.is_some() { seller(page) } else { Seller::default() };
+    let seller =
+        if price_minor.is_some() || is_offered(availability) { seller(page) } else { Seller::default() };
     if availability == Availability::NotDeliverableToLocation
         && let Some(place) = page.text("glow-ingress-line2")
     {
@@ -98,6 +99,21 @@ pub(super) fn read(record: &mut Record<'_>, page: &Page<'_>, marketplace: Market
         stock_quantity,
         ..OfferBlock::default()
     }
+}
+
+/// Of a used offer neither the price nor the stock is the product's.
+fn used_only() -> OfferBlock {
+    OfferBlock {
+        condition: Some(Condition::Used),
+        availability: Availability::UsedOnly,
+        ..OfferBlock::default()
+    }
+}
+
+/// True where there is an offer, although its price may not be shown.
+fn is_offered(availability: Availability) -> bool {
+    use Availability::{BackOrder, InStock, LowStock, PreOrder, PriceHidden, ShipsLater};
+    matches!(availability, InStock | LowStock | ShipsLater | BackOrder | PreOrder | PriceHidden)
 }
 
 fn input<'h>(page: &Page<'h>, name: &str) -> Option<&'h str> {
@@ -142,6 +158,7 @@ fn shown_price(page: &Page<'_>, places: &[(&'static str, Shown)]) -> Option<(&'s
     places.iter().find_map(|(id, shown)| {
         let found = page.new_ones(id).find_map(|place| match shown {
             Shown::Price => price_within(place),
+            Shown::Text if place.value().name() != "span" => None,
             Shown::Text => text(place).filter(|text| has_digit(text)),
         });
         found.map(|amount| (*id, amount))
@@ -249,13 +266,6 @@ fn seller(page: &Page<'_>) -> Seller {
         name: name.map(|name| clean_text(&name).into_owned()),
         shipper: of_feature("fulfillerInfoFeature_feature_div").or(said_shipper),
     }
-}
-
-/// The id in a link to a seller's profile: the value of `seller=`.
-fn seller_in_link(link: &str) -> Option<String> {
-    let value = link.split(['?', '&']).find_map(|pair| pair.strip_prefix("seller="))?;
-    let id: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
-    (!id.is_empty()).then_some(id)
 }
 
 /// What the page says about stock, and how many are left where it says so.

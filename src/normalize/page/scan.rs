@@ -42,7 +42,7 @@ pub(super) fn marketplace_id(html: &str) -> Option<&str> {
 }
 
 /// The encoding that the page's first declaration names; null without one.
-pub(super) fn declared_charset(html: &str) -> Option<&str> {
+pub(crate) fn declared_charset(html: &str) -> Option<&str> {
     tags(html, "<meta").find_map(|tag| {
         let of_content = || {
             attribute(tag, "http-equiv").filter(|name| name.eq_ignore_ascii_case("content-type"))?;

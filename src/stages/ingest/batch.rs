@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::ids::{sha256_hex, stable_id};
 use crate::ingest::{Content, Piece, Place, Reason};
 use crate::model::{Marketplace, ReportingZone, Timestamp};
-use crate::normalize::{RecordFormat, json_fault, recognise, too_deep, torn_row};
+use crate::normalize::{RecordFormat, declared_charset, json_fault, quoted, recognise, too_deep, torn_row};
 use crate::store::raw::{FileRead, RawBatch, RawBody, RawProblem, RawReceipt, ReceiptKey};
 
 /// Where neither the record nor the operator names a source.
@@ -45,7 +45,7 @@ impl Given {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Layout {
     pub(super) format: RecordFormat,
-    /// The header line of a table; empty for JSON.
+    /// The header line of a table; empty for JSON and pages.
     pub(super) header: Vec<u8>,
 }
 
@@ -124,7 +124,11 @@ fn judge(piece: Piece, layout: &Layout, given: &Given, read: &FileRead) -> Judge
 /// A record's text is UTF-8, and of JSON one valid value, however deep.
 fn check(bytes: &[u8], format: RecordFormat) -> Result<(), (Reason, String)> {
     if let Err(error) = std::str::from_utf8(bytes) {
-        let detail = format!("byte {} of the record is not UTF-8", error.valid_up_to());
+        let mut detail = format!("byte {} of the record is not UTF-8", error.valid_up_to());
+        let head = String::from_utf8_lossy(bytes);
+        if let Some(charset) = declared_charset(&head).filter(|_| format == RecordFormat::Html) {
+            detail.push_str(&format!("; the page declares {}", quoted(charset)));
+        }
         return Err((Reason::InvalidUtf8, detail));
     }
     if format != RecordFormat::Json {

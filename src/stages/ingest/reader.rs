@@ -94,6 +94,7 @@ fn read(plan: &ReadPlan, sender: &mpsc::Sender<Message>) -> Result<(), Message> 
 
 fn layout_of<R: io::Read>(splitter: &Splitter<R>) -> Layout {
     match splitter.table() {
+        None if splitter.is_page() => Layout { format: RecordFormat::Html, header: Vec::new() },
         None => Layout { format: RecordFormat::Json, header: Vec::new() },
         Some((b'\t', header)) => Layout { format: RecordFormat::Tsv, header: header.to_vec() },
         Some((_, header)) => Layout { format: RecordFormat::Csv, header: header.to_vec() },

@@ -287,6 +287,7 @@ async fn the_samples_land_as_what_they_are() {
         ("apify/junglee-free-amazon-product-scraper.50.json.gz", "apify product junglee_product US 50"),
         ("files/apify-amazon-crawler.50.ndjson", "apify product junglee_product US 50"),
         ("files/keepa-export.de.processors.627.csv.gz", "keepa product keepa_export_csv DE 627"),
+        ("files/keepa-export.de.processors.parquet", "keepa product keepa_export_csv DE 627"),
         ("files/keepa-export.de.bluray.32.csv", "keepa product keepa_export_csv DE 32"),
     ] {
         let house = House::new().await;
@@ -608,4 +609,71 @@ async fn receipts_cannot_be_changed_or_deleted() {
         let mut tx = house.store.begin().await.unwrap();
         assert!(sqlx::query(sql).execute(&mut *tx).await.is_err(), "{sql}");
     }
+}
+
+/// A page with its product's name in it.
+fn page(title: &str) -> String {
+    format!(
+        "<!-- saved -->\n<!DOCTYPE html>\n<html><script>ue_mid='A1PA6795UKMFR9'</script><span id=productTitle>{title}</span>
+         <link rel=canonical href=https://www.amazon.de/dp/B000000002><input id=ASIN value=B000000001></html>\n"
+    )
+}
+
+#[tokio::test]
+async fn a_page_is_one_record_whatever_its_wrapping_and_name() {
+    for (name, content) in [
+        ("x.html", page("Lampe").into_bytes()),
+        ("x.json", [b"\xef\xbb\xbf", page("Lampe").as_bytes()].concat()),
+        ("x.htm.gz", gzip(page("Lampe").as_bytes())),
+        ("x.zst", zstd::encode_all(page("Lampe").as_bytes(), 3).unwrap()),
+    ] {
+        let house = House::new().await;
+        let summary = house.ingest(name, content).await;
+        assert_eq!((counts(&summary).as_str(), summary.outcome()), ("1/0/0/0/0", Outcome::Done), "{name}");
+        assert_eq!(house.bodies().await, [page("Lampe")]);
+        assert_eq!(
+            house
+                .rows("SELECT source, kind, marketplace, asin_requested, asin_returned, shape, file_line FROM raw_receipts")
+                .await,
+            ["html product DE B000000001 B000000002 amazon_page 1"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_pages_is_read_page_by_page() {
+    let house = House::new().await;
+    for (name, title) in [("pages/a.html", "one"), ("pages/b.htm", "two"), ("pages/c.html.gz", "three")] {
+        let text = page(title).into_bytes();
+        house.file(name, if name.ends_with("gz") { gzip(&text) } else { text });
+    }
+    let inputs = ingest::discover(&[house.folder.path().join("pages")]).unwrap();
+    let summary = house.run(&house.options(&inputs)).await;
+    assert_eq!((inputs.len(), counts(&summary).as_str()), (3, "3/0/0/0/0"));
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_kept_whole_says_why() {
+    let text = page("Lampe");
+    let foreign = [b"<html><meta charset=Shift_JIS>".as_slice(), b"\x93\xfa</html>"].concat();
+    let compressed = gzip(text.repeat(200).as_bytes());
+    for (name, content, reason) in [
+        ("x.html", foreign, "invalid_utf8 1 0 1"),
+        ("x.html.gz", compressed[..compressed.len() - 9].to_vec(), "truncated 1 0 1"),
+    ] {
+        let house = House::new().await;
+        let summary = house.ingest(name, content).await;
+        assert_eq!(counts(&summary), "0/0/0/1/1");
+        assert_eq!(house.problems().await, [reason]);
+    }
+    let house = House::new().await;
+    house.ingest("x.html", [b"<html><meta charset=Shift_JIS>".as_slice(), b"\x93\xfa</html>"].concat()).await;
+    assert_eq!(
+        house.rows("SELECT detail FROM quarantine").await,
+        ["byte 30 of the record is not UTF-8; the page declares Shift_JIS"]
+    );
+    let file = house.file("y.html", text.repeat(3));
+    let limits = Limits { record_bytes: text.len(), ..Limits::default() };
+    let summary = house.run(&Options { limits, ..house.options(&[file]) }).await;
+    assert_eq!(summary.files[0].problems[0].reason, "record_too_large");
 }

@@ -149,8 +149,9 @@ pub async fn run(
         summary.days_changed += effect.days_changed;
         summary.quarantined += effect.quarantined;
         summary.refused_again += effect.refused_again;
-        let refused = |(_, outcome): &&(i64, ReceiptOutcome)| matches!(outcome, ReceiptOutcome::Quarantined);
-        summary.rejected += effect.quarantined.min(batch.receipts.iter().filter(refused).count() as u64);
+        // A receipt of many items counts once, also where some of its items were accepted.
+        let refused: BTreeSet<i64> = batch.quarantine.iter().map(|row| row.receipt_id).collect();
+        summary.rejected += effect.quarantined.min(refused.len() as u64);
         summary.reviews += batch.reviews.len() as u64;
         summary.not_found += batch.observations.iter().filter(|new| !new.observation.found).count() as u64;
         progress(count);

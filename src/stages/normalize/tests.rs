@@ -454,3 +454,117 @@ async fn a_delivery_that_fails_on_one_field_has_not_lost_the_others() {
         ["25 of 25 records of b.csv fail on price_minor: out_of_range"]
     );
 }
+
+/// A page of amazon.com, small enough for a test.
+fn page(asin: &str, price: &str) -> String {
+    format!(
+        "<!doctype html><html><head><title>Lamp</title><script>ue_mid = 'ATVPDKIKX0DER'</script></head><body>
+         <span id=productTitle>Lamp {asin}</span><span id=price_inside_buybox>{price}</span>
+         <div id=availability>In Stock</div><input id=ASIN value={asin}></body></html>"
+    )
+}
+
+#[tokio::test]
+async fn the_pages_of_one_answer_are_facts_of_their_own_products() {
+    let house = House::new().await;
+    let batch =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/firecrawl/batch.mixed.json"));
+    let summary = house.take("batch.json", batch, "2026-01-03T12:00:00Z").await;
+    assert_eq!((summary.receipts, summary.observations, summary.quarantined), (1, 4, 2));
+    assert_eq!((summary.not_found, summary.outcome()), (1, Outcome::PartlyFailed));
+    assert_eq!(
+        house.rows("SELECT source, kind, marketplace, asin_requested, shape FROM raw_receipts").await,
+        ["firecrawl product US  firecrawl_page"]
+    );
+    // An item keeps its place in the answer, whatever became of those before it.
+    assert_eq!(
+        house.rows("SELECT item, asin, found FROM observations ORDER BY item").await,
+        ["0 B000000001 1", "2 B000000003 1", "4 B000000005 0", "5 B000000006 1"]
+    );
+    assert_eq!(
+        house.rows("SELECT item, asin, reason FROM quarantine ORDER BY item").await,
+        ["1 B000000002 blocked_page", "3 B000000004 source_failure"]
+    );
+    assert_eq!(
+        house
+            .rows("SELECT asin, day, price_minor, availability FROM product_metrics_daily ORDER BY asin")
+            .await,
+        [
+            "B000000001 2026-01-03 2000 in_stock",
+            "B000000003 2026-01-03 3000 unknown",
+            "B000000006 2026-01-03 129900 low_stock"
+        ]
+    );
+    assert_eq!(
+        house.rows("SELECT asin, title FROM listing_versions ORDER BY asin").await,
+        ["B000000001 Lamp one", "B000000003 Lamp three", "B000000006 Lamp six"]
+    );
+    let before = house.hash().await;
+    let replayed = house.normalize(Some(Timestamp::UNIX_EPOCH)).await;
+    assert_eq!((replayed.observations, replayed.quarantined, replayed.refused_again), (0, 0, 2));
+    assert_eq!(house.hash().await, before);
+}
+
+#[tokio::test]
+async fn the_results_of_a_search_are_facts_of_their_own_products() {
+    let house = House::new().await;
+    let answer = r#"{"request_info":{"success":true},"request_metadata":{"processed_at":"2026-01-05T08:00:00.000Z"},
+        "request_parameters":{"type":"search","amazon_domain":"amazon.com"},"search_results":[
+        {"asin":"B000000001","title":"Lamp","price":{"value":20.00,"currency":"USD"},"rating":4.5},
+        {"asin":"B000000001","title":"Lamp","price":{"value":19.00,"currency":"USD"},"sponsored":true},
+        {"asin":"B000000002","title":"Shade","rating":4.0}]}"#;
+    house.take("search.json", answer, "2026-01-31T00:00:00Z").await;
+    assert_eq!(
+        house
+            .rows("SELECT asin, day, price_minor, availability, rating_centi, source FROM product_metrics_daily ORDER BY asin")
+            .await,
+        [
+            "B000000001 2026-01-05 2000 unknown 450 rainforest",
+            "B000000002 2026-01-05 - unknown 400 rainforest"
+        ]
+    );
+    assert_eq!(
+        house.rows("SELECT item FROM observations ORDER BY item").await,
+        ["0", "2"],
+        "the advertised repeat is left out"
+    );
+}
+
+#[tokio::test]
+async fn a_saved_page_is_a_days_row_and_a_robot_check_is_quarantined() {
+    let house = House::new().await;
+    house.take("a.html", &page("B000000001", "$20.00"), "2026-01-05T08:00:00Z").await;
+    let check = "<!doctype html><html><title>Amazon.com</title><script>ue_mid='ATVPDKIKX0DER'</script>
+        <form action=/errors/validateCaptcha></form></html>";
+    let summary = house.take("b.html", check, "2026-01-06T08:00:00Z").await;
+    assert_eq!((summary.observations, summary.quarantined), (0, 1));
+    assert_eq!(
+        house.rows("SELECT reason, detail, marketplace, asin FROM quarantine").await,
+        ["blocked_page captcha: Amazon.com US "]
+    );
+    assert_eq!(
+        house.rows("SELECT asin, day, price_minor, price_basis, source FROM product_metrics_daily").await,
+        ["B000000001 2026-01-05 2000 page html"]
+    );
+}
+
+#[tokio::test]
+async fn the_blocked_pages_of_one_answer_are_one_incident() {
+    let house = House::new().await;
+    let check = "<html><title>Amazon.com</title><form action=/errors/validateCaptcha></form></html>";
+    let item = |number: usize| {
+        let asin = format!("B0000{number:05}");
+        let html = if number.is_multiple_of(5) { page(&asin, "$20.00") } else { check.to_owned() };
+        let url = format!("https://www.amazon.com/dp/{asin}");
+        serde_json::json!({"rawHtml": html, "metadata": {"statusCode": 200, "sourceURL": url}})
+    };
+    let batch = |items: usize| {
+        let data: Vec<serde_json::Value> = (0..items).map(item).collect();
+        serde_json::json!({"success": true, "status": "completed", "data": data}).to_string()
+    };
+    let summary = house.take("batch.json", &batch(25), "2026-01-03T12:00:00Z").await;
+    assert_eq!((summary.receipts, summary.observations, summary.quarantined), (1, 5, 20));
+    assert_eq!(summary.incidents, ["20 of 25 records of batch.json fail on the record: blocked_page"]);
+    let summary = house.take("small.json", &batch(20), "2026-01-04T12:00:00Z").await;
+    assert_eq!(summary.incidents, [] as [String; 0], "16 are too few");
+}

@@ -67,7 +67,7 @@ fn a_binary_file() {
     exit 1
     --- stderr
     error: noise.json: it is not text (control characters in its first bytes)
-    hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     "#);
     // Without a zero byte it is the number of control characters that tells.
     let controls: Vec<u8> = noise.iter().map(|byte| if *byte == 0 { 1 } else { *byte }).collect();
@@ -80,13 +80,13 @@ fn a_binary_file() {
     exit 1
     --- stderr
     error: book.csv: it is a ZIP archive or a spreadsheet (XLSX)
-    hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     "#);
     answers!(sandbox.run("ingest amzctl.db --captured-at 2026-02-28"), @r#"
     exit 1
     --- stderr
     error: amzctl.db: it is a SQLite database
-    hint: hand in JSON, NDJSON, CSV or TSV, plain or compressed with gzip or zstd
+    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
     "#);
     beside_a_sound_one(&noise);
 }
