@@ -53,9 +53,11 @@ impl Parsed {
         observed_at: Option<Timestamp>,
         mut one: Parsed,
     ) {
-        if let Some(at) = observed_at.filter(|&at| at > context.now + FUTURE_TOLERANCE) {
+        let is_future = |at: &Timestamp| *at > context.now + FUTURE_TOLERANCE;
+        if let Some(at) = observed_at.filter(|at| is_future(at) && !one.observations.is_empty()) {
             let mut record = Record::new(context, item);
-            record.reject(RejectReason::ObservedInFuture, "observed_at", at.to_rfc3339());
+            let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            record.reject(RejectReason::ObservedInFuture, "observed_at", at);
             one = record.rejected();
         }
         one.places = one.observations.iter().map(|_| Place { item, observed_at }).collect();

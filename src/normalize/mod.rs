@@ -24,6 +24,8 @@ mod rules;
 mod shape;
 mod sp_api;
 mod table;
+#[cfg(test)]
+mod torn;
 mod value;
 mod versions;
 

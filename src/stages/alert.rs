@@ -22,7 +22,7 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
-use crate::model::{Day, DayRange, Marketplace, ReportingZone};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone};
 use crate::rollup::rules::{Finding, Rule, RuleSet};
 use crate::store::Store;
 use crate::store::alerts::{JudgedAlert, Recipient};
@@ -219,8 +219,7 @@ async fn commit(
         _ => BTreeSet::new(),
     };
     let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
-        let is_hindsight = !finding.rule.is_of_the_present()
-            && finding.product.is_some_and(|product| hindsight.contains(&(product, finding.day)));
+        let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
         options.deliver_history || (!is_hindsight && is_news(finding, &unjudged.newest_days))
     });
     let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
@@ -258,6 +257,13 @@ async fn load_existing(store: &Store, options: &Options, days: DayRange) -> anyh
         .load_alerts_of_days(&options.workspace, days)
         .await
         .with_context(|| format!("failed to load the alerts of {} to {}", days.first, days.last))
+}
+
+/// True for a finding about one of these product-days: the product's own, or the competitor's that it names.
+fn rests_on(finding: &Finding, days: &BTreeSet<(ProductKey, Day)>) -> bool {
+    let Some(product) = finding.product else { return false };
+    let competitor = finding.object.parse().ok().map(|asin| ProductKey { asin, ..product });
+    [Some(product), competitor].into_iter().flatten().any(|product| days.contains(&(product, finding.day)))
 }
 
 /// True for findings that tell of the present, and for those of their marketplace's newest days, unless it was left

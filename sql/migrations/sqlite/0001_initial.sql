@@ -131,15 +131,15 @@ CREATE INDEX listing_versions_by_time ON listing_versions (valid_from);
 -- newer one replaced, or no longer gives, stays and counts no more.
 CREATE TABLE observations (
     receipt_id          INTEGER NOT NULL,
-    item                INTEGER NOT NULL,
+    item                INTEGER NOT NULL,      -- place in the receipt; of a history, place * 100000 + day number
     normalizer_version  INTEGER NOT NULL,
     is_current          INTEGER NOT NULL,
     marketplace         TEXT    NOT NULL,
     asin                TEXT    NOT NULL,
     day                 TEXT    NOT NULL,
-    observed_at         INTEGER NOT NULL,
+    observed_at         INTEGER NOT NULL,      -- the item's own time, where it has one; else the receipt's
     fetched_at          INTEGER NOT NULL,
-    source              TEXT    NOT NULL,
+    source              TEXT    NOT NULL,      -- the receipt's, but for days told in hindsight
     body_sha256         TEXT    NOT NULL,
     found               INTEGER NOT NULL,
     facts               TEXT    NOT NULL,      -- JSON of the offer, rank, rating and sold blocks

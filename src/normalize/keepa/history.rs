@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::payload::{
-    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, SALES_RANK, instant,
+    AMAZON, BUY_BOX, LIST_PRICE, NEW, NEW_OFFERS, Product, RATING, RATINGS_COUNT, READ, SALES_RANK, instant,
     minute_of,
 };
 use super::product::{self, BuyBox};
@@ -69,8 +69,7 @@ pub(super) fn expand(
     days: DayRange,
     zone: ReportingZone,
 ) -> Vec<(Day, Timestamp, Observation)> {
-    let read = [AMAZON, NEW, SALES_RANK, LIST_PRICE, NEW_OFFERS, RATING, RATINGS_COUNT, BUY_BOX];
-    let begin = read.iter().filter_map(|&number| product.series(number).begin()).min().and_then(instant);
+    let begin = READ.iter().filter_map(|&number| product.series(number).begin()).min().and_then(instant);
     let (Some(begin), Some(end)) = (begin, product.updated_at()) else { return Vec::new() };
     let told = DayRange { first: days.first.max(zone.day_of(begin)), last: days.last.min(zone.day_of(end)) };
     let mut history = Vec::new();
@@ -116,7 +115,7 @@ fn offer(product: &Product<'_>, day: Day, minute: i64) -> OfferBlock {
     }
     let mut offer = OfferBlock {
         list_price_minor: value(LIST_PRICE).filter(|&price| price > 0),
-        seller_id: holder.and_then(product::seller),
+        seller_id: holder.and_then(product::seller).filter(|_| buy_box != BuyBox::Nobody),
         offer_count: value(NEW_OFFERS).filter(|&count| count >= 0),
         availability: product::availability(buy_box, amazon, new),
         ..OfferBlock::default()

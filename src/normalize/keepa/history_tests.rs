@@ -138,6 +138,27 @@ fn a_price_without_shipping_is_not_compared_with_one_that_has_it() {
 }
 
 #[test]
+fn the_lowest_new_price_is_told_from_the_day_on_that_it_has_shipping_in_it() {
+    let minute = noon("2026-02-14");
+    let told = |csv: Value| {
+        let body = product(json!({"stats": null, "csv": csv, "buyBoxSellerIdHistory": null}));
+        let told = days(&body.to_string(), range("2026-02-15", "2026-02-17"), chrono_tz::UTC);
+        told.iter().map(|line| line.split(" | - | ").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let new = json!([minute, 2000]);
+    assert_eq!(
+        told(json!([null, new])),
+        ["2026-02-15", "2026-02-16 | 2000 | new_lowest", "2026-02-17 | 2000 | new_lowest"]
+    );
+    // The buy box has its shipping apart, before and after.
+    let mut with_buy_box = vec![Value::Null; 19];
+    with_buy_box[1] = new;
+    with_buy_box[18] = json!([minute, 2000, 500]);
+    let same = |day: &str| format!("{day} | 2000 | buy_box | 500");
+    assert_eq!(told(Value::from(with_buy_box)), ["2026-02-15", "2026-02-16", "2026-02-17"].map(same));
+}
+
+#[test]
 fn yen_and_gaps_of_the_rank_of_a_japanese_product() {
     compare(
         "product.jp.B0D4M48BM2.json.gz",

@@ -22,6 +22,8 @@ pub(super) const NEW_OFFERS: usize = 11;
 pub(super) const RATING: usize = 16;
 pub(super) const RATINGS_COUNT: usize = 17;
 pub(super) const BUY_BOX: usize = 18;
+pub(super) const READ: [usize; 8] =
+    [AMAZON, NEW, SALES_RANK, LIST_PRICE, NEW_OFFERS, RATING, RATINGS_COUNT, BUY_BOX];
 
 /// A product, or the answer it came in: that has products, and how many tokens are left.
 #[derive(Deserialize, Default)]
@@ -78,7 +80,7 @@ pub(in crate::normalize) struct Product<'a> {
     pub(super) buy_box_seller_id_history: List<Scalar<'a>>,
     #[serde(borrow)]
     pub(super) stats: Object<'a, Stats<'a>>,
-    csv: List<Series>,
+    csv: Csv,
 }
 
 #[derive(Deserialize, Default)]
@@ -211,6 +213,43 @@ impl Series {
     }
 }
 
+/// Implements the visits of what a value should not be: it is read as an empty one.
+macro_rules! visit_others {
+    (except map $empty:expr) => {
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok($empty)
+        }
+    };
+    ($empty:expr) => {
+        visit_others!(except map $empty);
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($empty)
+        }
+    };
+}
+
 struct SeriesVisitor;
 
 impl<'de> Visitor<'de> for SeriesVisitor {
@@ -231,39 +270,47 @@ impl<'de> Visitor<'de> for SeriesVisitor {
         Ok(Series(numbers.unwrap_or_default()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Series, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Series::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Series, E> {
-        Ok(Series::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Series, E> {
-        Ok(Series::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Series, E> {
-        Ok(Series::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Series, E> {
-        Ok(Series::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Series, E> {
-        Ok(Series::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Series, E> {
-        Ok(Series::default())
-    }
+    visit_others!(Series::default());
 }
 
 impl<'de> Deserialize<'de> for Series {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Series, D::Error> {
         deserializer.deserialize_any(SeriesVisitor)
+    }
+}
+
+/// The series by number; those that nothing is read of are skipped and empty.
+#[derive(Default)]
+struct Csv(Vec<Series>);
+
+struct CsvVisitor;
+
+impl<'de> Visitor<'de> for CsvVisitor {
+    type Value = Csv;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Csv, A::Error> {
+        let mut all = Vec::new();
+        loop {
+            let next = if READ.contains(&all.len()) {
+                seq.next_element::<Series>()?
+            } else {
+                seq.next_element::<IgnoredAny>()?.map(|_| Series::default())
+            };
+            let Some(series) = next else { return Ok(Csv(all)) };
+            all.push(series);
+        }
+    }
+
+    visit_others!(Csv::default());
+}
+
+impl<'de> Deserialize<'de> for Csv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Csv, D::Error> {
+        deserializer.deserialize_any(CsvVisitor)
     }
 }
 
@@ -292,29 +339,7 @@ impl<'de> Visitor<'de> for ByCategoryVisitor {
         SeriesVisitor.visit_seq(seq).map(|_| SeriesByCategory::default())
     }
 
-    fn visit_unit<E>(self) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<SeriesByCategory, E> {
-        Ok(SeriesByCategory::default())
-    }
+    visit_others!(except map SeriesByCategory::default());
 }
 
 impl<'de> Deserialize<'de> for SeriesByCategory {

@@ -101,7 +101,7 @@ fn offer(record: &mut Record<'_>, product: &Product<'_>) -> OfferBlock {
     if let Some(list_price) = current(product, LIST_PRICE) {
         offer.list_price_minor = amount(record, "csv.4", list_price);
     }
-    if !is_used {
+    if buy_box != BuyBox::Nobody {
         offer.seller_id = seller_id(product, stats);
     }
     offer.offer_count = offer_count(record, product, stats);

@@ -483,3 +483,32 @@ async fn the_lakes_delta_rows_are_judged_after_a_build_and_corrections_after_the
     assert_eq!(bench.alerts().await[0].superseded, "no longer found");
     assert_eq!(bench.run(clock, &options()).await, Summary::default());
 }
+
+#[tokio::test]
+async fn a_day_that_was_told_in_hindsight_is_never_news() {
+    let bench = Bench::new().await;
+    bench.cohort().await;
+    for (asin, prices) in [("B0MAIN0000", [2000, 2000]), ("B0RIVAL000", [2100, 1900])] {
+        bench.price(asin, "2026-03-09", prices[0]).await;
+        bench.price(asin, "2026-03-10", prices[1]).await;
+    }
+    let source = |asin: &str, source: &str| {
+        format!(
+            "UPDATE product_metrics_daily SET source = '{source}' WHERE asin = '{asin}' AND day = '2026-03-10'"
+        )
+    };
+    for (seq, asin) in [(1, "B0MAIN0000"), (2, "B0RIVAL000")] {
+        bench.sql(source(asin, "keepa-history")).await;
+        bench.built(seq, &["2026-03-09", "2026-03-10"]).await;
+        let summary = bench.run(now(), &options()).await;
+        assert_eq!((summary.opened, summary.historical), (0, 1), "the day of {asin}");
+        assert_eq!(bench.events().await, [""; 0]);
+        bench.sql(source(asin, "keepa")).await;
+        bench.sql("DELETE FROM alerts").await;
+    }
+    // The day before was told in hindsight: what changed since then is news.
+    bench.sql("UPDATE product_metrics_daily SET source = 'keepa-history' WHERE day = '2026-03-09'").await;
+    bench.built(3, &["2026-03-09", "2026-03-10"]).await;
+    assert_eq!(bench.run(now(), &options()).await.opened, 1);
+    assert_eq!(bench.events().await, ["alert.opened medium ×2"]);
+}

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::ingest::Found;
+use crate::model::DayRange;
 use crate::stages::ingest;
 
 struct House {
@@ -34,10 +35,16 @@ impl House {
     }
 
     async fn land(&self, name: &str, content: &str, captured_at: &str) {
+        self.land_as(None, name, content, Some(captured_at)).await;
+    }
+
+    /// Lands a file of records of a kind; without a time they name their own.
+    async fn land_as(&self, kind: Option<&str>, name: &str, content: &str, captured_at: Option<&str>) {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let options = ingest::Options {
-            captured_at: Some(captured_at.parse().unwrap()),
+            captured_at: captured_at.map(|at| at.parse().unwrap()),
+            kind: kind.map(str::to_owned),
             ..ingest::Options::new("run".into(), vec![Found::File(path)], ReportingZone(chrono_tz::UTC))
         };
         ingest::run(&self.store, clock(), &CancelToken::default(), &|_| {}, &options).await.unwrap();
@@ -567,4 +574,125 @@ async fn the_blocked_pages_of_one_answer_are_one_incident() {
     assert_eq!(summary.incidents, ["20 of 25 records of batch.json fail on the record: blocked_page"]);
     let summary = house.take("small.json", &batch(20), "2026-01-04T12:00:00Z").await;
     assert_eq!(summary.incidents, [] as [String; 0], "16 are too few");
+}
+
+/// Keepa minute of an hour UTC.
+fn keepa_minute(text: &str) -> i64 {
+    text.parse::<Timestamp>().unwrap().timestamp() / 60 - 21_564_000
+}
+
+/// A product whose price fell on 2026-01-10 and that nobody sells since 2026-01-12, as of 2026-01-14.
+fn keepa_product(asin: &str) -> String {
+    let minute = |hour: &str| keepa_minute(&format!("2026-01-{hour}:00:00Z"));
+    let (first, fell, gone) = (minute("08T06"), minute("10T06"), minute("12T06"));
+    serde_json::json!({
+        "asin": asin, "domainId": 1, "productType": 0, "title": "Lamp", "lastUpdate": minute("14T06"),
+        "categoryTree": [{"catId": 172282, "name": "Electronics"}], "salesRankReference": 172282,
+        "salesRankReferenceHistory": [first, 172282],
+        "csv": [
+            [first, -1], [first, 2100, fell, 1900, gone, -1], null, [first, 50, fell, 40], null, null, null, null, null, null,
+            null, [first, 2, gone, -1], null, null, null, null, null, null, [first, 2000, 100, fell, 1800, 0, gone, -1, -1],
+        ],
+    })
+    .to_string()
+}
+
+fn days(first: &str, last: &str) -> DayRange {
+    DayRange { first: first.parse().unwrap(), last: last.parse().unwrap() }
+}
+
+const TOLD: &str =
+    "SELECT day, observed_at / 1000000 - strftime('%s', day), price_minor, price_basis, shipping_minor,
+    availability, bsr, source, sources FROM product_metrics_daily ORDER BY asin, day";
+
+#[tokio::test]
+async fn a_history_gives_the_days_it_is_asked_for() {
+    let house = House::new().await;
+    let body = keepa_product("B000000001");
+    house.land_as(Some("history"), "history.json", &body, None).await;
+    let unasked = house.normalize(None).await;
+    assert_eq!((unasked.receipts, unasked.observations, unasked.quarantined), (1, 0, 0));
+    assert_eq!(house.rows("SELECT outcome FROM normalized_receipts").await, ["kept"]);
+
+    assert!(house.store.request_history(1, days("2026-01-09", "2026-01-10")).await.unwrap());
+    assert!(!house.store.request_history(1, days("2026-01-09", "2026-01-10")).await.unwrap(), "asked before");
+    let first = house.normalize(None).await;
+    assert_eq!((first.receipts, first.observations, first.days_changed, first.quarantined), (1, 2, 2, 0));
+    let two = [
+        "2026-01-09 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
+        "2026-01-10 86399 1800 buy_box 0 in_stock 40 keepa-history keepa-history",
+    ];
+    assert_eq!(house.rows(TOLD).await, two);
+
+    // More days: what there was stays as it was, and neither the days before the first point nor the one that had
+    // not ended are told.
+    assert!(house.store.request_history(1, days("2026-01-01", "2026-01-31")).await.unwrap());
+    let wider = house.normalize(None).await;
+    assert_eq!((wider.receipts, wider.observations, wider.days_changed), (1, 4, 4));
+    assert_eq!(
+        house.rows(TOLD).await,
+        [
+            "2026-01-08 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
+            two[0],
+            two[1],
+            "2026-01-11 86399 1800 buy_box 0 in_stock 40 keepa-history keepa-history",
+            "2026-01-12 86399 - - - out_of_stock 40 keepa-history keepa-history",
+            "2026-01-13 86399 - - - out_of_stock 40 keepa-history keepa-history",
+        ]
+    );
+    let before = house.hash().await;
+    let replayed = house.normalize(Some(Timestamp::UNIX_EPOCH)).await;
+    assert_eq!((replayed.receipts, replayed.observations, replayed.days_changed), (1, 0, 0));
+    assert_eq!(house.hash().await, before);
+}
+
+#[tokio::test]
+async fn what_was_seen_live_stands_before_what_is_told_in_hindsight() {
+    let house = House::new().await;
+    house.land_as(Some("history"), "history.json", &keepa_product("B000000001"), None).await;
+    house.store.request_history(1, days("2026-01-09", "2026-01-10")).await.unwrap();
+    house.table("live.csv", "US,B000000001,2026-01-10T08:00:00Z,Lamp,2500,in_stock,,,450\n").await;
+    assert_eq!(
+        house.rows(TOLD).await,
+        [
+            "2026-01-09 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
+            "2026-01-10 28800 2500 page - in_stock 40 file file,keepa-history",
+        ],
+        "the rank is known from hindsight alone"
+    );
+    // No listing is told in hindsight.
+    assert_eq!(house.rows("SELECT DISTINCT source FROM listing_versions").await, ["file"]);
+}
+
+#[tokio::test]
+async fn each_product_of_an_answer_is_seen_at_its_own_time_and_a_bad_one_is_refused_alone() {
+    let house = House::new().await;
+    let other = keepa_product("B000000002").replace("\"Lamp\"", "\"Other\"");
+    let bad = keepa_product("bad");
+    let answer = format!(
+        r#"{{"timestamp":1768370400000,"tokensLeft":9,"refillRate":5,"products":[{},{bad},{other}]}}"#,
+        keepa_product("B000000001").replace(
+            &format!("\"lastUpdate\":{}", keepa_minute("2026-01-14T06:00:00Z")),
+            &format!("\"lastUpdate\":{}", keepa_minute("2026-01-13T06:00:00Z")),
+        )
+    );
+    house.land_as(None, "answer.json", &answer, None).await;
+    let summary = house.normalize(None).await;
+    assert_eq!((summary.receipts, summary.observations, summary.quarantined), (1, 2, 1));
+    assert_eq!(
+        house.rows("SELECT asin, day, item, source FROM observations ORDER BY item").await,
+        ["B000000001 2026-01-13 0 keepa", "B000000002 2026-01-14 2 keepa"]
+    );
+    assert_eq!(house.rows("SELECT item, reason FROM quarantine").await, ["1 invalid_asin"]);
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_data_set_is_refused_by_name_and_is_no_drift() {
+    let house = House::new().await;
+    let header = "amazon-order-id\tpurchase-date\torder-status\tasin\tquantity\n";
+    let rows: String =
+        (0..30).map(|n| format!("1-{n}\t2026-01-05T00:00:00Z\tshipped\tB000000001\t1\n")).collect();
+    let summary = house.take("orders.tsv", &format!("{header}{rows}"), "2026-01-31T00:00:00Z").await;
+    assert_eq!((summary.receipts, summary.quarantined, summary.incidents.len()), (30, 30, 0));
+    assert_eq!(house.rows("SELECT DISTINCT reason FROM quarantine").await, ["later_data_set"]);
 }

@@ -222,6 +222,39 @@ async fn the_evidence_of_a_day_is_its_current_readings_in_the_order_of_time() {
     assert_eq!(shown, [(1, Some(100), 2), (2, Some(200), 2)], "the third is read as another day's now");
 }
 
+#[tokio::test]
+async fn a_receipt_of_history_is_read_again_for_every_range_that_is_new() {
+    let (_folder, store) = fresh().await;
+    for id in 1..=2 {
+        receipt(&store, id).await;
+    }
+    let mut tx = store.begin().await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO raw_receipts (source, kind, marketplace, asin_requested, observed_at, fetched_at, recorded_at,
+           body_sha256, shape, copies, run_id)
+         SELECT source, 'history', marketplace, asin_requested, observed_at, fetched_at, recorded_at, body_sha256,
+           shape, copies, run_id FROM raw_receipts WHERE receipt_id = 2",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let receipts = [1, 2, 3].map(|id| (id, ReceiptOutcome::Kept)).to_vec();
+    let batch = NormalizedBatch { receipts, normalized_until: Some(3), ..NormalizedBatch::default() };
+    commit_batch(&store, batch).await;
+    assert!(!store.has_unread().await.unwrap());
+
+    let range =
+        |first: &str, last: &str| DayRange { first: first.parse().unwrap(), last: last.parse().unwrap() };
+    let (later, earlier) = (range("2026-01-05", "2026-01-06"), range("2026-01-01", "2026-01-05"));
+    assert!(store.request_history(3, later).await.unwrap());
+    assert!(store.request_history(3, earlier).await.unwrap());
+    assert!(!store.request_history(3, later).await.unwrap(), "the very same");
+    let records = store.load_unread(Unread::New, 0, 9, 1 << 20).await.unwrap();
+    let asked: Vec<_> = records.iter().map(|record| (record.receipt_id, record.asked_days.clone())).collect();
+    assert_eq!(asked, [(3, vec![earlier, later])]);
+}
+
 fn rejected(id: &str, receipt_id: i64, reason: &str) -> NewQuarantine {
     NewQuarantine {
         quarantine_id: id.into(),
