@@ -2,14 +2,15 @@
 
 use crate::model::{Marketplace, Observation, Timestamp};
 use crate::normalize::golden::{context, line, read};
-use crate::normalize::{Recognised, RecordFormat, Shape, parse, recognise};
+use crate::normalize::{Place, Recognised, RecordFormat, Shape, parse, recognise};
 
 /// The one observation of a sample, with what was recognised of it; null without the samples.
 fn sample(name: &str) -> Option<(Recognised, Observation)> {
     let body = read(&format!("keepa/{name}"))?;
     let recognised = recognise(RecordFormat::Json, &body);
     let parsed = parse(&context(&recognised, None), &body);
-    assert_eq!((&parsed.rejects, &parsed.notes, parsed.places.len()), (&vec![], &vec![], 0));
+    assert_eq!((&parsed.rejects, &parsed.notes), (&vec![], &vec![]));
+    assert_eq!(parsed.places, [Place::default()], "one product, at the receipt's time");
     assert_eq!(recognised.shape, Shape::KeepaProduct);
     assert_eq!((recognised.kind, recognised.source), ("product", "keepa"));
     assert_eq!(recognised.asin_requested, None, "an answer does not say what was asked for");
