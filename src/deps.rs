@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::error::{Failure, Outcome};
-use crate::model::{check_live_source, micros_of_dollars};
+use crate::model::{Rate, SpendingLimits, check_live_source, micros_of_dollars};
 use crate::sources::http::Shared;
 use crate::sources::secret::{Secret, SecretPlace};
 use crate::sources::sp_api::Region;
-use crate::sources::{Rate, Source, apify, firecrawl, html, keepa, rainforest, sp_api};
+use crate::sources::{Source, apify, firecrawl, html, keepa, rainforest, sp_api};
 use crate::stages::fetch::Configured;
 
 /// Builds the source of this name.
@@ -239,10 +239,6 @@ fn sp_api_keys(config: &Config) -> Result<sp_api::Keys, Failure> {
     Ok(sp_api::Keys { client_id, client_secret, refresh_tokens })
 }
 
-fn configured(
-    source: impl Source + 'static,
-    limits: crate::sources::budget::Limits,
-    concurrency: u32,
-) -> Configured {
+fn configured(source: impl Source + 'static, limits: SpendingLimits, concurrency: u32) -> Configured {
     Configured { source: Arc::new(source), limits, concurrency: concurrency as usize }
 }

@@ -1,13 +1,14 @@
 //! amzctl keeps an honest daily record of Amazon products: the map of the house.
 //!
 //! ```text
-//! files ─ingest─▶ staging_raw ─normalize─▶ core ─build-mart─▶ lake, mart ─▶ compare · report · alert
+//! providers, files ─ingest─▶ staging_raw ─normalize─▶ core ─build-mart─▶ lake, mart ─▶ compare · report · alert
 //! ```
 //!
 //! | module | what it is |
 //! | --- | --- |
 //! | [`cli`] | what a person types and reads; dispatch, one file per subcommand |
 //! | [`stages`] | the pipeline: one file per piece of work, each `run(ports, options) -> Summary` |
+//! | [`sources`] | providers: one adapter each, asked by the stages; politeness and thrift as values |
 //! | [`ingest`] | bytes to records: files, compression, formats, without knowing what a record means |
 //! | [`normalize`] | one raw record to facts or rejects, the daily row, listing versions; pure |
 //! | [`rollup`] | the measures: deltas, windows, comparisons, alert rules; pure, integers first |
@@ -18,11 +19,14 @@
 //! | [`render`] | values to text, tables, Markdown, HTML and charts; pure |
 //! | [`generate`] | a seeded synthetic market in provider shapes, and the demo's story |
 //! | [`model`] | values of the domain; constructing one validates it |
+//! | [`deps`] | the adapters that the configuration asks for, built for the command line |
 //! | [`config`], [`clock`], [`error`], [`ids`], [`lock`], [`logging`], [`files`], [`cancel`], [`mod@failpoint`] | the ground |
 //!
 //! What is absent keeps it simple:
 //!
 //! - `model`, `normalize`, `rollup` and `render` know no database, no file, no clock and no async.
+//! - `sources` write nothing and decide nothing about money, order or repetition: `stages::fetch` does. Only
+//!   `sources::http` speaks HTTP.
 //! - Only `store` contains SQL. Only `lake` knows Parquet paths. Only `cli` prints.
 //! - Only `clock` asks for the time of facts. Ids are hashes of what they name; only runs, databases and lakes get
 //!   random ones (`ids::new_run_id`), which no fact depends on.
@@ -32,6 +36,7 @@
 //!
 //! - A raw record is stored, byte for byte, before anything is derived from it; staging is append-only.
 //! - An effect and the record that it happened are one transaction, so a killed run is repeated, never repaired.
+//! - A request that costs something is in the ledger before it is sent, and settled with everything its answer brought.
 //! - Everything written has a natural key; running twice changes nothing.
 //! - Unknown is null: never zero, never "in stock", never "no change". A day that was not seen is absent.
 //! - Money is integer minor units. Sums are integer sums; every ratio is one division of exact integers.

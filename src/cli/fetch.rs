@@ -299,6 +299,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
         }
         lines.push(Line::Note(line));
     }
+    lines.extend(summary.incidents.iter().map(|incident| Line::Complaint(format!("incident: {incident}"))));
     for (fault, count) in &summary.faults {
         let example = summary.examples.get(fault).map_or("", String::as_str);
         let products = counted(count, "product");

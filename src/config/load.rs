@@ -14,9 +14,9 @@ use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
 use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{
-    Marketplace, ReportingZone, check_live_source, check_source_name, micros_of_dollars, similar_source,
+    Marketplace, ReportingZone, SP_API_OPERATIONS, check_live_source, check_source_name, micros_of_dollars,
+    similar_source,
 };
-use crate::sources::sp_api::OPERATIONS;
 
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
@@ -452,7 +452,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
         (
             "sp_api.operations",
             !sp_api.operations.is_empty()
-                && sp_api.operations.iter().all(|name| OPERATIONS.contains(&name.as_str())),
+                && sp_api.operations.iter().all(|name| SP_API_OPERATIONS.contains(&name.as_str())),
             "must name some of catalog, offers, competitive_summary, inventory",
         ),
     ];

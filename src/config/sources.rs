@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::micros_of_dollars;
-use crate::sources::Rate;
-use crate::sources::budget::{Limit, Limits};
+use crate::model::{Rate, SpendingLimit, SpendingLimits, micros_of_dollars};
 
 /// Which providers are asked for the products of the watchlist.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -75,12 +73,12 @@ macro_rules! source_settings {
         }
 
         impl $name {
-            pub fn limits(&self) -> Limits {
-                let limit = |units: Option<u32>, dollars: Option<f64>| Limit {
+            pub fn limits(&self) -> SpendingLimits {
+                let limit = |units: Option<u32>, dollars: Option<f64>| SpendingLimit {
                     units: units.map(i64::from),
                     micros: dollars.and_then(micros_of_dollars),
                 };
-                Limits {
+                SpendingLimits {
                     run: limit(self.max_units_run, self.max_usd_run),
                     day: limit(self.max_units_day, self.max_usd_day),
                     month: limit(self.max_units_month, self.max_usd_month),

@@ -47,6 +47,27 @@ pub fn micros_of_dollars(dollars: f64) -> Option<i64> {
     (micros.is_finite() && (0.0..=1e15).contains(&micros)).then_some(micros as i64)
 }
 
+/// A token bucket.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate {
+    pub per_second: f64,
+    pub burst: u32,
+}
+
+/// The limits of one source; null is none. Money in millionths of a dollar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SpendingLimits {
+    pub run: SpendingLimit,
+    pub day: SpendingLimit,
+    pub month: SpendingLimit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SpendingLimit {
+    pub units: Option<i64>,
+    pub micros: Option<i64>,
+}
+
 /// Why a provider gave no answer. The kind decides what is done about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -15,7 +15,9 @@ mod watch;
 pub use asin::{Asin, AsinError, ProductKey, ProductRef};
 pub use availability::Availability;
 pub use day::{Day, DayError, DayRange, ReportingZone};
-pub use fetch::{BreakerPosition, Cost, FaultKind, SourceState, micros_of_dollars};
+pub use fetch::{
+    BreakerPosition, Cost, FaultKind, Rate, SourceState, SpendingLimit, SpendingLimits, micros_of_dollars,
+};
 pub use marketplace::{DecimalStyle, Marketplace, UnknownMarketplace};
 pub use money::{Currency, MAX_MINOR, Money, UnknownCurrency};
 pub(crate) use observation::words;
@@ -25,7 +27,8 @@ pub use observation::{
 };
 pub use ranks::{CategoryRef, Rank, leaf_rank, main_rank, same_category};
 pub use source::{
-    HISTORY_SOURCE, KNOWN_SOURCES, LIVE_SOURCES, check_live_source, check_source_name, similar_source,
+    HISTORY_SOURCE, KNOWN_SOURCES, LIVE_SOURCES, SP_API_OPERATIONS, check_live_source, check_source_name,
+    similar_source,
 };
 pub use watch::{Cohort, Competitor, Relation, Tier, WatchItem};
 

@@ -25,6 +25,9 @@ pub fn check_source_name(name: &str) -> Result<(), &'static str> {
 /// The sources that can be asked, as chains name them.
 pub const LIVE_SOURCES: [&str; 6] = ["sp-api", "keepa", "rainforest", "apify", "firecrawl", "html"];
 
+/// What can be asked of the selling-partner API, as its section names it.
+pub const SP_API_OPERATIONS: [&str; 4] = ["catalog", "offers", "competitive_summary", "inventory"];
+
 /// Refuses a name that no provider has: what is wrong, and a hint.
 pub fn check_live_source(name: &str) -> Result<(), (String, Option<String>)> {
     if LIVE_SOURCES.contains(&name) {

@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, page_url};
-use crate::model::{Asin, Cost, FaultKind, Marketplace, Timestamp, micros_of_dollars};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp, micros_of_dollars};
 use crate::normalize::{RecordFormat, recognise};
 
 pub const NAME: &str = "apify";

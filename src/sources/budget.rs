@@ -1,20 +1,6 @@
 //! What may still be spent at a source: a request that would go beyond is not sent.
 
-use crate::model::Cost;
-
-/// The limits of one source; null is none. Money in millionths of a dollar.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Limits {
-    pub run: Limit,
-    pub day: Limit,
-    pub month: Limit,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Limit {
-    pub units: Option<i64>,
-    pub micros: Option<i64>,
-}
+use crate::model::{Cost, SpendingLimits};
 
 /// What was spent before this run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,14 +12,14 @@ pub struct Spent {
 /// A source's budget during a run.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    limits: Limits,
+    limits: SpendingLimits,
     before: Spent,
     /// Of this run, requests on their way at their estimate.
     run: Cost,
 }
 
 impl Budget {
-    pub fn new(limits: Limits, before: Spent) -> Budget {
+    pub fn new(limits: SpendingLimits, before: Spent) -> Budget {
         Budget { limits, before, run: Cost::NOTHING }
     }
 
@@ -89,6 +75,7 @@ pub fn dollars(micros: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SpendingLimit as Limit;
 
     fn cost(units: i64, micros: i64) -> Cost {
         Cost { units, micros: Some(micros) }
@@ -96,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_request_that_would_exceed_any_limit_is_not_sent() {
-        let limits = Limits {
+        let limits = SpendingLimits {
             run: Limit { units: Some(100), micros: None },
             day: Limit { units: None, micros: Some(1_000_000) },
             month: Limit { units: Some(1_000), micros: None },

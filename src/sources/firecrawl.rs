@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::http::{Http, Reply, Shared};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, page_url, without_answer};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url, without_answer};
 use crate::ids::stable_id;
-use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Timestamp};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 pub const NAME: &str = "firecrawl";

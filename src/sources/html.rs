@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::http::{Http, Shared};
 use super::pages::{PageVerdict, judge};
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, page_url};
-use crate::model::{Asin, Cost, FaultKind, Marketplace, Timestamp};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 pub const NAME: &str = "html";

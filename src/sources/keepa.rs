@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, absence, without_answer};
-use crate::model::{Asin, Cost, FaultKind, Marketplace, Timestamp};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, absence, without_answer};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 pub const NAME: &str = "keepa";

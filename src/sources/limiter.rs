@@ -10,8 +10,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-use super::Rate;
-use crate::model::Timestamp;
+use crate::model::{Rate, Timestamp};
 
 /// The share of the permitted rate that is used: what arrives is less even than what is sent.
 const USED_SHARE: f64 = 0.98;

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Asin, Cost, FaultKind, Marketplace, Timestamp};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 /// One thing that can be asked of a source, with its declared limits.
@@ -40,13 +40,6 @@ pub struct Operation {
     pub rate: Rate,
     /// Asking costs something: a request that may have been answered is not repeated without looking.
     pub is_paid: bool,
-}
-
-/// A token bucket.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Rate {
-    pub per_second: f64,
-    pub burst: u32,
 }
 
 /// What is asked in one request.

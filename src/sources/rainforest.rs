@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Rate, Request, Source, absence};
-use crate::model::{Cost, FaultKind, Marketplace, Timestamp};
+use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, absence};
+use crate::model::{Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 pub const NAME: &str = "rainforest";

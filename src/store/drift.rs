@@ -67,7 +67,7 @@ struct Known {
 }
 
 /// Something about a source that people must look at.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewIncident {
     pub incident_id: String,
     pub kind: &'static str,
@@ -76,6 +76,31 @@ pub struct NewIncident {
     pub reason: String,
     pub detail: String,
     pub day: Day,
+}
+
+/// Opens an incident; false when it was opened before.
+pub(super) async fn insert_incident(
+    tx: &mut Tx,
+    run_id: &str,
+    now: Timestamp,
+    incident: &NewIncident,
+) -> Result<bool> {
+    let written = sqlx::query(
+        "INSERT INTO incidents (incident_id, kind, source, field, reason, detail, day, state, run_id, recorded_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9) ON CONFLICT (incident_id) DO NOTHING",
+    )
+    .bind(&incident.incident_id)
+    .bind(incident.kind)
+    .bind(&incident.source)
+    .bind(&incident.field)
+    .bind(&incident.reason)
+    .bind(&incident.detail)
+    .bind(incident.day.to_string())
+    .bind(run_id)
+    .bind(now.timestamp_micros())
+    .execute(&mut **tx)
+    .await?;
+    Ok(written.rows_affected() > 0)
 }
 
 impl Delivery {
@@ -281,22 +306,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut new = Vec::new();
         for incident in incidents {
-            let written = sqlx::query(
-                "INSERT INTO incidents (incident_id, kind, source, field, reason, detail, day, state, run_id, recorded_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9) ON CONFLICT (incident_id) DO NOTHING",
-            )
-            .bind(&incident.incident_id)
-            .bind(incident.kind)
-            .bind(&incident.source)
-            .bind(&incident.field)
-            .bind(&incident.reason)
-            .bind(&incident.detail)
-            .bind(incident.day.to_string())
-            .bind(run_id)
-            .bind(now.timestamp_micros())
-            .execute(&mut *tx)
-            .await?;
-            if written.rows_affected() > 0 {
+            if insert_incident(&mut tx, run_id, now, incident).await? {
                 new.push(incident.detail.clone());
             }
         }

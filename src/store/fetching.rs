@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
 use super::core::history::ask_for_days;
+use super::drift::{NewIncident, insert_incident};
 use super::raw::{RawBody, ReceiptKey};
 use super::{Result, Store, Tx, bulk};
 use crate::failpoint;
@@ -163,6 +164,12 @@ pub enum Step {
         failed_at: Timestamp,
         failures: Vec<FetchFailure>,
     },
+    /// A source that failed for many products at once.
+    Incident {
+        run_id: String,
+        at: Timestamp,
+        incident: NewIncident,
+    },
 }
 
 /// What a step did.
@@ -174,6 +181,9 @@ pub enum StepEffect {
     /// Receipts that were new.
     Settled {
         landed: u64,
+    },
+    Incident {
+        is_new: bool,
     },
     Noted,
 }
@@ -196,6 +206,9 @@ impl Store {
                 Step::GiveUp { run_id, failed_at, failures } => {
                     give_up(&mut tx, run_id, *failed_at, failures).await?;
                     StepEffect::Noted
+                }
+                Step::Incident { run_id, at, incident } => {
+                    StepEffect::Incident { is_new: insert_incident(&mut tx, run_id, *at, incident).await? }
                 }
             });
         }

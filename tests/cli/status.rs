@@ -65,6 +65,8 @@ fn status_tells_what_there_is_and_what_comes_next() {
         "deliveries_pending": 0,
         "deliveries_dead": 0
       },
+      "sources": [],
+      "fetch_failures": 0,
       "last_runs": []
     }
     --- stderr

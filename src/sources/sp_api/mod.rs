@@ -11,19 +11,17 @@ use serde_json::{Value, json};
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, JobLog, Operation, Probe, Rate, Request, Source};
-use crate::model::{Asin, Cost, FaultKind, Marketplace};
+use super::{Answer, Fault, JobLog, Operation, Probe, Request, Source};
+use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, SP_API_OPERATIONS};
 use answers::{Element, Taken};
 use token::{Credentials, Token};
 
 pub const NAME: &str = "sp-api";
 
-const CATALOG: &str = "catalog";
-const OFFERS: &str = "offers";
-const SUMMARY: &str = "competitive_summary";
-const INVENTORY: &str = "inventory";
-/// Everything that can be asked.
-pub const OPERATIONS: [&str; 4] = [CATALOG, OFFERS, SUMMARY, INVENTORY];
+const CATALOG: &str = SP_API_OPERATIONS[0];
+const OFFERS: &str = SP_API_OPERATIONS[1];
+const SUMMARY: &str = SP_API_OPERATIONS[2];
+const INVENTORY: &str = SP_API_OPERATIONS[3];
 
 const CATALOG_PATH: &str = "/catalog/2022-04-01/items";
 const CATALOG_DATA: &str =
@@ -72,7 +70,7 @@ pub struct Options {
     /// Where tokens are given out, without its path.
     pub token_url: String,
     pub timeout: Duration,
-    /// What is asked, of [`OPERATIONS`].
+    /// What is asked, of [`SP_API_OPERATIONS`].
     pub operations: Vec<String>,
     /// A rate for every operation instead of Amazon's documented ones.
     pub rate: Option<Rate>,
@@ -117,8 +115,9 @@ impl SpApi {
         }
         let operations = options.operations.iter().map(|name| operation(name, options.rate));
         let operations = operations.collect::<Option<Vec<_>>>();
-        let operations = operations
-            .ok_or_else(|| anyhow::anyhow!("`operations` under [sp_api] are of {}", OPERATIONS.join(", ")))?;
+        let operations = operations.ok_or_else(|| {
+            anyhow::anyhow!("`operations` under [sp_api] are of {}", SP_API_OPERATIONS.join(", "))
+        })?;
         anyhow::ensure!(!operations.is_empty(), "`operations` under [sp_api] is empty");
         Ok(SpApi { regions, operations })
     }

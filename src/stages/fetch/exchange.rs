@@ -336,7 +336,7 @@ impl Exchange<'_> {
         self.requests += 1;
         match self.common.ledger.commit(step).await? {
             StepEffect::Opened { request_id } => Ok(request_id),
-            StepEffect::Settled { .. } | StepEffect::Noted => Err(WriterGone),
+            _ => Err(WriterGone),
         }
     }
 

@@ -21,14 +21,17 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, WatchItem};
+use crate::ids::stable_id;
+use crate::model::{
+    Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SpendingLimits, WatchItem,
+};
 use crate::sources::breaker::Breaker;
-use crate::sources::budget::{Budget, Limits, Spent};
+use crate::sources::budget::{Budget, Spent};
 use crate::sources::http::Shared;
 use crate::sources::limiter::{Left, Limiter};
 use crate::sources::{Fault, Source};
-use crate::store::Store;
-use crate::store::fetching::{Bucket, FetchFailure, OpenRequest, RequestState, Settlement, Step};
+use crate::store::fetching::{Bucket, FetchFailure, OpenRequest, RequestState, Settlement, Step, StepEffect};
+use crate::store::{NewIncident, Store};
 use commit::{Ledger, WriterGone};
 use exchange::{Common, End, Finished, Work, exchange};
 use lane::{Gate, Lane, RunTime};
@@ -39,6 +42,9 @@ pub use summary::{SourceSummary, Summary};
 
 /// Failures written in one step.
 const FAILURES_TOGETHER: usize = 500;
+/// A source that fails for so many products, and for this share of those it was asked for, is an incident.
+const INCIDENT_PRODUCTS: u64 = 20;
+const INCIDENT_PCT: u64 = 20;
 /// A product whose item alone failed for a passing reason is asked for so often in one run.
 const ITEM_ATTEMPTS: u8 = 3;
 
@@ -46,7 +52,7 @@ const ITEM_ATTEMPTS: u8 = 3;
 #[derive(Clone, Debug)]
 pub struct Configured {
     pub source: Arc<dyn Source>,
-    pub limits: Limits,
+    pub limits: SpendingLimits,
     /// Requests on their way at once, of each operation.
     pub concurrency: usize,
 }
@@ -207,6 +213,8 @@ struct Driver<'a> {
     /// Products whose current source has failed, until they are sent on.
     failed_places: Vec<usize>,
     failures: Vec<FetchFailure>,
+    /// By source: products it did not answer for, by reason, also those that another source answered for.
+    failed_at: Vec<BTreeMap<FaultKind, u64>>,
     history: Option<DayRange>,
     settled: u64,
     progress: &'a (dyn Fn(u64, u64) + Send + Sync),
@@ -222,6 +230,7 @@ impl<'a> Driver<'a> {
     ) -> Driver<'a> {
         let operations = |lane: &Arc<Lane>| lane.source.operations().len();
         let queues = lanes.iter().map(|lane| vec![BTreeMap::new(); operations(lane)]).collect();
+        let failed_at = lanes.iter().map(|_| BTreeMap::new()).collect();
         let in_flight = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
         let places = plan.due.iter().enumerate().map(|(place, due)| (due.key, place)).collect();
         let courses = plan.due.into_iter().map(|product| Course {
@@ -241,6 +250,7 @@ impl<'a> Driver<'a> {
             running: JoinSet::new(),
             failed_places: Vec::new(),
             failures: Vec::new(),
+            failed_at,
             history,
             settled: 0,
             progress,
@@ -278,6 +288,7 @@ impl<'a> Driver<'a> {
         }
         self.give_up_the_rest(summary);
         self.write_failures(true).await?;
+        self.note_incidents(summary).await?;
         for (lane, line) in self.lanes.iter().zip(&mut summary.sources) {
             line.stopped = lane.stopped().map(|(kind, reason)| format!("{kind}: {reason}"));
         }
@@ -548,6 +559,7 @@ impl<'a> Driver<'a> {
             return;
         }
         course.waiting -= 1;
+        *self.failed_at[lane].entry(fault.kind).or_default() += 1;
         course.fault = Some((lane, fault));
         if course.waiting == 0 {
             self.failed_places.push(place);
@@ -607,6 +619,38 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// One incident for each source and reason that many products failed for, a day.
+    async fn note_incidents(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
+        let at = self.common.clock.now();
+        let day = self.common.zone.day_of(at);
+        for (lane, faults) in self.failed_at.iter().enumerate() {
+            let source = self.lanes[lane].source.name();
+            let fetched = summary.sources.get(lane).map_or(0, |line| line.fetched);
+            let asked = fetched + faults.values().sum::<u64>();
+            for (&kind, &failed) in faults.iter().filter(|(kind, _)| is_the_sources(**kind)) {
+                if failed < INCIDENT_PRODUCTS || failed * 100 < asked * INCIDENT_PCT {
+                    continue;
+                }
+                let parts = ["source_failure", source, kind.as_str(), &day.to_string()];
+                let incident = NewIncident {
+                    incident_id: stable_id(&parts),
+                    kind: "source_failure",
+                    source: source.to_owned(),
+                    field: String::new(),
+                    reason: kind.as_str().to_owned(),
+                    detail: format!("{source} did not answer for {failed} of {asked} products: {kind}"),
+                    day,
+                };
+                let said = incident.detail.clone();
+                let step = Step::Incident { run_id: self.common.run_id.clone(), at, incident };
+                if (StepEffect::Incident { is_new: true }) == self.common.ledger.commit(step).await? {
+                    summary.incidents.push(said);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn write_failures(&mut self, all: bool) -> anyhow::Result<()> {
         if self.failures.is_empty() || !all && self.failures.len() < FAILURES_TOGETHER {
             return Ok(());
@@ -616,6 +660,12 @@ impl<'a> Driver<'a> {
         self.common.ledger.commit(Step::GiveUp { run_id, failed_at, failures }).await?;
         Ok(())
     }
+}
+
+/// Says something about the source, and not about one request or our own limits.
+fn is_the_sources(kind: FaultKind) -> bool {
+    use FaultKind::{Budget, CircuitOpen, Deadline, NotServed, RateLimited, Refused, RetriesUsedUp};
+    !matches!(kind, Budget | CircuitOpen | Deadline | NotServed | RateLimited | Refused | RetriesUsedUp)
 }
 
 /// The days of a backfill that a killed run had asked for.

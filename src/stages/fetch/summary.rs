@@ -53,6 +53,8 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// One example of each reason.
     pub examples: BTreeMap<&'static str, String>,
+    /// Sources that failed for many products, told once a day.
+    pub incidents: Vec<String>,
     pub plan: Vec<PlanLine>,
     pub cancelled: bool,
     pub dry_run: bool,
@@ -128,7 +130,7 @@ impl Summary {
         if self.failed_for(&[Budget, Deadline, Exhausted]) > 0 {
             return Outcome::BudgetReached;
         }
-        if exceeds_tolerance(self.failed, self.due, self.tolerate_failed_pct) {
+        if !self.incidents.is_empty() || exceeds_tolerance(self.failed, self.due, self.tolerate_failed_pct) {
             return Outcome::PartlyFailed;
         }
         Outcome::Done
