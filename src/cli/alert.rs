@@ -21,7 +21,8 @@ use crate::model::{Marketplace, ProductRef};
 use crate::notify::{EventStyle, FileNotifier, Notifier, StdoutNotifier};
 use crate::render::rows::Format;
 use crate::rollup::rules::{Rule, RuleSet, Severity};
-use crate::stages::{alert, deliver};
+use crate::stages::alert::{self, Telling};
+use crate::stages::deliver;
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, Recipient, StateChange, WORKSPACE};
 
@@ -74,6 +75,12 @@ struct RunArgs {
     /// Print events as lines of JSON
     #[arg(long)]
     json: bool,
+}
+
+impl RunArgs {
+    fn telling(&self) -> Telling {
+        if self.deliver_history { Telling::All } else { Telling::Newest }
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -186,7 +193,7 @@ async fn judge(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
     let lake = Lake::new(&context.config.lake_root);
     if args.dry_run {
-        let options = alert::Options { dry_run: true, ..options(context, "", args.deliver_history)? };
+        let options = alert::Options { dry_run: true, ..options(context, "", args.telling())? };
         let summary = alert::run(&store, &lake, context.clock, &context.cancel(), &options).await?;
         view::print_fired(&summary, args.json, context)?;
         context.ui.say(&lines(&summary));
@@ -195,7 +202,7 @@ async fn judge(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
     }
     let lock = context.lock("pipeline")?;
     let run = context.begin_run(&store, "alert run").await?;
-    let options = options(context, &run.run_id, args.deliver_history)?;
+    let options = options(context, &run.run_id, args.telling())?;
     let summary = alert::run(&store, &lake, context.clock, &context.cancel(), &options).await?;
     drop(lock);
     context.ui.say(&lines(&summary));
@@ -296,11 +303,7 @@ fn recipients(context: &Context) -> Vec<Recipient> {
 }
 
 /// How this configuration judges.
-pub(super) fn options(
-    context: &Context,
-    run_id: &str,
-    deliver_history: bool,
-) -> anyhow::Result<alert::Options> {
+pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
     Ok(alert::Options {
         run_id: run_id.to_owned(),
         workspace: WORKSPACE.to_owned(),
@@ -308,7 +311,7 @@ pub(super) fn options(
         own_sellers: context.config.settings.own.seller_ids.iter().cloned().collect(),
         zone: context.config.zone,
         recipients: recipients(context),
-        deliver_history,
+        tell,
         dry_run: false,
     })
 }

@@ -17,6 +17,7 @@ use crate::error::{Failure, Outcome};
 use crate::ingest::{Found, PathDay, day_in_path};
 use crate::model::{DayRange, Marketplace};
 use crate::sources::keepa;
+use crate::stages::alert::Telling;
 use crate::store::Store;
 
 /// Fill in days of the past, from a provider's history or from dated files
@@ -118,14 +119,14 @@ async fn from_provider(
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     let summary = fetch::fetch(&store, context, &names, ask(run.run_id.clone(), false)).await?;
     chain.end("fetch", summary.outcome(), serde_json::json!(summary), &fetch::lines(&summary));
-    chain.derive().await?;
+    chain.derive(Telling::Nothing).await?;
     let Chain { outcome, record, .. } = chain;
     run.finish(outcome, &Value::Object(record)).await?;
     end(outcome, context)
 }
 
 async fn from_files(days: DayRange, args: &BackfillArgs, context: &Context) -> anyhow::Result<Outcome> {
-    let inputs = dated(ingest::inputs(&args.paths)?, days, context)?;
+    let inputs = dated(ingest::inputs(&args.paths, context)?, days, context)?;
     let store = context.open_store().await?;
     let ingest_args =
         IngestArgs { marketplace: args.marketplace, dry_run: args.dry_run, ..IngestArgs::default() };
@@ -136,7 +137,7 @@ async fn from_files(days: DayRange, args: &BackfillArgs, context: &Context) -> a
     let run = context.begin_run(&store, "backfill").await?;
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.read(&ingest_args, inputs).await?;
-    chain.derive().await?;
+    chain.derive(Telling::Nothing).await?;
     let Chain { outcome, record, .. } = chain;
     run.finish(outcome, &Value::Object(record)).await?;
     end(outcome, context)

@@ -18,7 +18,7 @@ use crate::model::{DayRange, Tier};
 use crate::render::rows::{Cell, Format, Rows, printable};
 use crate::sources::budget::dollars;
 use crate::sources::http::Shared;
-use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, Summary};
+use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary};
 use crate::store::Store;
 
 /// Which products are asked for.
@@ -132,14 +132,28 @@ pub(super) async fn fetch(
         dry_run: ask.dry_run,
     };
     let progress = context.ui.progress_rows(0);
-    let told = |done, total| {
+    let told = |done, total, sources: &[SourceSummary]| {
         progress.set_length(total);
+        progress.set_message(&spent(sources));
         progress.set_position(done);
     };
     let summary =
         fetch::run(store, context.clock, &context.cancel(), shared, &sources, &told, &options).await;
     progress.finish();
     summary
+}
+
+/// What each source has told and taken so far: `keepa 300: 900 tokens, apify 12: $0.02`.
+fn spent(sources: &[SourceSummary]) -> String {
+    let asked = sources.iter().filter(|source| source.requests > 0);
+    let each = asked.map(|source| {
+        let spent = match source.micros {
+            Some(micros) if micros > 0 => format!("${}", dollars(micros)),
+            _ => format!("{} {}", source.units, source.unit),
+        };
+        format!("{} {}: {spent}", source.source, source.fetched)
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// `ingest` without a path: what is due, from the providers.

@@ -98,7 +98,7 @@ pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<O
         .hint("leave the paths out to ask the providers")
         .into());
     }
-    let inputs = inputs(&args.paths)?;
+    let inputs = inputs(&args.paths, context)?;
     let store = context.open_store().await?;
     if args.dry_run {
         let summary = read(&store, context, &options(&args, inputs, String::new(), context)).await?;
@@ -145,11 +145,18 @@ pub(super) fn options(args: &IngestArgs, inputs: Vec<Found>, run_id: String, con
     }
 }
 
-/// The files that paths name.
+/// The files that paths name; what lies in our own lake is none of them.
 ///
 /// Errors: usage, for a path that names none.
-pub(super) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
-    discover(paths).map_err(usage)
+pub(super) fn inputs(paths: &[PathBuf], context: &Context) -> anyhow::Result<Vec<Found>> {
+    let mut found = discover(paths).map_err(usage)?;
+    if let Ok(lake) = context.config.lake_root.canonicalize() {
+        found.retain(|input| match input {
+            Found::File(path) => !path.canonicalize().is_ok_and(|path| path.starts_with(&lake)),
+            Found::Stdin => true,
+        });
+    }
+    Ok(found)
 }
 
 /// The files of a folder that may well be empty.

@@ -17,6 +17,7 @@ use crate::ingest::Found;
 use crate::lake::Lake;
 use crate::model::Marketplace;
 use crate::stages;
+use crate::stages::alert::Telling;
 use crate::store::Store;
 
 /// Run every stage in order: ingest, normalize, build-mart, alert
@@ -124,7 +125,7 @@ async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Re
     let options = stages::build_mart::Options { dry_run: true, ..build_mart::options(context) };
     let built = stages::build_mart::run(store, &lake, context.clock, &cancel, &|_| {}, &options).await?;
     context.ui.say(&build_mart::lines(&built, None));
-    let options = stages::alert::Options { dry_run: true, ..alert::options(context, "", false)? };
+    let options = stages::alert::Options { dry_run: true, ..alert::options(context, "", Telling::Newest)? };
     let judged = stages::alert::run(store, &lake, context.clock, &cancel, &options).await?;
     context.ui.say(&alert::lines(&judged));
     context.ui.note("dry run, nothing written; each stage is shown for what is there now");
@@ -138,7 +139,7 @@ async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Re
 fn inputs(args: &RunArgs, context: &Context) -> anyhow::Result<Vec<Found>> {
     let inbox = &context.config.inbox;
     match (args.paths.is_empty(), inbox.is_dir()) {
-        (false, _) => ingest::inputs(&args.paths),
+        (false, _) => ingest::inputs(&args.paths, context),
         (true, true) => ingest::inputs_of_inbox(inbox),
         (true, false) => Ok(Vec::new()),
     }
@@ -180,7 +181,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Normalize to alert: what was landed becomes the mart, and is judged.
-    pub(super) async fn derive(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn derive(&mut self, tell: Telling) -> anyhow::Result<()> {
         if !self.is_stopped() {
             self.normalize().await.context("normalize failed")?;
         }
@@ -188,7 +189,7 @@ impl<'a> Chain<'a> {
             self.build_mart().await.context("build-mart failed")?;
         }
         if !self.is_stopped() {
-            self.judge().await.context("alert run failed")?;
+            self.judge(tell).await.context("alert run failed")?;
         }
         Ok(())
     }
@@ -199,7 +200,7 @@ impl<'a> Chain<'a> {
         if !self.is_stopped() && args.paths.is_empty() {
             self.fetch().await.context("ingest from the providers failed")?;
         }
-        self.derive().await
+        self.derive(Telling::Newest).await
     }
 
     fn is_stopped(&self) -> bool {
@@ -271,9 +272,9 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    async fn judge(&mut self) -> anyhow::Result<()> {
+    async fn judge(&mut self, tell: Telling) -> anyhow::Result<()> {
         let lake = Lake::new(&self.context.config.lake_root);
-        let options = alert::options(self.context, &self.run_id, false)?;
+        let options = alert::options(self.context, &self.run_id, tell)?;
         let cancel = self.context.cancel();
         let summary = stages::alert::run(self.store, &lake, self.context.clock, &cancel, &options).await?;
         self.end("alert", summary.outcome(), json!(summary), &alert::lines(&summary));

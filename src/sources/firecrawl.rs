@@ -167,11 +167,10 @@ impl Firecrawl {
     }
 
     /// A page's item, or why it is none.
-    fn judged(&self, asin: Asin, page: &Page, body: Vec<u8>, index: u32) -> Result<Item, Fault> {
-        let metadata = &page.metadata;
-        let html = page.raw_html.as_deref().unwrap_or_default();
+    async fn judged(&self, asin: Asin, page: Page, body: Vec<u8>, index: u32) -> Result<Item, Fault> {
+        let Page { raw_html, metadata } = page;
         let status = metadata.status_code.unwrap_or(200);
-        let is_absent = match judge(status, html) {
+        let is_absent = match judge(status, raw_html.unwrap_or_default()).await {
             PageVerdict::Product => false,
             PageVerdict::Absent => true,
             PageVerdict::Fault(kind, said) => {
@@ -198,7 +197,7 @@ impl Firecrawl {
         if !scrape.success {
             return Err(self.http.fault(FaultKind::Unavailable, &reply, "success is false").cost(cost));
         }
-        let item = self.judged(asin, &scrape.data, reply.body, 0).map_err(|fault| fault.cost(cost))?;
+        let item = self.judged(asin, scrape.data, reply.body, 0).await.map_err(|fault| fault.cost(cost))?;
         Ok(Answer { items: vec![item], cost, ..Answer::default() })
     }
 
@@ -248,7 +247,7 @@ impl Firecrawl {
             }
             credits = batch.credits_used.or(credits);
             for page in batch.data {
-                self.take(request, &mut answer, page.get());
+                self.take(request, &mut answer, page.get()).await;
             }
             let is_own = batch.next.as_deref().is_some_and(|next| self.http.follow(next).is_some());
             match batch.next.filter(|_| is_own) {
@@ -261,7 +260,7 @@ impl Firecrawl {
         Ok(answer)
     }
 
-    fn take(&self, request: &Request, answer: &mut Answer, text: &str) {
+    async fn take(&self, request: &Request, answer: &mut Answer, text: &str) {
         let page: Page = serde_json::from_str(text).unwrap_or_default();
         let of = |url: &Option<String>| url.as_deref().and_then(|url| url.parse::<ProductRef>().ok());
         let metadata = &page.metadata;
@@ -270,7 +269,7 @@ impl Firecrawl {
             return;
         }
         let index = (answer.items.len() + answer.failed.len()) as u32;
-        match self.judged(product.asin, &page, text.as_bytes().to_vec(), index) {
+        match self.judged(product.asin, page, text.as_bytes().to_vec(), index).await {
             Ok(item) => answer.items.push(item),
             Err(fault) => answer.failed.push((product.asin, fault)),
         }

@@ -46,36 +46,28 @@ impl SavedPages {
         Ok(SavedPages { http, options, operations })
     }
 
-    /// The newest page of the product in the folder, and when it was saved.
-    fn saved(&self, marketplace: Marketplace, asin: Asin) -> Result<Option<(Vec<u8>, Timestamp)>, Fault> {
-        let fault = |path: &Path, error: std::io::Error| {
-            Fault::new(FaultKind::Refused, format!("cannot read {}: {error}", path.display()))
-        };
+    /// Every page in the folder that may be the marketplace's, with when it was saved.
+    fn listed(&self, marketplace: Marketplace) -> Result<Vec<SavedPage>, Fault> {
         let own = self.options.folder.join(marketplace.code());
-        let mut newest: Option<(PathBuf, Timestamp)> = None;
+        let mut pages = Vec::new();
         for folder in [own.as_path(), self.options.folder.as_path()] {
             let entries = match std::fs::read_dir(folder) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(fault(folder, error)),
+                Err(error) => return Err(unreadable(folder, &error)),
             };
             for entry in entries {
-                let entry = entry.map_err(|error| fault(folder, error))?;
+                let entry = entry.map_err(|error| unreadable(folder, &error))?;
                 let name = entry.file_name().to_string_lossy().to_ascii_uppercase();
-                if !name.contains(asin.as_str()) || !name.contains(".HTM") || !may_be_of(&name, marketplace) {
+                if !name.contains(".HTM") || !may_be_of(&name, marketplace) {
                     continue;
                 }
                 let saved_at = entry.metadata().and_then(|file| file.modified());
-                let saved_at = saved_at.map_err(|error| fault(&entry.path(), error))?;
-                let saved_at = Timestamp::from(saved_at);
-                if newest.as_ref().is_none_or(|(_, other)| *other < saved_at) {
-                    newest = Some((entry.path(), saved_at));
-                }
+                let saved_at = saved_at.map_err(|error| unreadable(&entry.path(), &error))?;
+                pages.push(SavedPage { path: entry.path(), name, saved_at: Timestamp::from(saved_at) });
             }
         }
-        let Some((path, saved_at)) = newest else { return Ok(None) };
-        let page = read_page(&path).map_err(|error| fault(&path, error))?;
-        Ok(Some((page, saved_at)))
+        Ok(pages)
     }
 
     async fn fetched(&self, marketplace: Marketplace, asin: Asin) -> Result<(Vec<u8>, i64), Fault> {
@@ -90,7 +82,7 @@ impl SavedPages {
         Ok((reply.body, i64::from(reply.status.as_u16())))
     }
 
-    fn judged(
+    async fn judged(
         &self,
         asin: Asin,
         page: Vec<u8>,
@@ -98,7 +90,7 @@ impl SavedPages {
         observed_at: Timestamp,
         index: u32,
     ) -> Result<Item, Fault> {
-        let is_absent = match judge(status, &String::from_utf8_lossy(&page)) {
+        let is_absent = match judge(status, String::from_utf8_lossy(&page).into_owned()).await {
             PageVerdict::Product => false,
             PageVerdict::Absent => true,
             PageVerdict::Fault(kind, said) => return Err(Fault::new(kind, said)),
@@ -113,6 +105,18 @@ impl SavedPages {
             is_absent,
         })
     }
+}
+
+/// A page of the folder.
+struct SavedPage {
+    path: PathBuf,
+    /// Of the file, in upper case.
+    name: String,
+    saved_at: Timestamp,
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(FaultKind::Refused, format!("cannot read {}: {error}", path.display()))
 }
 
 /// A name such as `US_B0….html` is only that marketplace's; one without a code may be any's.
@@ -161,9 +165,15 @@ impl Source for SavedPages {
     async fn fetch(&self, request: &Request, _jobs: &dyn JobLog) -> Result<Answer, Fault> {
         let mut answer =
             Answer { cost: Cost { units: request.asins.len() as i64, micros: Some(0) }, ..Answer::default() };
+        let pages = self.listed(request.marketplace)?;
         for (index, &asin) in request.asins.iter().enumerate() {
-            let (page, status, at) = match self.saved(request.marketplace, asin)? {
-                Some((page, saved_at)) => (page, 200, saved_at),
+            let of_product = pages.iter().filter(|page| page.name.contains(asin.as_str()));
+            let newest = of_product.max_by_key(|page| page.saved_at);
+            let (page, status, at) = match newest {
+                Some(saved) => {
+                    let page = read_page(&saved.path).map_err(|error| unreadable(&saved.path, &error))?;
+                    (page, 200, saved.saved_at)
+                }
                 None if self.options.fetch => {
                     let (page, status) = self.fetched(request.marketplace, asin).await?;
                     (page, status, self.http.now())
@@ -174,7 +184,7 @@ impl Source for SavedPages {
                     continue;
                 }
             };
-            match self.judged(asin, page, status, at, index as u32) {
+            match self.judged(asin, page, status, at, index as u32).await {
                 Ok(item) => answer.items.push(item),
                 Err(fault) => answer.failed.push((asin, fault)),
             }

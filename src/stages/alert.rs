@@ -34,6 +34,16 @@ const FRESH_DAYS: i32 = 7;
 /// Findings of this many newest days of a marketplace are told.
 const TOLD_DAYS: i32 = 2;
 
+/// Of which judged days somebody is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Telling {
+    /// The newest two.
+    Newest,
+    All,
+    /// None: what a backfill brings to light is no news, even about today.
+    Nothing,
+}
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub run_id: String,
@@ -44,8 +54,7 @@ pub struct Options {
     pub zone: ReportingZone,
     /// Who is told of every event.
     pub recipients: Vec<Recipient>,
-    /// Tell findings of every judged day.
-    pub deliver_history: bool,
+    pub tell: Telling,
     /// Judge, and write nothing.
     pub dry_run: bool,
 }
@@ -209,7 +218,7 @@ async fn commit(
         findings.extend(present);
     }
     let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
-        Some(days) if !options.deliver_history => {
+        Some(days) if options.tell == Telling::Newest => {
             // Only the newest days are told at all.
             let newest =
                 unjudged.newest_days.values().max().map_or(days.last, |newest| newest.plus(-FRESH_DAYS));
@@ -220,7 +229,11 @@ async fn commit(
     };
     let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
         let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
-        options.deliver_history || (!is_hindsight && is_news(finding, &unjudged.newest_days))
+        match options.tell {
+            Telling::All => true,
+            Telling::Newest => !is_hindsight && is_news(finding, &unjudged.newest_days),
+            Telling::Nothing => false,
+        }
     });
     let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
     let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();

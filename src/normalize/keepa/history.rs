@@ -33,6 +33,10 @@ pub(super) fn parse(
     let Some(asked) = record.context.history.as_ref() else {
         return Parsed { kept: true, ..Parsed::default() };
     };
+    if product.is_missing() {
+        // What is not known to exist has no past either.
+        return Parsed { kept: true, ..Parsed::default() };
+    }
     if product.updated_at().is_none() {
         let shown = product.last_update.shown().unwrap_or_default().into_owned();
         record.reject(RejectReason::InvalidValue, "lastUpdate", shown);

@@ -31,9 +31,15 @@ pub(super) enum BuyBox {
     Held { price: i64, shipping: i64 },
 }
 
+impl Product<'_> {
+    /// Keepa knows of no such product.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.product_type.integer(), Some(NO_DATA | INVALID)) && self.title.is_null()
+    }
+}
+
 pub(super) fn parse(mut record: Record<'_>, identity: Identity, product: &Product<'_>) -> Parsed {
-    let is_missing = matches!(product.product_type.integer(), Some(NO_DATA | INVALID));
-    if is_missing && product.title.is_null() {
+    if product.is_missing() {
         return record.observed(identity.observation(false));
     }
     let mut observation = identity.observation(true);

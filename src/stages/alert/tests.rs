@@ -37,7 +37,7 @@ fn options() -> Options {
         own_sellers: BTreeSet::from(["OWN".to_owned()]),
         zone: ReportingZone(chrono_tz::UTC),
         recipients: vec![recipient("stdout", "-"), recipient("file", "alerts.ndjson")],
-        deliver_history: false,
+        tell: Telling::Newest,
         dry_run: false,
     }
 }
@@ -215,8 +215,11 @@ async fn a_second_run_fires_nothing_and_changes_no_row() {
 }
 
 #[tokio::test]
-async fn findings_of_older_days_are_historical_unless_history_is_asked_for() {
-    for deliver_history in [false, true] {
+async fn findings_of_older_days_are_historical_unless_history_is_asked_for_and_all_are_where_nobody_is_to_be_told()
+ {
+    for (tell, opened, historical) in
+        [(Telling::Newest, 1, 1), (Telling::All, 2, 0), (Telling::Nothing, 0, 2)]
+    {
         let bench = Bench::new().await;
         bench.cohort().await;
         for (on, rival) in
@@ -226,11 +229,15 @@ async fn findings_of_older_days_are_historical_unless_history_is_asked_for() {
             bench.price("B0RIVAL000", on, rival).await;
         }
         bench.built(1, &["2026-02-26", "2026-02-27", "2026-03-09", "2026-03-10"]).await;
-        let summary = bench.run(now(), &Options { deliver_history, ..options() }).await;
-        assert_eq!((summary.opened, summary.historical), if deliver_history { (2, 0) } else { (1, 1) });
+        let summary = bench.run(now(), &Options { tell, ..options() }).await;
+        assert_eq!((summary.opened, summary.historical), (opened, historical));
         let shown: Vec<_> =
             bench.alerts().await.iter().map(|a| format!("{} {}", a.day, a.historical)).collect();
-        assert_eq!(shown, ["2026-03-10 false".to_owned(), format!("2026-02-27 {}", !deliver_history)]);
+        let expected = [
+            format!("2026-03-10 {}", tell == Telling::Nothing),
+            format!("2026-02-27 {}", tell != Telling::All),
+        ];
+        assert_eq!(shown, expected);
         assert_eq!(bench.events().await.len() as u64, summary.opened);
     }
 }

@@ -72,7 +72,7 @@ pub struct Options {
     pub dry_run: bool,
 }
 
-/// Fetches what is due. `progress` is told how many products are settled, of how many.
+/// Fetches what is due. `progress` is told how many products are settled, of how many, and what each source did.
 ///
 /// Errors: the database. A provider's failure is in the summary.
 #[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "fetch"))]
@@ -82,7 +82,7 @@ pub async fn run(
     cancel: &CancelToken,
     shared: Shared,
     sources: &[Configured],
-    progress: &(dyn Fn(u64, u64) + Send + Sync),
+    progress: &(dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
     options: &Options,
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
@@ -217,7 +217,7 @@ struct Driver<'a> {
     failed_at: Vec<BTreeMap<FaultKind, u64>>,
     history: Option<DayRange>,
     settled: u64,
-    progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+    progress: &'a (dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
 }
 
 impl<'a> Driver<'a> {
@@ -226,7 +226,7 @@ impl<'a> Driver<'a> {
         lanes: Vec<Arc<Lane>>,
         plan: Plan,
         history: Option<DayRange>,
-        progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+        progress: &'a (dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
     ) -> Driver<'a> {
         let operations = |lane: &Arc<Lane>| lane.source.operations().len();
         let queues = lanes.iter().map(|lane| vec![BTreeMap::new(); operations(lane)]).collect();
@@ -529,7 +529,7 @@ impl<'a> Driver<'a> {
             let is_fallback = course.step > 0;
             self.settled += 1;
             summary.fetched(lane, is_fallback);
-            (self.progress)(self.settled, self.courses.len() as u64);
+            (self.progress)(self.settled, self.courses.len() as u64, &summary.sources);
         } else if course.waiting == 0 {
             match &course.fault {
                 Some((source, _)) if *source == lane => self.failed_places.push(place),
@@ -589,7 +589,7 @@ impl<'a> Driver<'a> {
         });
         self.settled += 1;
         summary.gave_up(lane, &fault);
-        (self.progress)(self.settled, self.courses.len() as u64);
+        (self.progress)(self.settled, self.courses.len() as u64, &summary.sources);
         self.failures.push(FetchFailure {
             product: course.product.key,
             source: self.lanes[lane].source.name(),
