@@ -296,7 +296,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Takes up what a killed run had sent: jobs are waited for, the rest is counted as lost.
+    /// Takes up what a killed run had sent to the sources: jobs are waited for, the rest is counted as lost.
     async fn resume(
         &mut self,
         left_open: Vec<OpenRequest>,
@@ -304,14 +304,14 @@ impl<'a> Driver<'a> {
     ) -> anyhow::Result<HashSet<usize>> {
         let mut taken = HashSet::new();
         for request in left_open {
-            let lane = self.lanes.iter().position(|lane| lane.source.name() == request.source);
-            let operation = lane.and_then(|lane| {
-                let operations = self.lanes[lane].source.operations();
-                operations.iter().position(|operation| operation.name == request.operation)
-            });
-            let resumable = lane.zip(operation).filter(|(lane, _)| self.lanes[*lane].source.can_resume());
-            let Some((lane, operation)) = resumable else {
-                // A source that is not configured any more cannot be asked about its job.
+            // Whatever was asked of a source that is not asked now stays as it is, at its estimate.
+            let Some(lane) = self.lanes.iter().position(|lane| lane.source.name() == request.source) else {
+                continue;
+            };
+            let source = &self.lanes[lane].source;
+            let operation =
+                source.operations().iter().position(|operation| operation.name == request.operation);
+            let Some(operation) = operation.filter(|_| source.can_resume()) else {
                 self.lose(request, summary).await?;
                 continue;
             };

@@ -237,3 +237,7 @@ fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
