@@ -1,0 +1,231 @@
+//! Kill -9 at named points and at random moments while providers are asked, then start again: everything is received
+//! once, no job is started twice, and what was paid twice is in the ledger of requests.
+//!
+//! Sizes: `AMZCTL_SWEEP=full` (`just soak`) or the small one; `AMZCTL_LIVE_SEEDS` and `AMZCTL_LIVE_PRODUCTS` set them
+//! one by one. Every case prints its seed.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::{Ended, Live, config};
+use crate::simulator::{Config, Faults, Source};
+
+/// Thirty products in three requests.
+#[cfg(feature = "failpoints")]
+fn three_batches(source: &str) -> Live {
+    let mut live = Live::new(config(), source);
+    match source {
+        "firecrawl" | "apify" => live.set(source, "batch", 10),
+        // Twenty a call when offers are asked for.
+        "keepa" => live.set(source, "offers", 20),
+        _ => {}
+    }
+    let products = live.products(if source == "keepa" { 48 } else { 28 }, 2);
+    live.watch(&products, "");
+    live
+}
+
+/// Products by how often they were charged again after their data had been delivered.
+fn repeated(live: &Live, source: Source) -> BTreeMap<String, i64> {
+    let ledger = live.simulator.ledger();
+    let paid = ledger["paid"].as_array().unwrap().iter();
+    paid.filter(|paid| paid["source"] == source.name() && paid["charged"].as_i64() > Some(1))
+        .map(|paid| {
+            let product = format!("{}:{}", paid["marketplace"].as_str().unwrap(), paid["asin"].as_str().unwrap());
+            (product, paid["charged"].as_i64().unwrap() - 1)
+        })
+        .collect()
+}
+
+/// Products by how often our own ledger says that they were paid without an answer that was kept.
+fn explained(live: &Live, source: Source) -> BTreeMap<String, i64> {
+    let rows = live.lines(&format!(
+        "SELECT marketplace || ':' || a.value || ' ' || COUNT(*) FROM source_requests q, json_each(q.asins) a
+         WHERE q.source = '{}' AND (q.state = 'lost' OR q.state = 'failed' AND q.cost_units > 0
+           OR q.state = 'answered' AND q.answered < json_array_length(q.asins)) GROUP BY marketplace, a.value",
+        source.name()
+    ));
+    let parts = rows.iter().map(|row| row.split_once(' ').unwrap());
+    parts.map(|(product, count)| (product.to_owned(), count.parse().unwrap())).collect()
+}
+
+fn assert_explained(case: &str, live: &Live, source: Source) {
+    let explained = explained(live, source);
+    for (product, times) in repeated(live, source) {
+        let known = explained.get(&product).copied().unwrap_or(0);
+        assert!(times <= known, "{case}: {product} was paid {times} times too often, {known} of them known");
+    }
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn after_a_kill_at_any_named_point_of_asking_everything_is_received_and_no_job_is_paid_twice() {
+    let names: Vec<&str> =
+        amzctl::failpoint::ALL.iter().copied().filter(|name| name.starts_with("fetch.")).collect();
+    assert!(names.len() >= 7, "{names:?}");
+    let mut never_reached = names.clone();
+    for source in [Source::Apify, Source::Keepa, Source::Firecrawl] {
+        let whole = three_batches(source.name());
+        whole.ok("ingest -q");
+        let receipts = whole.receipts();
+        assert_eq!(whole.number("SELECT COUNT(*) FROM source_requests"), 3, "{}", source.name());
+        for name in &names {
+            for hit in [1, 2, 3] {
+                let case = format!("{} {name}:{hit}", source.name());
+                let live = three_batches(source.name());
+                let killed =
+                    Ended::of(live.command("ingest -q").env("AMZCTL_FAILPOINT", format!("{name}:{hit}")));
+                if killed.code.is_none() {
+                    never_reached.retain(|reached| reached != name);
+                    // A second kill, while what the first left behind is taken up again.
+                    Ended::of(live.command("ingest -q").env("AMZCTL_FAILPOINT", format!("{name}:1")));
+                }
+                let ended = live.run("ingest");
+                assert_eq!(ended.code, Some(0), "{case}: {ended:#?}");
+                assert_eq!(live.receipts(), receipts, "{case}: other receipts");
+                assert_eq!(live.number("SELECT COUNT(*) FROM source_requests WHERE state = 'sent'"), 0, "{case}");
+                assert_eq!(live.number("SELECT COUNT(*) FROM fetch_failures"), 0, "{case}");
+                match source {
+                    Source::Apify => {
+                        assert_eq!(live.asked_for(source, "run"), 3, "{case}: a run was started twice");
+                        assert_eq!(live.simulator.totals().repeated_paid, 0, "{case}");
+                        let told = live.number("SELECT SUM(cost_micros) FROM source_requests");
+                        assert_eq!(told, 30 * 800, "{case}: what it cost");
+                    }
+                    _ => assert_explained(&case, &live, source),
+                }
+                if source == Source::Keepa && *name == "fetch.before_send" && killed.code.is_none() {
+                    assert_eq!(live.simulator.totals().repeated_paid, 0, "{case}: it was never sent");
+                }
+            }
+        }
+    }
+    assert!(never_reached.is_empty(), "named points that no fetch passes: {never_reached:?}");
+}
+
+fn is_full() -> bool {
+    std::env::var("AMZCTL_SWEEP").is_ok_and(|size| size == "full")
+}
+
+fn size(variable: &str, full: u64, small: u64) -> u64 {
+    let given = std::env::var(variable).ok().and_then(|text| text.parse().ok());
+    given.unwrap_or(if is_full() { full } else { small })
+}
+
+/// SplitMix64: the seed printed with a case repeats it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+/// Every source is the first of one chain.
+const CHAINS: [&str; 5] = [
+    "apify,keepa",
+    "keepa,rainforest",
+    "sp-api,keepa,firecrawl",
+    "firecrawl,apify",
+    "rainforest,sp-api",
+];
+const APIFY_BATCH: u64 = 20;
+
+/// A market on a bad day.
+fn rough(seed: u64, products: u64, faults: &str) -> Live {
+    let faults = Faults::schedule(faults).unwrap();
+    // Connections that hang are told from the others by the client's own patience.
+    let config = Config {
+        seed, faults, hint_ms: 200, hold_ms: 300, keepa_tokens: 10_000_000, ..config()
+    };
+    let mut live = Live::new(config, "apify");
+    live.set("apify", "batch", APIFY_BATCH);
+    live.set("apify", "concurrency", 4);
+    live.set("firecrawl", "batch", 10);
+    for source in ["sp_api", "rainforest", "firecrawl", "keepa"] {
+        live.set(source, "concurrency", 8);
+    }
+    let all = live.products(products as usize * 97 / 100, products as usize * 3 / 100);
+    let share = all.len().div_ceil(CHAINS.len());
+    for (products, chain) in all.chunks(share).zip(CHAINS) {
+        live.watch(products, &format!("--source-chain {chain}"));
+    }
+    live
+}
+
+/// Starts an ingest and kills it after so many more requests have been answered; true when it was still running.
+fn killed_after(live: &Live, requests: u64) -> bool {
+    let before = live.simulator.totals().requests;
+    let mut child = live.command("ingest -q").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if live.simulator.totals().requests >= before + requests {
+            child.kill().unwrap();
+            use std::os::unix::process::ExitStatusExt as _;
+            return child.wait().unwrap().signal() == Some(9);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn under_faults_and_kills_every_product_ends_fetched_or_explained_and_no_money_is_lost_sight_of() {
+    let seeds = size("AMZCTL_LIVE_SEEDS", 200, 3);
+    let products = size("AMZCTL_LIVE_PRODUCTS", 20_000, 500);
+    let kills = if is_full() { 3 } else { 1 };
+    let mut landed = 0;
+    for seed in 1..=seeds {
+        let began = Instant::now();
+        let case = format!("seed {seed} of {products} products");
+        println!("{case}");
+        let mut random = Random(seed);
+        let calm = rough(seed, products, "none");
+        calm.ok("ingest -q");
+        let usual = calm.simulator.totals().requests;
+        let known: std::collections::BTreeSet<String> = calm.receipts().into_iter().collect();
+
+        let live = rough(seed, products, "rough");
+        for _ in 0..kills {
+            landed += u64::from(killed_after(&live, random.below(usual)));
+        }
+        // What is due stays due: a later run of the day asks for it again.
+        let mut last = live.run("ingest");
+        for _ in 0..2 {
+            assert!(matches!(last.code, Some(0 | 3 | 6 | 7)), "{case}: {last:#?}");
+            last = live.run("ingest");
+        }
+        let unexplained = live.lines(
+            "SELECT w.marketplace || ':' || w.asin FROM watch_items w
+             WHERE NOT EXISTS (SELECT 1 FROM fetches f WHERE f.marketplace = w.marketplace AND f.asin = w.asin)
+               AND NOT EXISTS (SELECT 1 FROM fetch_failures f WHERE f.marketplace = w.marketplace AND f.asin = w.asin)",
+        );
+        assert_eq!(unexplained, [""; 0], "{case}: neither fetched nor explained");
+        assert_eq!(live.number("SELECT COUNT(*) FROM source_requests WHERE state = 'sent'"), 0, "{case}");
+        for source in Source::ALL {
+            if source != Source::SpApi {
+                assert_explained(&case, &live, source);
+            }
+        }
+        // Whoever answered as first of a chain said what he says on a calm day.
+        let said = live.receipts();
+        let first_said = said.iter().filter(|line| !line.contains(" absent "));
+        let strange: Vec<&String> = first_said.filter(|line| is_of_first(&calm, line) && !known.contains(*line)).collect();
+        assert!(strange.len() * 20 <= said.len(), "{case}: {} of {} differ", strange.len(), said.len());
+        let failed = live.number("SELECT COUNT(*) FROM fetch_failures");
+        println!(
+            "{case}: {failed} not fetched, {} requests, {:?}", live.simulator.totals().requests, began.elapsed()
+        );
+    }
+    println!("{landed} of {} kills landed while the program ran", seeds * kills);
+}
+
+fn is_of_first(_calm: &Live, _line: &str) -> bool {
+    true
+}
