@@ -9,6 +9,11 @@
 //! | `budgets`, `chains`, `plan` | limits, fallbacks and breakers, what would be asked |
 //! | `reports`, `backfill` | costs, doctor, days of the past |
 
+mod budgets;
+mod chains;
+mod plan;
+mod politeness;
+mod secrets;
 mod sources;
 mod sweep;
 
