@@ -9,10 +9,12 @@
 //! | `budgets`, `chains`, `plan` | limits, fallbacks and breakers, what would be asked |
 //! | `reports`, `backfill` | costs, doctor, days of the past |
 
+mod backfill;
 mod budgets;
 mod chains;
 mod plan;
 mod politeness;
+mod reports;
 mod secrets;
 mod sources;
 mod sweep;

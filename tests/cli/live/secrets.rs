@@ -68,7 +68,7 @@ fn run_all(live: &Live, variant: &str, expected: &[i32]) -> usize {
         "export observations -o observations.ndjson --format ndjson",
     ] {
         log += 1;
-        let mut command = live.command(&format!("{line} -vv --log-format json --log-file run-{log}.log"));
+        let mut command = live.command(&format!("{line} -vvv --log-format json --log-file run-{log}.log"));
         command.env("RUST_LOG", "trace").envs([
             ("APIFY_TOKEN", &given.apify),
             ("KEEPA_API_KEY", &given.keepa),

@@ -241,7 +241,9 @@ fn sweep(seed: u64, products: u64) {
            AND NOT EXISTS (SELECT 1 FROM fetch_failures f WHERE f.marketplace = w.marketplace AND f.asin = w.asin)",
     );
     assert_eq!(unexplained, [""; 0], "{case}: neither fetched nor explained");
-    assert_eq!(live.number("SELECT COUNT(*) FROM source_requests WHERE state = 'sent'"), 0, "{case}");
+    // A deadline leaves jobs to the next run, and nothing else.
+    let left = live.lines("SELECT DISTINCT source FROM source_requests WHERE state = 'sent' ORDER BY source");
+    assert!(left.iter().all(|source| ["apify", "firecrawl"].contains(&source.as_str())), "{case}: {left:?}");
     // SP-API is free. Keepa's token is a third of a product, with the buy box.
     for (source, units) in
         [(Source::Apify, 1), (Source::Keepa, 3), (Source::Firecrawl, 1), (Source::Rainforest, 1)]
@@ -249,7 +251,10 @@ fn sweep(seed: u64, products: u64) {
         assert_explained(&case, &live, source);
         let name = source.name();
         let charged = live.simulator.ledger()["sources"][name]["paid_units"].as_i64().unwrap_or(0) * units;
-        let sum = format!("SELECT COALESCE(SUM(cost_units), 0) FROM source_requests WHERE source = '{name}'");
+        let sum = format!(
+            "SELECT COALESCE(SUM(iif(state = 'sent', estimated_units, cost_units)), 0) FROM source_requests
+             WHERE source = '{name}'"
+        );
         let told = live.number(&sum);
         assert!(charged <= told, "{case}: {name} charged {charged}, our ledger says {told}");
         // One request's estimate is in flight at most when the limit is reached.
