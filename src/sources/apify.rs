@@ -467,6 +467,7 @@ mod tests {
                 .map(|asin| asin.parse().unwrap())
                 .to_vec(),
             history: None,
+            request_id: 1,
             sent_at: Timestamp::UNIX_EPOCH,
             job_id: None,
             may_have_started: false,

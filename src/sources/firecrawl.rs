@@ -205,8 +205,8 @@ impl Firecrawl {
         let urls: Vec<String> =
             request.asins.iter().map(|&asin| page_url(request.marketplace, asin)).collect();
         // The same request has the same key, so that a start that was heard is refused and not paid again.
-        let sent_at = request.sent_at.timestamp_micros().to_string();
-        let mut parts = vec!["firecrawl", sent_at.as_str()];
+        let (row, sent_at) = (request.request_id.to_string(), request.sent_at.timestamp_micros().to_string());
+        let mut parts = vec!["firecrawl", row.as_str(), sent_at.as_str()];
         parts.extend(urls.iter().map(String::as_str));
         let key = stable_id(&parts);
         let key = uuid_text(&key);

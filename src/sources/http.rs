@@ -19,6 +19,8 @@ use crate::model::{FaultKind, Timestamp};
 const BODY_CAP: usize = 256 << 20;
 /// How much of an answer a message quotes.
 const QUOTED_CHARS: usize = 200;
+/// How much of an answer secrets are looked for in: longer than what is quoted by more than any secret's length.
+const HEAD_CHARS: usize = 100 * QUOTED_CHARS;
 /// Of a request that costs nothing.
 const FREE_ATTEMPTS: u32 = 6;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,8 +54,8 @@ impl Shared {
 pub struct Http {
     client: Client,
     base: String,
-    /// What is cut out of every message.
-    secrets: Vec<Secret>,
+    /// What is cut out of every message: the secrets in every spelling that an answer may repeat, longest first.
+    hidden: Vec<String>,
     shared: Shared,
 }
 
@@ -85,7 +87,17 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .gzip(true)
             .build()?;
-        Ok(Http { client, base, secrets, shared })
+        let mut hidden: Vec<String> = secrets.iter().flat_map(spellings).collect();
+        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Ok(Http { client, base, hidden, shared })
+    }
+
+    /// The same, which has one more secret to keep.
+    pub fn hiding(&self, secret: &Secret) -> Http {
+        let mut http = self.clone();
+        http.hidden.extend(spellings(secret));
+        http.hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        http
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -174,10 +186,15 @@ impl Http {
 
     /// One line of at most so many characters, without the source's secrets.
     pub fn quoted(&self, text: &str) -> String {
-        let head: String = text.chars().take(8 * QUOTED_CHARS).collect();
-        let mut said = head.split_whitespace().collect::<Vec<_>>().join(" ");
-        for secret in &self.secrets {
-            said = said.replace(secret.reveal(), "***");
+        // An answer may be large; nobody reads its end.
+        let text = text.char_indices().nth(2 * HEAD_CHARS).map_or(text, |(end, _)| text.split_at(end).0);
+        // Far more than is shown, so that no secret is cut in two where it would show.
+        let mut said: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some((end, _)) = said.char_indices().nth(HEAD_CHARS) {
+            said.truncate(end);
+        }
+        for secret in &self.hidden {
+            said = said.replace(secret, "***");
         }
         crate::model::text::clean_text(&said).chars().take(QUOTED_CHARS).collect()
     }
@@ -224,6 +241,38 @@ impl Reply {
             Fault { may_have_arrived: true, ..fault }
         })
     }
+}
+
+/// A secret as it is, as it stands in an address, and as some write it in JSON.
+fn spellings(secret: &Secret) -> Vec<String> {
+    let plain = secret.reveal();
+    if plain.is_empty() {
+        return Vec::new();
+    }
+    let mut spellings = vec![plain.to_owned(), plain.replace('/', "\\/")];
+    if let Ok(mut url) = reqwest::Url::parse("http://localhost/") {
+        url.query_pairs_mut().append_pair("k", plain);
+        let encoded = url.query().and_then(|query| query.strip_prefix("k=")).unwrap_or_default().to_owned();
+        spellings.push(lower_escapes(&encoded));
+        spellings.push(encoded);
+    }
+    spellings.retain(|spelling| !spelling.is_empty());
+    spellings.sort_unstable();
+    spellings.dedup();
+    spellings
+}
+
+/// `%7C` as `%7c`.
+fn lower_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut lower = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        lower.push('%');
+        lower.push_str(&digits.to_ascii_lowercase());
+        lower.push_str(rest);
+    }
+    lower
 }
 
 /// How long the server asks to wait: seconds or a date; absurd values count as the longest wait.
@@ -279,6 +328,18 @@ mod tests {
         let said = http().quoted(&format!("key sesame-42\n is wrong\u{1b}[31m {}", "x".repeat(5000)));
         assert!(said.starts_with("key *** is wrong") && !said.contains('\u{1b}'), "{said}");
         assert_eq!(said.chars().count(), QUOTED_CHARS);
+    }
+
+    #[test]
+    fn a_secret_is_cut_out_in_every_spelling_and_never_shown_in_part() {
+        let http = http().hiding(&Secret::new("Atza|a/b+c"));
+        for text in ["Atza|a/b+c", "Atza%7Ca%2Fb%2Bc", "Atza%7ca%2fb%2bc", r"Atza|a\/b+c"] {
+            assert_eq!(http.quoted(&format!("token {text}, sesame-42.")), "token ***, ***.");
+        }
+        let said = http.quoted(&format!("{}Atza|a/b+c", "x ".repeat(97)));
+        assert!(said.ends_with("x ***"), "{said}");
+        let spaced = http.quoted(&format!("{}sesame-42", " ".repeat(1_596)));
+        assert_eq!(spaced, "***");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Request {
     pub asins: Vec<Asin>,
     /// The days of a backfill; null for what is true now.
     pub history: Option<crate::model::DayRange>,
+    /// Its row in the ledger; a repetition that goes on with the same one has the same.
+    pub request_id: i64,
     /// When it was first sent.
     pub sent_at: Timestamp,
     /// The provider's job that was started for it by an earlier attempt.

@@ -103,14 +103,14 @@ impl Source for Rainforest {
             ("asin", asin.as_str()),
         ];
         let reply = self.http.send(self.http.get("/request").query(&query)).await?;
-        if reply.status.as_u16() == 404 {
+        let absent = || {
             let reason = "the provider says there is none";
             let item = absence(NAME, request.marketplace, asin, "product", reason, self.http.now(), 0);
-            return Ok(Answer {
-                items: vec![item],
-                cost: self.estimate("product", 1, false),
-                ..Answer::default()
-            });
+            let cost = self.estimate("product", 1, false);
+            Answer { items: vec![item], cost, ..Answer::default() }
+        };
+        if reply.status.as_u16() == 404 {
+            return Ok(absent());
         }
         if !reply.is_success() {
             return Err(self.refusal(&reply));
@@ -120,6 +120,10 @@ impl Source for Rainforest {
         let cost = Cost::of_units(info.credits_used_this_request.unwrap_or(1), self.options.credit_micros);
         if info.success != Some(true) {
             let message = info.message.as_deref().unwrap_or("success is not true");
+            // It says so with a good status too.
+            if message.to_ascii_lowercase().contains("not found") {
+                return Ok(absent());
+            }
             return Err(Fault::new(FaultKind::Refused, self.http.quoted(message)).cost(cost));
         }
         if envelope.product.is_none() {

@@ -19,6 +19,7 @@ mod generate;
 mod help;
 mod ingest;
 mod init;
+mod live;
 mod locks;
 mod logs;
 mod normalize;
@@ -31,6 +32,8 @@ mod samples;
 mod sandbox;
 mod schemas;
 mod show;
+#[path = "../simulator/mod.rs"]
+mod simulator;
 mod status;
 mod sweep;
 mod texts;

@@ -195,7 +195,9 @@ fn a_kill_at_any_named_point_ends_in_the_same_state() {
     };
     let hits: &[u32] = if is_full() { &[1, 2, 3, 5, 8] } else { &[1] };
     let mut never_reached = Vec::new();
-    for name in amzctl::failpoint::ALL {
+    // Points of asking providers are passed by `live::sweep`.
+    let names = amzctl::failpoint::ALL.iter().filter(|name| !name.starts_with("fetch."));
+    for name in names {
         let mut kills = 0;
         for hit in hits {
             let market = Market::new(7);

@@ -130,6 +130,23 @@ impl Reply {
         self
     }
 
+    /// Adds what came with a request to every text of this reply, as it is and as it stands in an address.
+    pub(crate) fn echo(&mut self, call: &Call) {
+        let mut said = call.query.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+        said.extend(pairs(&String::from_utf8_lossy(&call.body)).into_iter().map(|(_, value)| value));
+        let headers = ["authorization", "x-amz-access-token"];
+        said.extend(headers.iter().filter_map(|name| call.header(name)).map(str::to_owned));
+        let encoded: Vec<String> = said.iter().map(|text| encode(text)).collect();
+        let said = format!(" {} {} {:?}", said.join(" "), encoded.join(" "), said);
+        self.body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(mut document) => {
+                add_to_texts(&mut document, &said);
+                document.to_string().into_bytes()
+            }
+            Err(_) => [self.body.as_slice(), said.as_bytes()].concat(),
+        };
+    }
+
     /// The products are charged by this reply and their data is in it.
     pub(crate) fn paid(mut self, items: Vec<Item>) -> Reply {
         self.delivers.clone_from(&items);
@@ -174,6 +191,23 @@ impl Refused {
     pub(crate) fn new(operation: &'static str, reply: Reply) -> Refused {
         Refused { operation, reply: Box::new(reply) }
     }
+}
+
+fn add_to_texts(document: &mut Value, said: &str) {
+    match document {
+        Value::String(text) => text.push_str(said),
+        Value::Array(values) => values.iter_mut().for_each(|value| add_to_texts(value, said)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| add_to_texts(value, said)),
+        _ => {}
+    }
+}
+
+/// `a|b` as `a%7Cb`.
+fn encode(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._*".contains(byte);
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// Decodes `%41` and `+`.

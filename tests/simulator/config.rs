@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) quota: Option<Quota>,
     pub(crate) quota_of: HashMap<Source, Quota>,
     pub(crate) keys: Keys,
+    /// Whether a refusal repeats, in every text it has, all secrets that came with the request.
+    pub(crate) echoes: bool,
     /// The share of well-formed ASINs that exist.
     pub(crate) existing: f64,
 
@@ -114,6 +116,7 @@ impl Default for Config {
             quota: None,
             quota_of: HashMap::new(),
             keys: Keys::default(),
+            echoes: false,
             existing: 0.97,
             run_polls: 2,
             run_ms: 0,

@@ -3,7 +3,7 @@
 mod page;
 mod request;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -36,12 +36,14 @@ struct Page {
 #[derive(Debug)]
 pub(crate) struct Jobs {
     jobs: HashMap<String, Job>,
+    /// Idempotency keys of the batches that were started.
+    keys: HashSet<String>,
     credits: i64,
 }
 
 impl Jobs {
     pub(crate) fn new(config: &Config) -> Jobs {
-        Jobs { jobs: HashMap::new(), credits: config.firecrawl_credits }
+        Jobs { jobs: HashMap::new(), keys: HashSet::new(), credits: config.firecrawl_credits }
     }
 }
 
@@ -274,6 +276,10 @@ fn extracted(schema: &Value, fact: Option<&super::Fact>) -> Value {
 fn start_batch(sim: &Sim, call: &Call, version: Version) -> Result<Planned, Reply> {
     let wanted = Wanted::read(version, call, true)?;
     funded(sim)?;
+    let idempotency = call.header("x-idempotency-key").map(str::to_owned);
+    if idempotency.as_ref().is_some_and(|key| lock(&sim.state).firecrawl.keys.contains(key)) {
+        return Err(error(409, None, "Idempotency key already used"));
+    }
     let origin = call.origin();
     let key = wanted
         .urls
@@ -308,7 +314,9 @@ fn start_batch(sim: &Sim, call: &Call, version: Version) -> Result<Planned, Repl
         }
         let mut reply = Reply::json(200, &body);
         reply.charged = job.pages.iter().filter_map(|page| page.item.clone()).collect();
-        lock(&sim.state).firecrawl.jobs.insert(id, job);
+        let mut state = lock(&sim.state);
+        state.firecrawl.keys.extend(idempotency);
+        state.firecrawl.jobs.insert(id, job);
         reply
     }))
 }

@@ -140,6 +140,21 @@ impl Simulator {
         self.sim.set_now(now);
     }
 
+    /// From now on a source answers everything with 503, or is well again.
+    pub(crate) fn set_down(&self, source: Source, is_down: bool) {
+        let mut down = lock(&self.sim.down);
+        down.retain(|other| *other != source);
+        if is_down {
+            down.push(source);
+        }
+    }
+
+    /// What goes wrong with the first attempt of a key, in words: `RateLimited(Seconds)`.
+    pub(crate) fn first_fault(&self, source: Source, operation: &str, key: &str) -> Option<String> {
+        let trial = Trial { seed: self.sim.config.seed, source, operation, key, attempt: 0 };
+        self.sim.faults().decide(trial).map(|fault| format!("{fault:?}"))
+    }
+
     /// Every SP-API access token given out so far lapses.
     pub(crate) fn expire_sp_api_tokens(&self) {
         lock(&self.sim.state).sp_api.expire();
@@ -161,6 +176,7 @@ pub(crate) struct Sim {
     began: Instant,
     now: Mutex<(DateTime<Utc>, Instant)>,
     faults: Mutex<Faults>,
+    down: Mutex<Vec<Source>>,
     ledger: Mutex<Ledger>,
     attempts: Mutex<HashMap<(Source, String), u32>>,
     buckets: Mutex<HashMap<(Source, &'static str), Bucket>>,
@@ -201,6 +217,7 @@ impl Sim {
             began,
             now: Mutex::new((config.now, began)),
             faults: Mutex::new(config.faults.clone()),
+            down: Mutex::new(Vec::new()),
             ledger: Mutex::new(Ledger::default()),
             attempts: Mutex::new(HashMap::new()),
             buckets: Mutex::new(HashMap::new()),

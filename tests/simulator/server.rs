@@ -134,7 +134,12 @@ impl Wait {
 
 async fn work(sim: Arc<Sim>, wire: Wire, source: Source, call: Call) -> Response {
     let at = sim.elapsed();
-    let planned = plan(&sim, source, &call);
+    let mut planned = plan(&sim, source, &call);
+    if let Err(refused) = &mut planned
+        && sim.config.echoes
+    {
+        refused.reply.echo(&call);
+    }
     let (operation, key) = match &planned {
         Ok(planned) => (planned.operation, planned.key.clone()),
         Err(refused) => (refused.operation, String::new()),
@@ -155,6 +160,10 @@ async fn work(sim: Arc<Sim>, wire: Wire, source: Source, call: Call) -> Response
         return failure(&sim, source, 429, wait).into_response(&sim, 0, Shape::Whole, None);
     }
     sleep(latency_ms(&sim, source, ordinal)).await;
+    if lock(&sim.down).contains(&source) {
+        sim.ledger().answered(source, entry(None, 503, "down"));
+        return failure(&sim, source, 503, Wait::NONE).into_response(&sim, 0, Shape::Whole, None);
+    }
     let planned = match planned {
         Ok(planned) => planned,
         Err(refused) => {

@@ -102,6 +102,13 @@ struct ErrorText {
     message: String,
 }
 
+impl ErrorText {
+    /// `B0… is an invalid ASIN for marketplace ATVPDKIKX0DER`
+    fn says_absent(&self) -> bool {
+        self.code == "InvalidInput" && self.message.contains("invalid ASIN")
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Errors {
@@ -222,6 +229,12 @@ impl Taken {
             }
             404 => {
                 let item = self.item(asin, body, at, index, true);
+                self.answer.items.push(item);
+                return;
+            }
+            // A refusal in form, in substance the answer that the product is not sold in this marketplace.
+            400 if head.body.errors.iter().any(ErrorText::says_absent) => {
+                let item = absence(super::NAME, self.marketplace, asin, self.kind, &said, at, index);
                 self.answer.items.push(item);
                 return;
             }

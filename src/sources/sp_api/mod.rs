@@ -142,9 +142,9 @@ fn operation(name: &str, rate: Option<Rate>) -> Option<Operation> {
 impl Access {
     /// Sends with a token; one that was refused is renewed once.
     async fn send(&self, build: impl Fn() -> reqwest::RequestBuilder + Send + Sync) -> Result<Reply, Fault> {
-        let mut renewed = false;
+        let mut refused: Option<Secret> = None;
         loop {
-            let token = self.token.get(renewed).await?;
+            let token = self.token.get(refused.as_ref()).await?;
             let request = build()
                 .header("x-amz-access-token", token.reveal())
                 .header("x-amz-date", self.http.now().format("%Y%m%dT%H%M%SZ").to_string());
@@ -152,13 +152,14 @@ impl Access {
             if reply.is_success() {
                 return Ok(reply);
             }
-            if matches!(reply.status.as_u16(), 401 | 403) && !renewed {
-                renewed = true;
+            if matches!(reply.status.as_u16(), 401 | 403) && refused.is_none() {
+                refused = Some(token);
                 continue;
             }
-            let mut fault = self.http.refusal(&reply);
+            let http = self.http.hiding(&token);
+            let mut fault = http.refusal(&reply);
             if let Some(text) = answers::error_text(&reply.body) {
-                fault.detail = format!("status {}, {}", reply.status.as_u16(), self.http.quoted(&text));
+                fault.detail = format!("status {}, {}", reply.status.as_u16(), http.quoted(&text));
             }
             return Err(fault);
         }
@@ -305,7 +306,7 @@ impl Source for SpApi {
 
     async fn probe(&self) -> Result<Probe, Fault> {
         for access in &self.regions {
-            access.token.get(false).await?;
+            access.token.get(None).await?;
         }
         let Some(access) = self.regions.first() else { return Ok(Probe::default()) };
         let reply = access.http.send(access.http.get("/")).await?;

@@ -14,8 +14,6 @@ use crate::model::FaultKind;
 const PATH: &str = "/auth/o2/token";
 /// A token is renewed so long before it lapses.
 const MARGIN: Duration = Duration::from_secs(60);
-/// A token that was just renewed is not renewed again, whoever complains of the old one.
-const FRESH: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
@@ -34,7 +32,6 @@ pub(super) struct Token {
 #[derive(Debug)]
 struct Held {
     token: Secret,
-    got_at: Instant,
     good_until: Instant,
 }
 
@@ -56,21 +53,21 @@ impl Token {
         Token { http, credentials, held: Mutex::new(None) }
     }
 
-    /// The token; a new one when there is none that is still good, or when the old one `was_refused`.
-    pub(super) async fn get(&self, was_refused: bool) -> Result<Secret, Fault> {
+    /// The token; a new one when there is none that is still good, or when the one that is held is the one that
+    /// `was_refused`: of several that complain of an old one, the first renews it.
+    pub(super) async fn get(&self, was_refused: Option<&Secret>) -> Result<Secret, Fault> {
         let mut held = self.held.lock().await;
         let now = Instant::now();
-        if let Some(held) = held.as_ref() {
-            let is_good = now < held.good_until;
-            let is_fresh = now.duration_since(held.got_at) < FRESH;
-            if is_good && (!was_refused || is_fresh) {
-                return Ok(held.token.clone());
-            }
+        if let Some(held) = held.as_ref()
+            && now < held.good_until
+            && was_refused != Some(&held.token)
+        {
+            return Ok(held.token.clone());
         }
         let granted = self.renew().await?;
         let lifetime = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
         let token = Secret::new(granted.access_token);
-        *held = Some(Held { token: token.clone(), got_at: now, good_until: now + lifetime });
+        *held = Some(Held { token: token.clone(), good_until: now + lifetime });
         Ok(token)
     }
 

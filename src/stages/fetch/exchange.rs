@@ -348,6 +348,7 @@ impl Exchange<'_> {
             marketplace: work.marketplace,
             asins: work.asins.clone(),
             history: work.history,
+            request_id,
             sent_at: self.first_sent_at,
             job_id: self.job_id.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             may_have_started: self.may_have_started,

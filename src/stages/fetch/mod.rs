@@ -500,6 +500,13 @@ impl<'a> Driver<'a> {
                     }
                 }
             }
+            // The job goes on where nobody can ask for it: counted as paid, and asked for anew.
+            End::Failed(fault) if fault.kind == FaultKind::Lost => {
+                summary.lost += u64::from(work.resumed.is_some());
+                for place in places {
+                    self.item_failed(place, work.lane, work.operation, fault.clone());
+                }
+            }
             End::Failed(fault) => {
                 for place in places {
                     self.fail(place, work.lane, fault.clone());
@@ -542,7 +549,11 @@ impl<'a> Driver<'a> {
     /// One item of an answer failed: asked for again where that may help.
     fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault) {
         let course = &mut self.courses[place];
-        let is_passing = matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable);
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        let is_passing =
+            matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable | FaultKind::Lost);
         if is_passing && course.attempts + 1 < ITEM_ATTEMPTS {
             course.attempts += 1;
             let queue = self.queues[lane][operation].entry(course.product.key.marketplace);

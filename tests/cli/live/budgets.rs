@@ -1,0 +1,69 @@
+//! Limits of what may be spent: kept before a request is sent, over runs and days, whatever is in flight.
+
+use super::{Live, config};
+use crate::simulator::Source;
+
+fn charged(live: &Live, source: Source) -> i64 {
+    live.simulator.ledger()["sources"][source.name()]["paid_units"].as_i64().unwrap_or(0)
+}
+
+#[test]
+fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due() {
+    let mut live = Live::new(config(), "rainforest");
+    live.set("rainforest", "concurrency", 8);
+    live.set("rainforest", "max_units_run", 10);
+    live.set("rainforest", "max_units_day", 17);
+    let products = live.products(40, 0);
+    live.watch(&products, "");
+    for (now, spent, reason) in [
+        ("2026-03-01T12:00:00Z", 10, "11 units would exceed the run's 10"),
+        ("2026-03-01T13:00:00Z", 17, "18 units would exceed the day's 17"),
+        ("2026-03-01T14:00:00Z", 17, "18 units would exceed the day's 17"),
+        ("2026-03-02T00:10:00Z", 27, "11 units would exceed the run's 10"),
+    ] {
+        live.set_now(now);
+        let ended = live.run("ingest");
+        assert_eq!(ended.code, Some(6), "{now}: {ended:#?}");
+        assert!(ended.stderr.contains(reason), "{now}: {ended:#?}");
+        assert_eq!(charged(&live, Source::Rainforest), spent, "{now}");
+        assert_eq!(live.number("SELECT SUM(cost_units) FROM source_requests"), spent, "{now}");
+    }
+    assert_eq!(live.number("SELECT COUNT(*) FROM fetch_failures WHERE fault = 'budget'"), 30);
+    live.unset("rainforest", "max_units_run");
+    live.unset("rainforest", "max_units_day");
+    live.set_now("2026-03-02T10:00:00Z");
+    live.ok("ingest -q");
+    assert_eq!(live.number("SELECT COUNT(*) FROM fetch_failures"), 0);
+    assert_eq!(charged(&live, Source::Rainforest), 57);
+}
+
+#[test]
+fn dollars_are_counted_by_the_price_of_a_result_and_a_batch_that_does_not_fit_is_not_started() {
+    let mut live = Live::new(config(), "apify");
+    live.set("apify", "batch", 5);
+    live.set("apify", "concurrency", 4);
+    // $0.0008 each: two runs of five are $0.008, a third would make $0.012.
+    live.set("apify", "max_usd_day", "0.0119");
+    let products = live.products(30, 0);
+    live.watch(&products, "");
+    for _ in 0..2 {
+        let ended = live.run("ingest");
+        assert_eq!(ended.code, Some(6), "{ended:#?}");
+        assert!(ended.stderr.contains("$0.012 would exceed the day's $0.0119"), "{ended:#?}");
+        assert_eq!(charged(&live, Source::Apify), 10);
+    }
+    live.set_now("2026-03-02T08:00:00Z");
+    assert_eq!(live.run("ingest -q").code, Some(6));
+    assert_eq!(charged(&live, Source::Apify), 20);
+}
+
+#[test]
+fn a_budget_that_is_used_up_does_not_send_products_to_a_dearer_source() {
+    let mut live = Live::new(config(), "keepa,rainforest");
+    live.set("keepa", "max_units_day", 30);
+    let products = live.products(150, 0);
+    live.watch(&products, "");
+    let ended = live.run("ingest");
+    assert_eq!(ended.code, Some(6), "{ended:#?}");
+    assert_eq!((live.asked(Source::Keepa), live.asked(Source::Rainforest)), (0, 0));
+}
