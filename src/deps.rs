@@ -12,17 +12,25 @@ use crate::sources::sp_api::Region;
 use crate::sources::{Source, apify, firecrawl, html, keepa, rainforest, sp_api};
 use crate::stages::fetch::Configured;
 
+/// What a source is built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    Asking,
+    /// Planning touches no network and needs no key.
+    Planning,
+}
+
 /// Builds the source of this name.
 ///
 /// Errors: a name that no provider has (usage), a key that is not to be found (credentials, exit 12), a section that
 /// cannot work (usage).
-pub fn source(name: &str, config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+pub fn source(name: &str, config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     match name {
-        apify::NAME => apify(config, shared),
-        keepa::NAME => keepa(config, shared),
-        sp_api::NAME => sp_api(config, shared),
-        firecrawl::NAME => firecrawl(config, shared),
-        rainforest::NAME => rainforest(config, shared),
+        apify::NAME => apify(config, shared, purpose),
+        keepa::NAME => keepa(config, shared, purpose),
+        sp_api::NAME => sp_api(config, shared, purpose),
+        firecrawl::NAME => firecrawl(config, shared, purpose),
+        rainforest::NAME => rainforest(config, shared, purpose),
         html::NAME => html(config, shared),
         other => {
             let (message, hint) = check_live_source(other).err().unwrap_or_default();
@@ -42,7 +50,10 @@ struct KeyPlace<'a> {
     what: &'static str,
 }
 
-fn secret(place: &KeyPlace<'_>, config: &Config) -> Result<Secret, Failure> {
+fn secret(place: &KeyPlace<'_>, config: &Config, purpose: Purpose) -> Result<Secret, Failure> {
+    if purpose == Purpose::Planning {
+        return Ok(Secret::new("no-key-is-needed-for-a-plan"));
+    }
     let folder = config.file.as_deref().and_then(Path::parent);
     let file = place.file.map(|file| folder.map_or_else(|| file.to_owned(), |folder| folder.join(file)));
     let found = Secret::read(
@@ -72,9 +83,10 @@ fn unusable(error: anyhow::Error) -> Failure {
     Failure::usage(format!("{error:#}"))
 }
 
-const DOCUMENTED: Rate = Rate { per_second: 1.0, burst: 1 };
+/// Where neither the operator nor the provider names a rate.
+const CAREFUL: Rate = Rate { per_second: 1.0, burst: 1 };
 
-fn apify(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn apify(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.apify;
     let place = KeyPlace {
         source: apify::NAME,
@@ -86,18 +98,19 @@ fn apify(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
     let options = apify::Options {
         base_url: section.base_url.clone(),
         timeout: section.timeout(),
-        rate: section.rate().unwrap_or(DOCUMENTED),
+        rate: section.rate().unwrap_or(CAREFUL),
         batch: section.batch as usize,
         actor: section.actor.replace('/', "~"),
         input: section.input.clone(),
         wait_s: section.wait_s,
         result_micros: price(section.usd_per_result),
     };
-    let source = apify::Apify::new(options, secret(&place, config)?, shared.clone()).map_err(unusable)?;
+    let source =
+        apify::Apify::new(options, secret(&place, config, purpose)?, shared.clone()).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn keepa(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn keepa(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.keepa;
     let place = KeyPlace {
         source: keepa::NAME,
@@ -109,16 +122,17 @@ fn keepa(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
     let options = keepa::Options {
         base_url: section.base_url.clone(),
         timeout: section.timeout(),
-        rate: section.rate().unwrap_or(DOCUMENTED),
+        rate: section.rate().unwrap_or(CAREFUL),
         buy_box: section.buy_box,
         offers: section.offers,
         token_micros: price(section.usd_per_token),
     };
-    let source = keepa::Keepa::new(options, secret(&place, config)?, shared.clone()).map_err(unusable)?;
+    let source =
+        keepa::Keepa::new(options, secret(&place, config, purpose)?, shared.clone()).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn firecrawl(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn firecrawl(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.firecrawl;
     let place = KeyPlace {
         source: firecrawl::NAME,
@@ -131,17 +145,17 @@ fn firecrawl(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
         base_url: section.base_url.clone(),
         version: if section.version == "v1" { firecrawl::Version::V1 } else { firecrawl::Version::V2 },
         timeout: section.timeout(),
-        rate: section.rate().unwrap_or(DOCUMENTED),
+        rate: section.rate().unwrap_or(CAREFUL),
         batch: section.batch as usize,
         proxy: section.proxy.clone(),
         credit_micros: price(section.usd_per_credit),
     };
-    let key = secret(&place, config)?;
+    let key = secret(&place, config, purpose)?;
     let source = firecrawl::Firecrawl::new(options, key, shared.clone()).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn rainforest(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn rainforest(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.rainforest;
     let place = KeyPlace {
         source: rainforest::NAME,
@@ -153,10 +167,10 @@ fn rainforest(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
     let options = rainforest::Options {
         base_url: section.base_url.clone(),
         timeout: section.timeout(),
-        rate: section.rate().unwrap_or(DOCUMENTED),
+        rate: section.rate().unwrap_or(CAREFUL),
         credit_micros: price(section.usd_per_credit),
     };
-    let key = secret(&place, config)?;
+    let key = secret(&place, config, purpose)?;
     let source = rainforest::Rainforest::new(options, key, shared.clone()).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
@@ -165,7 +179,7 @@ fn html(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
     let section = &config.settings.html;
     // Reading files needs no politeness.
     let files = Rate { per_second: 10_000.0, burst: 10_000 };
-    let rate = if section.fetch { section.rate().unwrap_or(DOCUMENTED) } else { files };
+    let rate = if section.fetch { section.rate().unwrap_or(CAREFUL) } else { files };
     let options = html::Options {
         folder: config.pages.clone(),
         fetch: section.fetch,
@@ -177,7 +191,7 @@ fn html(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn sp_api(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn sp_api(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.sp_api;
     let options = sp_api::Options {
         base_url: section.base_url.clone(),
@@ -186,9 +200,22 @@ fn sp_api(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
         operations: section.operations.clone(),
         rate: section.rate(),
     };
-    let keys = sp_api_keys(config)?;
+    let keys = match purpose {
+        Purpose::Asking => sp_api_keys(config)?,
+        Purpose::Planning => sp_api_keys(config).unwrap_or_else(|_| planned_keys()),
+    };
     let source = sp_api::SpApi::new(options, &keys, shared).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
+}
+
+/// Keys for every region, of which a plan uses none.
+fn planned_keys() -> sp_api::Keys {
+    let none = || Secret::new("no-key-is-needed-for-a-plan");
+    sp_api::Keys {
+        client_id: none(),
+        client_secret: none(),
+        refresh_tokens: Region::ALL.map(|region| (region, none())).to_vec(),
+    }
 }
 
 /// Five secrets, from variables or from the lines of one file.
@@ -223,7 +250,10 @@ fn sp_api_keys(config: &Config) -> Result<sp_api::Keys, Failure> {
         .zip(names)
         .map(|(text, name)| text.map(|text| Secret::checked(text.trim(), name).map_err(refused)).transpose());
     let mut needed = |name: &str| {
-        let missing = || refused(format!("the environment variable {name} is not set"));
+        let missing = || match &section.secrets_file {
+            Some(file) => refused(format!("{} has no line for {name}", file.display())),
+            None => refused(format!("the environment variable {name} is not set")),
+        };
         found.next().transpose().map(Option::flatten)?.ok_or_else(missing)
     };
     let client_id = needed(&section.client_id_env)?;

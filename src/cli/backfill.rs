@@ -15,7 +15,7 @@ use super::run::Chain;
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::ingest::{Found, PathDay, day_in_path};
-use crate::model::{DayRange, Marketplace};
+use crate::model::{DayRange, Marketplace, ProductKey};
 use crate::sources::keepa;
 use crate::stages::alert::Telling;
 use crate::store::Store;
@@ -52,7 +52,8 @@ pub(super) struct BackfillArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Ask nobody any more after this long, with exit code 6 when products are left: 50m, 2h
+    /// Ask nobody any more after this long, with exit code 6 when products are left: 50m, 2h. What was asked before is
+    /// waited for
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "paths")]
     deadline: Option<Duration>,
 
@@ -98,9 +99,21 @@ async fn from_provider(
     context: &Context,
 ) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
+    // A history has no offers and no buy box to pay for.
+    let mut config = context.config.clone();
+    (config.settings.keepa.offers, config.settings.keepa.buy_box) = (0, false);
+    let context = &context.with_config(config);
     let names = [source.to_owned()];
     let mut selection = fetch::selection(&args.selection, &store, context).await?;
-    selection.without = store.load_backfilled(source, days, context.today(), context.config.zone).await?;
+    let known = store.load_histories(source, days, context.today(), context.config.zone).await?;
+    let is_wanted = |key: &ProductKey| selection.only.is_empty() || selection.only.contains(key);
+    // What an answer of an earlier backfill reaches over is read from it, not bought again.
+    let to_extend: Vec<i64> = known
+        .iter()
+        .filter(|known| !known.is_asked && is_wanted(&known.product))
+        .map(|known| known.receipt_id)
+        .collect();
+    selection.without = known.into_iter().map(|known| known.product).collect();
     let ask = |run_id: String, dry_run: bool| Ask {
         run_id,
         selection: selection.clone(),
@@ -111,12 +124,19 @@ async fn from_provider(
     if args.dry_run {
         let summary = fetch::fetch(&store, context, &names, ask(String::new(), true)).await?;
         fetch::emit_plan(&summary, &args.output, context)?;
+        if !to_extend.is_empty() {
+            let answers = counted(to_extend.len(), "answer");
+            context.ui.note(&format!("{answers} of an earlier backfill would be read for these days too"));
+        }
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
     let _lock = context.lock("pipeline")?;
     let run = context.begin_run(&store, "backfill").await?;
     let mut chain = Chain::new(&store, context, run.run_id.clone());
+    for receipt_id in &to_extend {
+        store.request_history(*receipt_id, days).await?;
+    }
     let summary = fetch::fetch(&store, context, &names, ask(run.run_id.clone(), false)).await?;
     chain.end("fetch", summary.outcome(), serde_json::json!(summary), &fetch::lines(&summary));
     chain.derive(Telling::Nothing).await?;

@@ -94,16 +94,18 @@ pub(super) async fn run(args: CostsArgs, context: &Context) -> anyhow::Result<Ou
 fn rows(by: SpendingBy, spent: &[Spending]) -> Rows {
     let columns: &[&'static str] = match by {
         SpendingBy::Source => {
-            &["source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd"]
+            &["source", "requests", "answered", "failed", "lost", "open", "products", "units", "unit", "usd"]
         }
         SpendingBy::Product => {
-            &["product", "source", "requests", "answered", "failed", "lost", "units", "unit", "usd"]
+            &["product", "source", "requests", "answered", "failed", "lost", "open", "units", "unit", "usd"]
         }
-        SpendingBy::Day => {
-            &["day", "source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd"]
-        }
+        SpendingBy::Day => &[
+            "day", "source", "requests", "answered", "failed", "lost", "open", "products", "units", "unit",
+            "usd",
+        ],
         SpendingBy::Run => &[
-            "run_id", "source", "requests", "answered", "failed", "lost", "products", "units", "unit", "usd",
+            "run_id", "source", "requests", "answered", "failed", "lost", "open", "products", "units",
+            "unit", "usd",
         ],
     };
     let mut rows = Rows::new("amzctl.costs/1", columns);
@@ -112,7 +114,7 @@ fn rows(by: SpendingBy, spent: &[Spending]) -> Rows {
         if by != SpendingBy::Source {
             cells.push(line.source.as_deref().into());
         }
-        cells.extend([line.requests, line.answered, line.failed, line.lost].map(Cell::from));
+        cells.extend([line.requests, line.answered, line.failed, line.lost, line.open].map(Cell::from));
         if by != SpendingBy::Product {
             cells.push(line.products.into());
         }

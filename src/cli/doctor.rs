@@ -8,7 +8,7 @@ use super::OutputArgs;
 use super::context::Context;
 use super::fetch::{shared, source_names};
 use crate::clock::Stopwatch;
-use crate::deps;
+use crate::deps::{self, Purpose};
 use crate::error::{Failure, Outcome};
 use crate::model::{BreakerPosition, FaultKind, SourceState};
 use crate::render::rows::{Cell, Format, Rows, printable};
@@ -91,7 +91,10 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<O
         args.output.emit(&rows(&parts), context)?;
         for part in &parts {
             if let Some(fix) = &part.fix {
-                context.ui.complain(&format!("{}: {}; {fix}", part.part, part.detail));
+                let detail = printable(&part.detail);
+                let named = format!("{}: ", part.part);
+                let detail = detail.strip_prefix(&named).unwrap_or(&detail);
+                context.ui.complain(&format!("{named}{detail}; {fix}"));
             }
         }
         if names.is_empty() {
@@ -170,7 +173,7 @@ fn lake(context: &Context) -> Part {
 }
 
 async fn provider(name: &str, state: Option<&SourceState>, context: &Context, shared: &Shared) -> Part {
-    let configured = match deps::source(name, &context.config, shared) {
+    let configured = match deps::source(name, &context.config, shared, Purpose::Asking) {
         Ok(configured) => configured,
         Err(Failure { outcome, message, hints }) => {
             return Part {
@@ -193,7 +196,7 @@ async fn provider(name: &str, state: Option<&SourceState>, context: &Context, sh
 }
 
 fn answered(name: &str, probe: Probe, state: Option<&SourceState>) -> Part {
-    let mut part = sound(name, "reachable, key accepted".into());
+    let mut part = sound(name, probe.checked);
     part.clock_skew_s = probe.skew.map(|skew| skew.num_seconds());
     part.quota = probe.balance;
     let is_empty =
@@ -225,7 +228,7 @@ fn refused(name: &str, fault: &Fault) -> Part {
         FaultKind::Network | FaultKind::Timeout | FaultKind::Unavailable | FaultKind::Malformed => {
             (Health::Unhealthy, Outcome::Transient, "check the network and the address under its section")
         }
-        _ => (Health::Unhealthy, Outcome::Failed, "check the keys of its section"),
+        _ => (Health::Unhealthy, Outcome::Failed, "check what its section in amzctl.toml says"),
     };
     Part { health, outcome, fix: Some(fix.into()), ..sound(name, fault.to_string()) }
 }

@@ -407,17 +407,15 @@ fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field
 
 /// Millionths as a plain amount: `0.001500 USD (3 units)`; files cost nothing.
 fn cost_text(evidence: &Evidence) -> String {
-    if evidence.cost_micros == 0 && evidence.cost_units == 0 {
-        return "none".to_owned();
+    let units = evidence.cost_units;
+    match evidence.cost_micros {
+        Some(0) if units == 0 => "none".to_owned(),
+        Some(micros) => {
+            let (whole, rest, currency) = (micros / 1_000_000, micros % 1_000_000, &evidence.cost_currency);
+            format!("{whole}.{rest:06} {currency} ({units} units)")
+        }
+        None => format!("not known ({units} units)"),
     }
-    let micros = evidence.cost_micros;
-    format!(
-        "{}.{:06} {} ({} units)",
-        micros / 1_000_000,
-        micros % 1_000_000,
-        evidence.cost_currency,
-        evidence.cost_units
-    )
 }
 
 /// One row per observation that a day was chosen from, with the figures as it gave them.

@@ -12,13 +12,13 @@ use super::output::counted;
 use super::products::{known_keys, named_products};
 use super::ui::Line;
 use crate::config::Config;
-use crate::deps;
+use crate::deps::{self, Purpose};
 use crate::error::{Failure, Outcome};
 use crate::model::{DayRange, Tier};
-use crate::render::rows::{Cell, Format, Rows, printable};
+use crate::render::rows::{Cell, Format, Rows, instant_to_second, printable};
 use crate::sources::budget::dollars;
 use crate::sources::http::Shared;
-use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary};
+use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary, Told};
 use crate::store::Store;
 
 /// Which products are asked for.
@@ -56,15 +56,27 @@ pub(super) async fn source_names(store: &Store, config: &Config) -> anyhow::Resu
     Ok(names)
 }
 
-/// Builds the sources.
+/// The sources that can be asked, and what is wrong with the keys of the others.
 ///
-/// Errors: the first key that is not to be found, the first section that cannot work.
-pub(super) fn sources(
+/// Errors: a section that cannot work; all keys are missing.
+fn sources(
     names: &[String],
     context: &Context,
     shared: &Shared,
-) -> anyhow::Result<Vec<Configured>> {
-    names.iter().map(|name| Ok(deps::source(name, &context.config, shared)?)).collect()
+    purpose: Purpose,
+) -> anyhow::Result<(Vec<Configured>, Vec<Failure>)> {
+    let (mut sources, mut missing) = (Vec::new(), Vec::new());
+    for name in names {
+        match deps::source(name, &context.config, shared, purpose) {
+            Ok(source) => sources.push(source),
+            Err(failure) if failure.outcome == Outcome::Credentials => missing.push(failure),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    match missing.is_empty() || !sources.is_empty() {
+        true => Ok((sources, missing)),
+        false => Err(missing.swap_remove(0).into()),
+    }
 }
 
 /// What all clients of a run share.
@@ -117,7 +129,12 @@ pub(super) async fn fetch(
     ask: Ask,
 ) -> anyhow::Result<Summary> {
     let shared = shared(context, &ask.run_id);
-    let sources = sources(names, context, &shared)?;
+    let purpose = if ask.dry_run { Purpose::Planning } else { Purpose::Asking };
+    let (sources, missing) = sources(names, context, &shared, purpose)?;
+    for failure in &missing {
+        let hint = failure.hints.first().map(|hint| format!("; {hint}")).unwrap_or_default();
+        context.ui.complain(&format!("{}{hint}", failure.message));
+    }
     let options = Options {
         run_id: ask.run_id,
         selection: ask.selection,
@@ -132,15 +149,23 @@ pub(super) async fn fetch(
         dry_run: ask.dry_run,
     };
     let progress = context.ui.progress_rows(0);
-    let told = |done, total, sources: &[SourceSummary]| {
-        progress.set_length(total);
-        progress.set_message(&spent(sources));
-        progress.set_position(done);
+    let told = |told: Told<'_>| match told {
+        Told::Settled { done, total, sources } => {
+            progress.set_length(total);
+            progress.set_message(&spent(sources));
+            progress.set_position(done);
+        }
+        Told::Waiting { source, until, reason } => {
+            let until = instant_to_second(until);
+            context.ui.note(&format!("{source}: waiting until {until}: {}", printable(reason)));
+        }
     };
     let summary =
         fetch::run(store, context.clock, &context.cancel(), shared, &sources, &told, &options).await;
     progress.finish();
-    summary
+    let mut summary = summary?;
+    summary.keys_missing = missing.len() as u64;
+    Ok(summary)
 }
 
 /// What each source has told and taken so far: `keepa 300: 900 tokens, apify 12: $0.02`.
@@ -250,7 +275,7 @@ pub(super) fn emit_plan(summary: &Summary, output: &OutputArgs, context: &Contex
 pub(super) fn plan_lines(summary: &Summary) -> Vec<Line> {
     let mut line = format!("plan: {} due", counted(summary.due, "product"));
     for (number, what) in [
-        (summary.not_due, "fetched in their slot already"),
+        (summary.not_due, not_due_words(summary)),
         (summary.paused, "paused"),
         (summary.beyond_limit, "beyond the limit"),
         (summary.unserved, "served by no configured provider"),
@@ -268,7 +293,15 @@ pub(super) fn plan_lines(summary: &Summary) -> Vec<Line> {
         let names: Vec<&str> = unpriced.into_iter().collect();
         line += &format!(" beside {}, whose price is not configured", names.join(" and "));
     }
-    vec![Line::Note(line)]
+    let obstacles = summary.plan.iter().filter_map(|plan| {
+        let obstacle = plan.obstacle.as_deref()?;
+        Some(Line::Complaint(format!("{}: {}", plan.source, printable(obstacle))))
+    });
+    std::iter::once(Line::Note(line)).chain(obstacles).collect()
+}
+
+fn not_due_words(summary: &Summary) -> &'static str {
+    if summary.is_backfill { "asked for these days before" } else { "fetched in their slot already" }
 }
 
 /// What a fetch did, a line each.
@@ -282,7 +315,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
         (summary.left, "left"),
         (summary.not_due, "not due"),
         (summary.unserved, "served by no configured provider"),
-        (summary.resumed, "requests of a killed run taken up"),
+        (summary.resumed, "earlier requests taken up"),
         (summary.lost, "requests of a killed run counted as lost"),
     ] {
         if number > 0 {
@@ -308,10 +341,10 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
         if source.as_fallback > 0 {
             line += &format!(", {} of them after another source had failed", source.as_fallback);
         }
-        if let Some(reason) = &source.stopped {
-            line += &format!("; stopped: {}", printable(reason));
-        }
         lines.push(Line::Note(line));
+        if let Some(reason) = &source.stopped {
+            lines.push(Line::Complaint(format!("{} stopped: {}", source.source, printable(reason))));
+        }
     }
     lines.extend(summary.incidents.iter().map(|incident| Line::Complaint(format!("incident: {incident}"))));
     for (fault, count) in &summary.faults {

@@ -59,7 +59,8 @@ pub(super) struct IngestArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Ask nobody any more after this long, with exit code 6 when products are left: 50m, 2h
+    /// Ask nobody any more after this long, with exit code 6 when products are left: 50m, 2h. What was asked before is
+    /// waited for
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "paths")]
     pub deadline: Option<Duration>,
 

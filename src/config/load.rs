@@ -14,8 +14,8 @@ use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
 use super::{Config, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{
-    Marketplace, ReportingZone, SP_API_OPERATIONS, check_live_source, check_source_name, micros_of_dollars,
-    similar_source,
+    Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, check_live_source, check_source_name,
+    micros_of_dollars, similar_source,
 };
 
 /// The name that is looked for upwards from the working directory.
@@ -456,6 +456,31 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
             "must name some of catalog, offers, competitive_summary, inventory",
         ),
     ];
+    let is_kept = |SpendingLimits { run, day, month }: SpendingLimits, price: f64| {
+        price > 0.0 || [run, day, month].iter().all(|limit| limit.micros.is_none())
+    };
+    let money = [
+        (
+            "apify.max_usd_run",
+            is_kept(apify.limits(), apify.usd_per_result),
+            "and its like need `apify.usd_per_result`: without a price no limit in dollars can be kept",
+        ),
+        (
+            "keepa.max_usd_run",
+            is_kept(keepa.limits(), keepa.usd_per_token),
+            "and its like need `keepa.usd_per_token`: without a price no limit in dollars can be kept",
+        ),
+        (
+            "firecrawl.max_usd_run",
+            is_kept(firecrawl.limits(), firecrawl.usd_per_credit),
+            "and its like need `firecrawl.usd_per_credit`: without a price no limit in dollars can be kept",
+        ),
+        (
+            "rainforest.max_usd_run",
+            is_kept(rainforest.limits(), rainforest.usd_per_credit),
+            "and its like need `rainforest.usd_per_credit`: without a price no limit in dollars can be kept",
+        ),
+    ];
     let shared = [
         ("apify", apify.ranges()),
         ("keepa", keepa.ranges()),
@@ -468,6 +493,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
         ranges.map(|(key, is_valid, expected)| (format!("{section}.{key}"), is_valid, expected))
     });
     own.into_iter()
+        .chain(money)
         .map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected))
         .chain(shared)
         .collect()

@@ -32,7 +32,8 @@ macro_rules! source_settings {
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// Requests a second, at most; the server's own hints go before it. 0: as the provider documents it.
+            /// Requests a second, at most; the server's own hints go before it. 0: the limits that Amazon documents of each
+            /// operation for sp_api, one a second for others.
             pub requests_per_second: f64,
             /// Requests that may go at once after a pause.
             pub burst: u32,

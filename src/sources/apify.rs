@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url};
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp, micros_of_dollars};
 use crate::normalize::{RecordFormat, recognise};
 
@@ -24,8 +24,15 @@ const PAGE: usize = 1_000;
 const RECENT_RUNS: usize = 50;
 /// A provider's clock may be so far behind ours.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(10);
-/// A dataset may lag behind the end of its run.
+/// Between two looks at a run, where the provider does not hold the first one.
+const SHORTEST_POLL: Duration = Duration::from_millis(250);
+const LONGEST_POLL: Duration = Duration::from_secs(5);
+/// A dataset and the price of a run may lag behind its end.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// Final prices settle about ten seconds after the end.
+const PRICE_SETTLE: Duration = Duration::from_secs(4);
+const PRICE_LOOKS: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -130,8 +137,13 @@ impl Apify {
             given => given,
         }
         .to_owned();
-        let operations =
-            [Operation { name: "product", batch: options.batch, rate: options.rate, is_paid: true }];
+        let operations = [Operation {
+            name: "product",
+            batch: options.batch,
+            rate: options.rate,
+            is_paid: true,
+            is_rate_own: true,
+        }];
         let apify = Apify { http, token, options, input, operations };
         apify.filled(&[String::new()])?;
         Ok(apify)
@@ -173,9 +185,9 @@ impl Apify {
 
     async fn free<T: serde::de::DeserializeOwned>(
         &self,
-        build: impl Fn() -> reqwest::RequestBuilder,
+        request: reqwest::RequestBuilder,
     ) -> Result<T, Fault> {
-        let reply = self.http.send_free(|| self.authorised(build())).await?;
+        let reply = self.http.send_well(self.authorised(request)).await?;
         Ok(reply.json::<Wrapped<T>>(&self.http)?.data)
     }
 
@@ -190,18 +202,26 @@ impl Apify {
     }
 
     /// The run that an earlier start of the same request made, when there is one.
-    async fn find_started(&self, request: &Request, urls: &[String]) -> Result<Option<Run>, Fault> {
+    async fn find_started(
+        &self,
+        request: &Request,
+        urls: &[String],
+        conduct: &dyn Conduct,
+    ) -> Result<Option<Run>, Fault> {
         let path = format!("/v2/actors/{}/runs", self.options.actor);
         let query = [("desc", "1".to_owned()), ("limit", RECENT_RUNS.to_string())];
-        let runs: List<Run> = self.free(|| self.http.get(&path).query(&query)).await?;
+        let runs: List<Run> = self.free(self.http.get(&path).query(&query)).await?;
         let wanted = self.filled(urls).map_err(|error| Fault::new(FaultKind::Refused, error.to_string()))?;
         for run in runs.items {
             let is_after = run.started_at.is_none_or(|at| at >= request.sent_at - CLOCK_TOLERANCE);
             let Some(store) = run.default_key_value_store_id.as_deref().filter(|_| is_after) else {
                 continue;
             };
+            if conduct.is_job_taken(&run.id).await? {
+                continue;
+            }
             let path = format!("/v2/key-value-stores/{store}/records/INPUT");
-            let reply = match self.http.send_free(|| self.authorised(self.http.get(&path))).await {
+            let reply = match self.http.send_well(self.authorised(self.http.get(&path))).await {
                 Ok(reply) => reply,
                 Err(fault) if fault.kind == FaultKind::Refused => continue,
                 Err(fault) => return Err(fault),
@@ -215,12 +235,17 @@ impl Apify {
 
     async fn wait(&self, run_id: &str) -> Result<Run, Fault> {
         let path = format!("/v2/actor-runs/{run_id}");
+        let mut pause = SHORTEST_POLL;
         loop {
+            let asked_at = tokio::time::Instant::now();
             let query = [("waitForFinish", self.options.wait_s.to_string())];
-            let run: Run = self.free(|| self.http.get(&path).query(&query)).await?;
+            let run: Run = self.free(self.http.get(&path).query(&query)).await?;
             if run.is_final() {
                 return Ok(run);
             }
+            // A server that did not wait is not asked again at once.
+            tokio::time::sleep_until(asked_at + pause).await;
+            pause = (2 * pause).min(LONGEST_POLL);
         }
     }
 
@@ -231,7 +256,7 @@ impl Apify {
         loop {
             let query =
                 [("format", "json"), ("offset", &items.len().to_string()), ("limit", &PAGE.to_string())];
-            let reply = self.http.send_free(|| self.authorised(self.http.get(&path).query(&query))).await?;
+            let reply = self.http.send_well(self.authorised(self.http.get(&path).query(&query))).await?;
             let page: Vec<Box<RawValue>> = reply.json(&self.http)?;
             let total = reply.header("x-apify-pagination-total").and_then(|total| total.parse().ok());
             let is_last = page.is_empty();
@@ -259,6 +284,14 @@ impl Apify {
             }
             None => Vec::new(),
         };
+        for _ in 0..PRICE_LOOKS {
+            let is_priced = items.is_empty() || run.usage_total_usd.is_some_and(|usd| usd > 0.0);
+            if is_priced {
+                break;
+            }
+            tokio::time::sleep(PRICE_SETTLE).await;
+            run = self.wait(run_id).await?;
+        }
         Ok(self.judged(request, &run, items))
     }
 
@@ -371,23 +404,20 @@ impl Source for Apify {
         true
     }
 
-    async fn fetch(&self, request: &Request, jobs: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, request: &Request, conduct: &dyn Conduct) -> Result<Answer, Fault> {
         let urls = urls_of(request.marketplace, &request.asins);
         let run_id = match &request.job_id {
             Some(run_id) => run_id.clone(),
             None => {
                 let found = match request.may_have_started {
-                    true => self.find_started(request, &urls).await?,
+                    true => self.find_started(request, &urls, conduct).await?,
                     false => None,
                 };
                 let run = match found {
                     Some(run) => run,
                     None => self.start(&urls).await?,
                 };
-                jobs.started(&run.id).await.map_err(|error| {
-                    let fault = Fault::new(FaultKind::Lost, format!("run {}: {error:#}", run.id));
-                    Fault { may_have_arrived: true, ..fault }
-                })?;
+                conduct.job_started(&run.id).await?;
                 run.id
             }
         };
@@ -406,8 +436,10 @@ impl Source for Apify {
         let dollars = |pointer| usage.pointer(pointer).and_then(Value::as_f64);
         let used = dollars("/data/current/monthlyUsageUsd");
         let most = dollars("/data/limits/maxMonthlyUsageUsd");
+        // A sum of nothing may come as less than nothing.
+        let used = used.map(|used| used.max(0.0) + 0.0);
         let balance = used.zip(most).map(|(used, most)| format!("${used:.2} of ${most:.2} used this month"));
-        Ok(Probe { balance, skew })
+        Ok(Probe { checked: "reachable, token accepted".into(), balance, skew })
     }
 }
 

@@ -31,9 +31,10 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Goes on where the last run left it; a probe of that run has ended with it.
-    pub fn new(source: &str, stored: Option<SourceState>) -> Breaker {
-        let state = stored.unwrap_or_else(|| SourceState {
+    /// Goes on where the last run left it; a probe of that run has ended with it, and a clock that went back makes no
+    /// wait longer than it was.
+    pub fn new(source: &str, stored: Option<SourceState>, now: Timestamp) -> Breaker {
+        let mut state = stored.unwrap_or_else(|| SourceState {
             source: source.to_owned(),
             breaker: BreakerPosition::Closed,
             failures: 0,
@@ -44,6 +45,9 @@ impl Breaker {
             last_failure_at: None,
             balance: String::new(),
         });
+        let longest =
+            TimeDelta::milliseconds(state.cooldown_ms.clamp(0, LONGEST_COOLDOWN.as_millis() as i64));
+        state.retry_at = state.retry_at.map(|at| at.min(now + longest));
         Breaker { state, probing: false }
     }
 
@@ -71,25 +75,32 @@ impl Breaker {
         }
     }
 
-    pub fn succeeded(&mut self, now: Timestamp, balance: Option<String>) {
-        self.probing = false;
+    /// An answer to a request that was admitted as a probe, or when all was well. A straggler from before the opening
+    /// only says when it came.
+    pub fn succeeded(&mut self, now: Timestamp, balance: Option<String>, is_probe: bool) {
         let state = &mut self.state;
-        state.breaker = BreakerPosition::Closed;
-        (state.failures, state.retry_at, state.cooldown_ms) = (0, None, 0);
-        state.reason.clear();
         state.last_success_at = Some(now);
         if let Some(balance) = balance {
             state.balance = balance;
         }
+        if !is_probe && state.breaker != BreakerPosition::Closed {
+            return;
+        }
+        self.probing = false;
+        state.breaker = BreakerPosition::Closed;
+        (state.failures, state.retry_at, state.cooldown_ms) = (0, None, 0);
+        state.reason.clear();
     }
 
     /// Counts a failure if it says something about the source's health; a refusal of one request does not. Answers
     /// whether that opened it.
-    pub fn failed(&mut self, now: Timestamp, kind: FaultKind, detail: &str) -> bool {
-        let was_probe = std::mem::take(&mut self.probing);
+    pub fn failed(&mut self, now: Timestamp, kind: FaultKind, detail: &str, is_probe: bool) -> bool {
+        if is_probe {
+            self.probing = false;
+        }
         let state = &mut self.state;
         if !is_illness(kind) {
-            if was_probe {
+            if is_probe {
                 // It answered, if not as hoped.
                 state.breaker = BreakerPosition::Closed;
                 (state.failures, state.retry_at) = (0, None);
@@ -98,9 +109,9 @@ impl Breaker {
         }
         state.failures = state.failures.saturating_add(1);
         state.last_failure_at = Some(now);
-        let opens = was_probe || (state.breaker == BreakerPosition::Closed && state.failures >= THRESHOLD);
+        let opens = is_probe || (state.breaker == BreakerPosition::Closed && state.failures >= THRESHOLD);
         if opens {
-            let cooldown = match (was_probe, state.cooldown_ms) {
+            let cooldown = match (is_probe, state.cooldown_ms) {
                 (true, before) if before > 0 => Duration::from_millis(before.unsigned_abs()) * 2,
                 _ => FIRST_COOLDOWN,
             };
@@ -116,6 +127,11 @@ impl Breaker {
     /// The probe's place is free again without a verdict: it was never sent.
     pub fn withdrawn(&mut self) {
         self.probing = false;
+    }
+
+    /// Keeps why the source is not asked any more: what a key or a balance does to it.
+    pub fn note(&mut self, reason: String) {
+        self.state.reason = reason;
     }
 }
 
@@ -141,42 +157,68 @@ mod tests {
 
     #[test]
     fn five_failures_open_it_one_probe_decides_and_each_failed_probe_doubles_the_wait() {
-        let mut breaker = Breaker::new("keepa", None);
+        let mut breaker = Breaker::new("keepa", None, at(0));
         for second in 0..5 {
             assert_eq!(breaker.admit(at(second)), Admission::Pass);
-            breaker.failed(at(second), FaultKind::Unavailable, "status 503");
+            breaker.failed(at(second), FaultKind::Unavailable, "status 503", false);
         }
         assert_eq!(breaker.admit(at(5)), Admission::Wait(at(34)));
         assert_eq!(breaker.admit(at(34)), Admission::Probe);
         assert_eq!(breaker.admit(at(34)), Admission::AfterProbe);
-        breaker.failed(at(35), FaultKind::Timeout, "no answer in time");
+        breaker.failed(at(35), FaultKind::Timeout, "no answer in time", true);
         assert_eq!(breaker.admit(at(36)), Admission::Wait(at(95)));
         assert_eq!(breaker.state().reason, "timeout: no answer in time");
         assert_eq!(breaker.admit(at(95)), Admission::Probe);
-        breaker.succeeded(at(96), None);
+        breaker.succeeded(at(96), None, true);
         assert_eq!(breaker.admit(at(96)), Admission::Pass);
         assert_eq!((breaker.state().failures, breaker.state().cooldown_ms), (0, 0));
     }
 
     #[test]
     fn a_success_or_a_refusal_in_between_keeps_it_closed_and_the_next_run_goes_on() {
-        let mut breaker = Breaker::new("keepa", None);
+        let mut breaker = Breaker::new("keepa", None, at(0));
         for second in 0..20 {
-            breaker.failed(at(second), FaultKind::Network, "reset");
-            breaker.failed(at(second), FaultKind::Refused, "status 400");
+            breaker.failed(at(second), FaultKind::Network, "reset", false);
+            breaker.failed(at(second), FaultKind::Refused, "status 400", false);
             if second % 4 == 3 {
-                breaker.succeeded(at(second), Some("7 tokens".into()));
+                breaker.succeeded(at(second), Some("7 tokens".into()), false);
             }
         }
         assert!(breaker.is_closed());
         let opened: Vec<bool> =
-            (20..26).map(|second| breaker.failed(at(second), FaultKind::Network, "reset")).collect();
+            (20..26).map(|second| breaker.failed(at(second), FaultKind::Network, "reset", false)).collect();
         assert_eq!(opened, [false, false, false, false, true, false]);
-        let mut next = Breaker::new("keepa", Some(breaker.state().clone()));
+        let mut next = Breaker::new("keepa", Some(breaker.state().clone()), at(26));
         assert_eq!(next.admit(at(26)), Admission::Wait(at(54)));
         assert_eq!(next.state().balance, "7 tokens");
         assert_eq!(next.admit(at(54)), Admission::Probe);
-        next.failed(at(55), FaultKind::Refused, "status 404");
+        next.failed(at(55), FaultKind::Refused, "status 404", true);
         assert_eq!(next.admit(at(55)), Admission::Pass, "whoever answers is well");
+    }
+
+    #[test]
+    fn what_was_sent_before_it_opened_decides_nothing() {
+        let mut breaker = Breaker::new("keepa", None, at(0));
+        (0..5).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", false);
+        });
+        assert!(!breaker.failed(at(5), FaultKind::Network, "reset", false));
+        breaker.succeeded(at(6), None, false);
+        assert_eq!(breaker.admit(at(7)), Admission::Wait(at(34)));
+        assert_eq!(breaker.admit(at(34)), Admission::Probe);
+        breaker.failed(at(35), FaultKind::Network, "reset", false);
+        breaker.succeeded(at(35), None, false);
+        assert_eq!(breaker.admit(at(35)), Admission::AfterProbe, "the probe is still out");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_no_wait_longer() {
+        let mut breaker = Breaker::new("keepa", None, at(0));
+        (0..5).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", false);
+        });
+        let year = 365 * 86_400;
+        let mut earlier = Breaker::new("keepa", Some(breaker.state().clone()), at(-year));
+        assert_eq!(earlier.admit(at(-year)), Admission::Wait(at(30 - year)));
     }
 }

@@ -16,15 +16,17 @@ pub struct Budget {
     before: Spent,
     /// Of this run, requests on their way at their estimate.
     run: Cost,
+    /// What the source counts in.
+    unit: &'static str,
 }
 
 impl Budget {
-    pub fn new(limits: SpendingLimits, before: Spent) -> Budget {
-        Budget { limits, before, run: Cost::NOTHING }
+    pub fn new(limits: SpendingLimits, before: Spent, unit: &'static str) -> Budget {
+        Budget { limits, before, run: Cost::NOTHING, unit }
     }
 
-    /// Takes the estimate of a request out of the budget. Errors: the limit that would be exceeded, in words.
-    pub fn reserve(&mut self, estimate: Cost) -> Result<(), String> {
+    /// The limit that a request of this estimate would exceed, in words; null: it may go.
+    pub fn exceeded_by(&self, estimate: Cost) -> Option<String> {
         let run = add(self.run, estimate);
         let spans = [
             ("run", self.limits.run, run),
@@ -33,14 +35,24 @@ impl Budget {
         ];
         for (span, limit, spent) in spans {
             if let Some(max) = limit.units.filter(|max| spent.units > *max) {
-                return Err(format!("{} units would exceed the {span}'s {max}", spent.units));
+                let (units, unit) = (spent.units, self.unit);
+                return Some(format!("{units} {unit} would exceed the {max} of `max_units_{span}`"));
             }
             let micros = spent.micros.unwrap_or(0);
             if let Some(max) = limit.micros.filter(|max| micros > *max) {
-                return Err(format!("${} would exceed the {span}'s ${}", dollars(micros), dollars(max)));
+                let (spent, max) = (dollars(micros), dollars(max));
+                return Some(format!("${spent} would exceed the ${max} of `max_usd_{span}`"));
             }
         }
-        self.run = run;
+        None
+    }
+
+    /// Takes the estimate of a request out of the budget. Errors: the limit that would be exceeded.
+    pub fn reserve(&mut self, estimate: Cost) -> Result<(), String> {
+        if let Some(limit) = self.exceeded_by(estimate) {
+            return Err(limit);
+        }
+        self.run = add(self.run, estimate);
         Ok(())
     }
 
@@ -49,10 +61,6 @@ impl Budget {
         self.run =
             add(self.run, Cost { units: -estimate.units, micros: Some(-estimate.micros.unwrap_or(0)) });
         self.run = add(self.run, cost);
-    }
-
-    pub fn spent(&self) -> Cost {
-        self.run
     }
 }
 
@@ -89,18 +97,24 @@ mod tests {
             month: Limit { units: Some(1_000), micros: None },
         };
         let before = Spent { day: cost(10, 400_000), month: cost(950, 0) };
-        let mut budget = Budget::new(limits, before);
+        let mut budget = Budget::new(limits, before, "tokens");
         assert_eq!(budget.reserve(cost(40, 500_000)), Ok(()));
         assert_eq!(
             budget.reserve(cost(5, 200_000)),
-            Err("$1.10 would exceed the day's $1.00".to_owned()),
+            Err("$1.10 would exceed the $1.00 of `max_usd_day`".to_owned()),
             "what is on its way counts"
         );
         budget.settle(cost(40, 500_000), cost(30, 100_000));
         assert_eq!(budget.reserve(cost(5, 200_000)), Ok(()));
-        assert_eq!(budget.reserve(cost(20, 0)), Err("1005 units would exceed the month's 1000".to_owned()));
-        assert_eq!(budget.reserve(cost(101, 0)), Err("136 units would exceed the run's 100".to_owned()));
-        assert_eq!(budget.spent(), cost(35, 300_000));
+        assert_eq!(
+            budget.reserve(cost(20, 0)),
+            Err("1005 tokens would exceed the 1000 of `max_units_month`".to_owned())
+        );
+        assert_eq!(
+            budget.reserve(cost(101, 0)),
+            Err("136 tokens would exceed the 100 of `max_units_run`".to_owned())
+        );
+        assert_eq!(budget.run, cost(35, 300_000));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::http::{Http, Reply, Shared};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url, without_answer};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url, without_answer};
 use crate::ids::stable_id;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Rate, Timestamp};
 use crate::normalize::RecordFormat;
@@ -113,8 +113,13 @@ struct PageError {
 impl Firecrawl {
     pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Firecrawl> {
         let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
-        let operations =
-            [Operation { name: "product", batch: options.batch.max(1), rate: options.rate, is_paid: true }];
+        let operations = [Operation {
+            name: "product",
+            batch: options.batch.max(1),
+            rate: options.rate,
+            is_paid: true,
+            is_rate_own: true,
+        }];
         Ok(Firecrawl { http, key, options, operations })
     }
 
@@ -234,7 +239,7 @@ impl Firecrawl {
         loop {
             let reply = self
                 .http
-                .send_free(|| {
+                .send_well({
                     let followed = next.as_deref().and_then(|next| self.http.follow(next));
                     self.authorised(followed.unwrap_or_else(|| self.http.get(&path)))
                 })
@@ -256,7 +261,7 @@ impl Firecrawl {
             }
         }
         answer.cost = self.cost(credits.unwrap_or(answer.items.len() as i64));
-        self.note_missing(request, job, &mut answer).await?;
+        self.note_missing(request, job, &mut answer).await;
         Ok(answer)
     }
 
@@ -276,14 +281,15 @@ impl Firecrawl {
     }
 
     /// Pages that failed are listed apart.
-    async fn note_missing(&self, request: &Request, job: &str, answer: &mut Answer) -> Result<(), Fault> {
+    async fn note_missing(&self, request: &Request, job: &str, answer: &mut Answer) {
         let missing = without_answer(&request.asins, &answer.items, &answer.failed);
         if missing.is_empty() {
-            return Ok(());
+            return;
         }
         let path = self.path(&format!("/batch/scrape/{job}/errors"));
-        let reply = self.http.send_free(|| self.authorised(self.http.get(&path))).await?;
-        let errors: Errors = reply.json(&self.http)?;
+        // Without the reasons the pages are missing all the same, and those that are there are not given up for them.
+        let reply = self.http.send_well(self.authorised(self.http.get(&path))).await;
+        let errors: Errors = reply.and_then(|reply| reply.json(&self.http)).unwrap_or_default();
         for asin in missing {
             let said = errors
                 .errors
@@ -292,7 +298,6 @@ impl Firecrawl {
             let said = said.map_or("the job has no page for it", |error| error.error.as_str());
             answer.failed.push((asin, Fault::new(FaultKind::Missing, self.http.quoted(said))));
         }
-        Ok(())
     }
 }
 
@@ -336,7 +341,8 @@ impl Source for Firecrawl {
     }
 
     fn estimate(&self, _operation: &str, products: usize, _has_history: bool) -> Cost {
-        let each = if self.options.proxy == "stealth" { 5 } else { 1 };
+        // `auto` may turn into stealth on its own.
+        let each = if matches!(self.options.proxy.as_str(), "stealth" | "auto") { 5 } else { 1 };
         self.cost(each * products as i64)
     }
 
@@ -344,8 +350,8 @@ impl Source for Firecrawl {
         self.options.batch > 1
     }
 
-    async fn fetch(&self, request: &Request, jobs: &dyn JobLog) -> Result<Answer, Fault> {
-        if self.options.batch <= 1 {
+    async fn fetch(&self, request: &Request, conduct: &dyn Conduct) -> Result<Answer, Fault> {
+        if self.options.batch <= 1 && request.job_id.is_none() {
             let Some(&asin) = request.asins.first() else { return Ok(Answer::default()) };
             return self.scrape(request.marketplace, asin).await;
         }
@@ -353,10 +359,7 @@ impl Source for Firecrawl {
             Some(job) => job.clone(),
             None => {
                 let job = self.start(request).await?;
-                jobs.started(&job).await.map_err(|error| {
-                    let fault = Fault::new(FaultKind::Lost, format!("job {job}: {error:#}"));
-                    Fault { may_have_arrived: true, ..fault }
-                })?;
+                conduct.job_started(&job).await?;
                 job
             }
         };
@@ -373,7 +376,11 @@ impl Source for Firecrawl {
             .iter()
             .find_map(|pointer| usage.pointer(pointer)?.as_f64());
         let skew = reply.date().map(|date| date - self.http.now());
-        Ok(Probe { balance: left.map(|left| format!("{left} credits")), skew })
+        Ok(Probe {
+            checked: "reachable, key accepted".into(),
+            balance: left.map(|left| format!("{left} credits")),
+            skew,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::http::{Http, Shared};
 use super::pages::{PageVerdict, judge};
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, page_url};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url};
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -42,7 +42,8 @@ impl SavedPages {
         let base = options.base_url.as_deref().unwrap_or("https://www.amazon.com");
         let http = Http::new(base, options.timeout, Vec::new(), shared)?;
         let batch = if options.fetch { 1 } else { BATCH_OF_FILES };
-        let operations = [Operation { name: "product", batch, rate: options.rate, is_paid: false }];
+        let operations =
+            [Operation { name: "product", batch, rate: options.rate, is_paid: false, is_rate_own: true }];
         Ok(SavedPages { http, options, operations })
     }
 
@@ -162,7 +163,7 @@ impl Source for SavedPages {
         Cost { units: products as i64, micros: Some(0) }
     }
 
-    async fn fetch(&self, request: &Request, _jobs: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, request: &Request, _conduct: &dyn Conduct) -> Result<Answer, Fault> {
         let mut answer =
             Answer { cost: Cost { units: request.asins.len() as i64, micros: Some(0) }, ..Answer::default() };
         let pages = self.listed(request.marketplace)?;
@@ -194,8 +195,10 @@ impl Source for SavedPages {
 
     async fn probe(&self) -> Result<Probe, Fault> {
         match std::fs::read_dir(&self.options.folder) {
-            Ok(_) => Ok(Probe { balance: Some("the folder can be read".into()), skew: None }),
-            Err(_) if self.options.fetch => Ok(Probe::default()),
+            Ok(_) => Ok(Probe { checked: "its folder can be read".into(), ..Probe::default() }),
+            Err(_) if self.options.fetch => {
+                Ok(Probe { checked: "no folder; pages are fetched".into(), ..Probe::default() })
+            }
             Err(error) => {
                 let said = format!("cannot read {}: {error}", self.options.folder.display());
                 Err(Fault::new(FaultKind::Refused, said))

@@ -21,10 +21,8 @@ const BODY_CAP: usize = 256 << 20;
 const QUOTED_CHARS: usize = 200;
 /// How much of an answer secrets are looked for in: longer than what is quoted by more than any secret's length.
 const HEAD_CHARS: usize = 100 * QUOTED_CHARS;
-/// Of a request that costs nothing.
-const FREE_ATTEMPTS: u32 = 6;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that asks for more silence than this is not waited for.
+/// A server that asks for more silence than this is taken to have asked for this.
 const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
 
 /// What the clients of all sources share.
@@ -126,23 +124,10 @@ impl Http {
         self.shared.clock.now()
     }
 
-    /// Sends a request that costs nothing and changes nothing, again and again as its class allows, until it succeeds.
-    ///
-    /// Errors: the last fault; a status that is no success is one.
-    pub async fn send_free(&self, build: impl Fn() -> RequestBuilder) -> Result<Reply, Fault> {
-        let mut attempt = 1;
-        loop {
-            let fault = match self.send(build()).await {
-                Ok(reply) if reply.is_success() => return Ok(reply),
-                Ok(reply) => self.refusal(&reply),
-                Err(fault) => fault,
-            };
-            match self.shared.verdict(&fault, attempt) {
-                Verdict::After(wait) if attempt < FREE_ATTEMPTS => tokio::time::sleep(wait).await,
-                _ => return Err(fault),
-            }
-            attempt += 1;
-        }
+    /// [`Http::send`], where a status that is no success is a fault.
+    pub async fn send_well(&self, request: RequestBuilder) -> Result<Reply, Fault> {
+        let reply = self.send(request).await?;
+        if reply.is_success() { Ok(reply) } else { Err(self.refusal(&reply)) }
     }
 
     /// Sends and reads the whole answer, whatever its status.
@@ -200,10 +185,9 @@ impl Http {
     }
 
     fn fault_of(&self, error: &reqwest::Error) -> Fault {
+        // An answer that breaks off is a connection that broke: what there was of it may have been right.
         let kind = if error.is_timeout() {
             FaultKind::Timeout
-        } else if error.is_decode() || error.is_body() {
-            FaultKind::Malformed
         } else if error.is_builder() {
             FaultKind::Refused
         } else {
@@ -237,7 +221,14 @@ impl Reply {
     /// The body as JSON of this form.
     pub fn json<'a, T: serde::Deserialize<'a>>(&'a self, http: &Http) -> Result<T, Fault> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let fault = http.fault(FaultKind::Malformed, self, &format!("not the expected JSON ({error})"));
+            // What serde says may repeat the text; the place does not.
+            let place = format!("line {} column {}", error.line(), error.column());
+            let what = match error.classify() {
+                serde_json::error::Category::Data => format!("JSON of another form, {place}"),
+                serde_json::error::Category::Eof => "JSON that ends too early".to_owned(),
+                _ => format!("no JSON, {place}"),
+            };
+            let fault = http.fault(FaultKind::Malformed, self, &what);
             Fault { may_have_arrived: true, ..fault }
         })
     }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, absence, without_answer};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, absence, without_answer};
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -85,7 +85,8 @@ impl Keepa {
     pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Keepa> {
         let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
         let batch = if options.offers > 0 { BATCH_WITH_OFFERS } else { BATCH };
-        let operations = [Operation { name: "product", batch, rate: options.rate, is_paid: true }];
+        let operations =
+            [Operation { name: "product", batch, rate: options.rate, is_paid: true, is_rate_own: true }];
         Ok(Keepa { http, key, options, operations })
     }
 
@@ -183,7 +184,7 @@ impl Source for Keepa {
         Cost::of_units(each * products as i64, self.options.token_micros)
     }
 
-    async fn fetch(&self, request: &Request, _jobs: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, request: &Request, _conduct: &dyn Conduct) -> Result<Answer, Fault> {
         let Some(domain) = request.marketplace.keepa_domain() else {
             return Err(Fault::new(FaultKind::NotServed, format!("no {}", request.marketplace)));
         };
@@ -204,10 +205,12 @@ impl Source for Keepa {
         let asked_at = asked_at.unwrap_or_else(|| self.http.now());
         let kind = if request.history.is_some() { "history" } else { "product" };
         let mut items = Vec::with_capacity(request.asins.len());
+        let mut is_readable = true;
         for (index, product) in products.iter().enumerate() {
             let Some(raw) = product else { continue };
             let head: Head = serde_json::from_str(raw.get()).unwrap_or_default();
             let Some(asin) = head.asin.as_deref().and_then(|asin| asin.parse::<Asin>().ok()) else {
+                is_readable = false;
                 continue;
             };
             let is_unknown = head.product_type.is_some_and(|kind| UNKNOWN_TYPES.contains(&kind));
@@ -222,6 +225,12 @@ impl Source for Keepa {
             });
         }
         let missing = without_answer(&request.asins, &items, &[]);
+        let mut failed = Vec::new();
+        if !is_readable {
+            let said = "some entry of the answer names no product";
+            failed = missing.iter().map(|&asin| (asin, Fault::new(FaultKind::Malformed, said))).collect();
+        }
+        let missing = without_answer(&request.asins, &items, &failed);
         for (asin, index) in missing.into_iter().zip(products.len() as u32..) {
             let reason = "the answer has no entry for it";
             items.push(absence(NAME, request.marketplace, asin, kind, reason, asked_at, index));
@@ -229,6 +238,7 @@ impl Source for Keepa {
         let is_in_debt = envelope.tokens_left.is_some_and(|left| left <= 0);
         Ok(Answer {
             items,
+            failed,
             cost,
             balance: envelope.balance(),
             pause: if is_in_debt { envelope.refill_wait() } else { None },
@@ -244,7 +254,11 @@ impl Source for Keepa {
         }
         let envelope: Envelope<'_> = reply.json(&self.http)?;
         let said = envelope.timestamp.and_then(Timestamp::from_timestamp_millis);
-        Ok(Probe { balance: envelope.balance(), skew: said.map(|said| said - self.http.now()) })
+        Ok(Probe {
+            checked: "reachable, key accepted".into(),
+            balance: envelope.balance(),
+            skew: said.map(|said| said - self.http.now()),
+        })
     }
 }
 

@@ -23,7 +23,8 @@ type Governor = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInform
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Left {
     pub requests: f64,
-    pub per_second: f64,
+    /// The rate that the server told of; null: the declared one.
+    pub told: Option<f64>,
     pub paused_until: Option<Timestamp>,
     pub at: Timestamp,
 }
@@ -38,15 +39,20 @@ pub struct Limiter {
 struct Inner {
     governor: Governor,
     rate: Rate,
+    told: Option<f64>,
+    /// The rate is the operator's, whatever the server allows beyond it.
+    is_own: bool,
     paused_until: Option<Instant>,
     /// Whole requests that may go now, as governor last said.
     left: u32,
 }
 
 impl Limiter {
-    /// A bucket of this rate, filled as far as the last run left it.
-    pub fn new(rate: Rate, left: Option<Left>, now: Timestamp) -> Limiter {
-        let rate = left.map_or(rate, |left| Rate { per_second: left.per_second, ..rate });
+    /// A bucket of this rate, filled as far as the last run left it. What the server told of its rate counts, except that
+    /// one which `is_own` is never exceeded.
+    pub fn new(rate: Rate, is_own: bool, left: Option<Left>, now: Timestamp) -> Limiter {
+        let told = left.and_then(|left| left.told);
+        let rate = told.map_or(rate, |told| allowed(rate, told, is_own));
         let burst = used_burst(rate);
         let full = f64::from(burst);
         let filled = left.map_or(full, |left| {
@@ -59,12 +65,14 @@ impl Limiter {
             // A bucket holds at least what it is full with.
             let _ = governor.check_n(taken);
         }
-        let pause = left
-            .and_then(|left| (left.paused_until? - now).to_std().ok())
-            .map(|pause| Instant::now() + pause);
-        Limiter {
-            inner: Mutex::new(Inner { governor, rate, paused_until: pause, left: filled.floor() as u32 }),
-        }
+        // A clock that went back makes no pause longer than it was.
+        let pause = left.and_then(|left| {
+            let until = left.paused_until?;
+            (until - now).min(until - left.at).to_std().ok()
+        });
+        let paused_until = pause.map(|pause| Instant::now() + pause);
+        let left = filled.floor() as u32;
+        Limiter { inner: Mutex::new(Inner { governor, rate, told, is_own, paused_until, left }) }
     }
 
     /// How long the next request has to wait; null: it may go, and was counted.
@@ -96,18 +104,28 @@ impl Limiter {
 
     /// Goes on at the rate that the server says it allows, with an empty bucket.
     pub fn adjust(&self, per_second: f64) {
-        let mut inner = self.lock();
-        let is_news = (inner.rate.per_second - per_second).abs() > 1e-9;
-        if !is_news || !per_second.is_finite() || per_second < SLOWEST {
+        if !per_second.is_finite() || per_second < SLOWEST {
             return;
         }
-        inner.rate.per_second = per_second;
+        let mut inner = self.lock();
+        let rate = allowed(inner.rate, per_second, inner.is_own);
+        inner.told = Some(per_second);
+        if (inner.rate.per_second - rate.per_second).abs() <= 1e-9 {
+            return;
+        }
+        inner.rate = rate;
         inner.governor = governor(inner.rate);
         if let Some(burst) = NonZeroU32::new(used_burst(inner.rate)) {
             // As in `new`.
             let _ = inner.governor.check_n(burst);
         }
         inner.left = 0;
+    }
+
+    /// How long nothing goes because the server asked for silence.
+    pub fn pause_left(&self) -> Option<Duration> {
+        let until = self.lock().paused_until?;
+        until.checked_duration_since(Instant::now()).filter(|pause| !pause.is_zero())
     }
 
     /// What to keep for the next run.
@@ -118,7 +136,7 @@ impl Limiter {
             pause.filter(|pause| !pause.is_zero()).and_then(|pause| chrono::Duration::from_std(pause).ok());
         Left {
             requests: f64::from(inner.left),
-            per_second: inner.rate.per_second,
+            told: inner.told,
             paused_until: pause.map(|pause| now + pause),
             at: now,
         }
@@ -127,6 +145,12 @@ impl Limiter {
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The rate at which requests may go when the server tells of one.
+fn allowed(rate: Rate, told: f64, is_own: bool) -> Rate {
+    let per_second = if is_own { told.min(rate.per_second) } else { told };
+    Rate { per_second, ..rate }
 }
 
 /// One request fewer than the server's bucket holds, where it holds several: two that were sent apart may arrive together.
@@ -160,40 +184,57 @@ mod tests {
     #[test]
     fn a_first_run_begins_with_a_full_bucket_and_the_next_one_with_what_was_left() {
         let now = at("2026-05-01T12:00:00Z");
-        let first = Limiter::new(RATE, None, now);
+        let first = Limiter::new(RATE, false, None, now);
         assert_eq!(passes(&first), 4, "one less than the server's five");
         let left = first.left(now);
-        assert_eq!(passes(&Limiter::new(RATE, Some(left), now)), 0);
-        let later = Limiter::new(RATE, Some(left), at("2026-05-01T12:00:05Z"));
+        assert_eq!(passes(&Limiter::new(RATE, false, Some(left), now)), 0);
+        let later = Limiter::new(RATE, false, Some(left), at("2026-05-01T12:00:05Z"));
         assert_eq!(passes(&later), 2, "half a request a second");
-        let much_later = Limiter::new(RATE, Some(left), at("2026-05-02T12:00:00Z"));
+        let much_later = Limiter::new(RATE, false, Some(left), at("2026-05-02T12:00:00Z"));
         assert_eq!(passes(&much_later), 4, "never more than full");
-        let earlier = Limiter::new(RATE, Some(left), at("2026-05-01T11:00:00Z"));
+        let earlier = Limiter::new(RATE, false, Some(left), at("2026-05-01T11:00:00Z"));
         assert_eq!(passes(&earlier), 0, "a clock that went back fills nothing");
     }
 
     #[test]
     fn a_pause_lets_nothing_through_and_is_carried_over() {
         let now = at("2026-05-01T12:00:00Z");
-        let limiter = Limiter::new(RATE, None, now);
+        let limiter = Limiter::new(RATE, false, None, now);
         limiter.pause(Duration::from_secs(60));
         limiter.pause(Duration::from_secs(5));
         assert!(limiter.try_pass().is_some_and(|wait| wait > Duration::from_secs(50)));
         let left = limiter.left(now);
-        let next = Limiter::new(RATE, Some(left), at("2026-05-01T12:00:10Z"));
+        let next = Limiter::new(RATE, false, Some(left), at("2026-05-01T12:00:10Z"));
         assert!(next.try_pass().is_some_and(|wait| wait > Duration::from_secs(40)));
-        assert_eq!(passes(&Limiter::new(RATE, Some(left), at("2026-05-01T12:02:00Z"))), 4);
+        assert_eq!(passes(&Limiter::new(RATE, false, Some(left), at("2026-05-01T12:02:00Z"))), 4);
     }
 
     #[test]
     fn the_servers_own_rate_replaces_the_declared_one() {
-        let limiter = Limiter::new(RATE, None, at("2026-05-01T12:00:00Z"));
+        let limiter = Limiter::new(RATE, false, None, at("2026-05-01T12:00:00Z"));
         limiter.adjust(0.1);
         let wait = limiter.try_pass().unwrap();
         assert!(wait > Duration::from_secs(9) && wait < Duration::from_secs(11), "{wait:?}");
         for nonsense in [f64::NAN, 0.0, -1.0] {
             limiter.adjust(nonsense);
         }
-        assert!((limiter.left(at("2026-05-01T12:00:00Z")).per_second - 0.1).abs() < 1e-9);
+        let now = at("2026-05-01T12:00:00Z");
+        assert_eq!(limiter.left(now).told, Some(0.1), "and goes on to the next run");
+        // The operator's own rate is kept where the server allows more, and a configuration that changes counts at once.
+        let own = |told| {
+            let left = Left { requests: 0.0, told: Some(told), paused_until: None, at: now };
+            Limiter::new(RATE, true, Some(left), now).try_pass().unwrap().as_secs_f64()
+        };
+        assert!((1.9..2.2).contains(&own(50.0)), "{}", own(50.0));
+        assert!((9.0..11.0).contains(&own(0.1)), "{}", own(0.1));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_no_pause_longer() {
+        let now = at("2026-05-01T12:00:00Z");
+        let limiter = Limiter::new(RATE, false, None, now);
+        limiter.pause(Duration::from_secs(60));
+        let earlier = Limiter::new(RATE, false, Some(limiter.left(now)), at("2025-05-01T12:00:00Z"));
+        assert!(earlier.try_pass().is_some_and(|wait| wait <= Duration::from_secs(60)));
     }
 }

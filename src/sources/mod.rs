@@ -38,8 +38,11 @@ pub struct Operation {
     /// Products of one request, at most.
     pub batch: usize,
     pub rate: Rate,
-    /// Asking costs something: a request that may have been answered is not repeated without looking.
+    /// Asking costs something: a request whose answer was lost on the way is repeated once at most, and where a job may
+    /// have been started not without looking for it.
     pub is_paid: bool,
+    /// The rate is the operator's: a server that allows more does not change it.
+    pub is_rate_own: bool,
 }
 
 /// What is asked in one request.
@@ -130,15 +133,24 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Is told the id of a provider's job as soon as it is known, before the job is waited for.
+/// What an adapter may ask of whoever lets it ask.
 #[async_trait]
-pub trait JobLog: Send + Sync {
-    async fn started(&self, job_id: &str) -> anyhow::Result<()>;
+pub trait Conduct: Send + Sync {
+    /// Keeps the id of a provider's job: called as soon as it is known, before the job is waited for.
+    async fn job_started(&self, job_id: &str) -> Result<(), Fault>;
+
+    /// True when another request of ours has this job.
+    async fn is_job_taken(&self, job_id: &str) -> Result<bool, Fault>;
+
+    /// Returns when the rate limit allows another request of the same operation: the first one has had its turn.
+    async fn next_turn(&self);
 }
 
 /// How a source answers `doctor`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Probe {
+    /// What was found to be right: `reachable, key accepted`.
+    pub checked: String,
     /// What is left to spend, as the provider puts it.
     pub balance: Option<String>,
     /// The provider's clock minus ours.
@@ -166,8 +178,8 @@ pub trait Source: Send + Sync {
         false
     }
 
-    /// Asks once. An asynchronous provider's job is told to `jobs` before it is waited for.
-    async fn fetch(&self, request: &Request, jobs: &dyn JobLog) -> Result<Answer, Fault>;
+    /// Asks once. An asynchronous provider's job is told to `conduct` before it is waited for.
+    async fn fetch(&self, request: &Request, conduct: &dyn Conduct) -> Result<Answer, Fault>;
 
     /// Asks whether it can be reached and accepts the key, at no cost.
     async fn probe(&self) -> Result<Probe, Fault>;

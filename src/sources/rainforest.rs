@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, Item, JobLog, Operation, Probe, Request, Source, absence};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, absence};
 use crate::model::{Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -57,7 +57,8 @@ struct RequestMetadata {
 impl Rainforest {
     pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Rainforest> {
         let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
-        let operations = [Operation { name: "product", batch: 1, rate: options.rate, is_paid: true }];
+        let operations =
+            [Operation { name: "product", batch: 1, rate: options.rate, is_paid: true, is_rate_own: true }];
         Ok(Rainforest { http, key, options, operations })
     }
 
@@ -94,7 +95,7 @@ impl Source for Rainforest {
         Cost::of_units(products as i64, self.options.credit_micros)
     }
 
-    async fn fetch(&self, request: &Request, _jobs: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, request: &Request, _conduct: &dyn Conduct) -> Result<Answer, Fault> {
         let Some(&asin) = request.asins.first() else { return Ok(Answer::default()) };
         let query = [
             ("api_key", self.key.reveal()),
@@ -154,9 +155,10 @@ impl Source for Rainforest {
         })
     }
 
-    /// There is no free call of this provider that is known: only the address and the key's presence are checked.
+    /// No free call of this provider is known: whether the key is accepted shows with the first request.
     async fn probe(&self) -> Result<Probe, Fault> {
         let reply = self.http.send(self.http.get("/")).await?;
-        Ok(Probe { balance: None, skew: reply.date().map(|date| date - self.http.now()) })
+        let checked = "reachable; its key is only checked by the first request".to_owned();
+        Ok(Probe { checked, balance: None, skew: reply.date().map(|date| date - self.http.now()) })
     }
 }

@@ -10,6 +10,10 @@ const FIRST_TOKENS: f64 = 50.0;
 /// Each success allows another tenth.
 const TOKENS_PER_SUCCESS: f64 = 0.1;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A shorter hint is none.
+const SHORTEST_HINT: Duration = Duration::from_millis(50);
+/// Who is told when to come comes then, and not all in the same instant.
+const HINT_JITTER: f64 = 0.02;
 
 /// How often a kind of fault is tried again, and how the waits grow.
 struct Class {
@@ -66,14 +70,17 @@ impl Retries {
             return Verdict::GiveUp;
         }
         // Who waits as long as the server says multiplies nothing.
-        if fault.wait.is_none() {
+        let hint = fault.wait.filter(|hint| *hint >= SHORTEST_HINT);
+        if hint.is_none() {
             if self.tokens < 1.0 {
                 return Verdict::UsedUp;
             }
             self.tokens -= 1.0;
         }
-        let wait = match fault.wait {
-            Some(wait) => wait,
+        let wait = match hint {
+            Some(hint) => {
+                return Verdict::After(hint.mul_f64(1.0 + HINT_JITTER * self.jitter()) + SHORTEST_HINT);
+            }
             None if class.at_once && attempt == 1 => Duration::ZERO,
             None => {
                 let doublings = attempt - 1 - u32::from(class.at_once && attempt > 1);
@@ -121,7 +128,9 @@ mod tests {
         assert!(network[0] == 0 && (250..=500).contains(&network[1]), "{network:?}");
         let limited = waits(FaultKind::RateLimited, None);
         assert!(limited.len() > 40 && limited.iter().all(|wait| *wait <= 120_000), "{limited:?}");
-        assert!(waits(FaultKind::RateLimited, Some(7)).iter().all(|wait| (7_000..=14_000).contains(wait)));
+        assert!(waits(FaultKind::RateLimited, Some(7)).iter().all(|wait| (7_050..=7_200).contains(wait)));
+        let at_once = waits(FaultKind::RateLimited, Some(0));
+        assert!(at_once[0] >= 1_000 && at_once.len() < 60, "a hint of nothing is none: {at_once:?}");
     }
 
     #[test]

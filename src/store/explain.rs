@@ -24,7 +24,8 @@ pub struct Evidence {
     pub copies: i64,
     pub run_id: String,
     /// Millionths of `cost_currency`.
-    pub cost_micros: i64,
+    /// Millionths; null: no price is known.
+    pub cost_micros: Option<i64>,
     pub cost_currency: String,
     pub cost_units: i64,
     pub file_path: Option<String>,

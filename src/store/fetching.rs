@@ -126,8 +126,8 @@ pub struct Bucket {
     pub operation: &'static str,
     /// Thousandths of a request.
     pub left_milli: i64,
-    /// Millionths of a request a second.
-    pub rate_micro: i64,
+    /// Millionths of a request a second, where the server told its rate.
+    pub told_micro: Option<i64>,
     /// The server asked for silence until then.
     pub paused_until: Option<Timestamp>,
     pub updated_at: Timestamp,
@@ -259,7 +259,7 @@ impl Store {
     /// What is left of a rate limit; null when it was never used.
     pub async fn load_bucket(&self, source: &'static str, operation: &'static str) -> Result<Option<Bucket>> {
         let row = sqlx::query(
-            "SELECT left_milli, rate_micro, paused_until, updated_at FROM rate_buckets
+            "SELECT left_milli, told_micro, paused_until, updated_at FROM rate_buckets
              WHERE source = $1 AND operation = $2",
         )
         .bind(source)
@@ -271,12 +271,25 @@ impl Store {
                 source,
                 operation,
                 left_milli: row.try_get("left_milli")?,
-                rate_micro: row.try_get("rate_micro")?,
+                told_micro: row.try_get("told_micro")?,
                 paused_until: known_instant(&row, "rate_buckets", "paused_until")?,
                 updated_at: instant(&row, "rate_buckets", "updated_at")?,
             })
         })
         .transpose()
+    }
+
+    /// True when another request than this one has the provider's job.
+    pub async fn is_job_taken(&self, source: &str, job_id: &str, request_id: i64) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT 1 FROM source_requests WHERE source = $1 AND job_id = $2 AND request_id <> $3 LIMIT 1",
+        )
+        .bind(source)
+        .bind(job_id)
+        .bind(request_id)
+        .fetch_optional(self.reader())
+        .await?;
+        Ok(row.is_some())
     }
 
     /// Products given up at their last attempt, with the reason, by product.
@@ -402,7 +415,7 @@ async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
                 .push_bind(receipt.shape)
                 .push_bind(1_i64)
                 .push_bind(settlement.run_id.clone())
-                .push_bind(receipt.cost.micros.unwrap_or(0))
+                .push_bind(receipt.cost.micros)
                 .push_bind(receipt.cost.units)
                 .push_bind(settlement.job_id.clone())
                 .push_bind(i64::from(receipt.item_index));
@@ -502,15 +515,15 @@ async fn write_source_state(tx: &mut Tx, state: &SourceState) -> Result<()> {
 
 async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
     sqlx::query(
-        "INSERT INTO rate_buckets (source, operation, left_milli, rate_micro, paused_until, updated_at)
+        "INSERT INTO rate_buckets (source, operation, left_milli, told_micro, paused_until, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (source, operation) DO UPDATE SET left_milli = excluded.left_milli,
-           rate_micro = excluded.rate_micro, paused_until = excluded.paused_until, updated_at = excluded.updated_at",
+           told_micro = excluded.told_micro, paused_until = excluded.paused_until, updated_at = excluded.updated_at",
     )
     .bind(bucket.source)
     .bind(bucket.operation)
     .bind(bucket.left_milli)
-    .bind(bucket.rate_micro)
+    .bind(bucket.told_micro)
     .bind(bucket.paused_until.map(|at| at.timestamp_micros()))
     .bind(bucket.updated_at.timestamp_micros())
     .execute(&mut **tx)

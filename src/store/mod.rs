@@ -31,6 +31,7 @@ pub mod reports;
 pub mod spending;
 pub mod watch;
 
+pub use core::history::KnownHistory;
 pub use core::{
     BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome, Unread,
 };

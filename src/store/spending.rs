@@ -12,7 +12,7 @@ pub enum SpendingBy {
     Day,
     Source,
     Run,
-    /// What each product's receipts cost; the part of answers that told nothing is in no product.
+    /// A request's cost is shared out among the products it asked for, without a rest.
     Product,
 }
 
@@ -30,6 +30,8 @@ pub struct Spending {
     pub failed: i64,
     /// Sent by a run that was killed: counted at their estimate.
     pub lost: i64,
+    /// On their way, or left to the next run: counted at their estimate too.
+    pub open: i64,
     /// Products that were told about.
     pub products: i64,
     pub units: i64,
@@ -42,13 +44,13 @@ pub struct Spending {
 /// The columns of every statement below.
 const SUMS: &str =
     "COUNT(*) AS requests, SUM(state = 'answered') AS answered, SUM(state = 'failed') AS failed,
-    SUM(state IN ('lost', 'sent')) AS lost, SUM(answered) AS products,
+    SUM(state = 'lost') AS lost, SUM(state = 'sent') AS open, SUM(answered) AS products,
     SUM(iif(state = 'sent', estimated_units, cost_units)) AS units,
     SUM(COALESCE(iif(state = 'sent', estimated_micros, cost_micros), 0)) AS micros,
     SUM(iif(state = 'sent', estimated_micros, cost_micros) IS NULL) AS unpriced";
 
 impl Store {
-    /// The costs of the days, a line per name and source; dearest last for products, else in order of name.
+    /// The costs of the days, a line per name and source: products dearest first, others in the order they were first asked.
     pub async fn load_spending(&self, by: SpendingBy, days: DayRange) -> Result<Vec<Spending>> {
         let sql = match by {
             SpendingBy::Day => grouped("day"),
@@ -70,6 +72,7 @@ impl Store {
                     answered: row.try_get("answered")?,
                     failed: row.try_get("failed")?,
                     lost: row.try_get("lost")?,
+                    open: row.try_get("open")?,
                     products: row.try_get("products")?,
                     units: row.try_get("units")?,
                     micros: row.try_get("micros")?,
@@ -105,7 +108,7 @@ fn grouped(column: &str) -> String {
 /// A product's share of the requests that asked for it.
 const BY_PRODUCT: &str = "SELECT q.marketplace || ':' || a.value AS name, q.source AS source, COUNT(*) AS requests,
       SUM(q.state = 'answered') AS answered, SUM(q.state = 'failed') AS failed,
-      SUM(q.state IN ('lost', 'sent')) AS lost, 1 AS products,
+      SUM(q.state = 'lost') AS lost, SUM(q.state = 'sent') AS open, 1 AS products,
       SUM(iif(q.state = 'sent', q.estimated_units, q.cost_units) / json_array_length(q.asins)
           + (a.key < iif(q.state = 'sent', q.estimated_units, q.cost_units) % json_array_length(q.asins))) AS units,
       SUM(COALESCE(iif(q.state = 'sent', q.estimated_micros, q.cost_micros) / json_array_length(q.asins)

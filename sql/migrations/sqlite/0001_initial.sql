@@ -26,7 +26,7 @@ CREATE TABLE raw_receipts (
     shape           TEXT    NOT NULL,          -- recognised payload shape; decides the parser
     copies          INTEGER NOT NULL CHECK (copies >= 1),
     run_id          TEXT    NOT NULL,
-    cost_micros     INTEGER NOT NULL DEFAULT 0, -- millionths of cost_currency
+    cost_micros     INTEGER DEFAULT 0,         -- millionths of cost_currency; null: no price is known
     cost_currency   TEXT    NOT NULL DEFAULT 'USD',
     cost_units      INTEGER NOT NULL DEFAULT 0, -- in the provider's unit
     file_sha256     TEXT,
@@ -62,7 +62,7 @@ WHEN NEW.copies <= OLD.copies
   OR NEW.asin_returned IS NOT OLD.asin_returned OR NEW.observed_at <> OLD.observed_at
   OR NEW.fetched_at <> OLD.fetched_at OR NEW.recorded_at <> OLD.recorded_at
   OR NEW.body_sha256 <> OLD.body_sha256 OR NEW.shape <> OLD.shape OR NEW.run_id <> OLD.run_id
-  OR NEW.cost_micros <> OLD.cost_micros OR NEW.cost_currency <> OLD.cost_currency
+  OR NEW.cost_micros IS NOT OLD.cost_micros OR NEW.cost_currency <> OLD.cost_currency
   OR NEW.cost_units <> OLD.cost_units
   OR NEW.file_sha256 IS NOT OLD.file_sha256 OR NEW.file_path IS NOT OLD.file_path
   OR NEW.file_line IS NOT OLD.file_line OR NEW.file_offset IS NOT OLD.file_offset
@@ -700,7 +700,7 @@ CREATE TABLE rate_buckets (
     source        TEXT    NOT NULL,
     operation     TEXT    NOT NULL,
     left_milli    INTEGER NOT NULL,                -- thousandths of a request
-    rate_micro    INTEGER NOT NULL,                -- millionths of a request a second; as the server said, or configured
+    told_micro    INTEGER,                         -- millionths of a request a second, where the server told its rate
     paused_until  INTEGER,                         -- the server asked for silence until then
     updated_at    INTEGER NOT NULL,
     PRIMARY KEY (source, operation)

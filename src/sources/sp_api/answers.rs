@@ -155,17 +155,20 @@ pub(super) struct Taken {
     marketplace: Marketplace,
     kind: &'static str,
     answer: Answer,
+    /// Entries that name no product.
+    unreadable: usize,
 }
 
 impl Taken {
     pub(super) fn new(marketplace: Marketplace, kind: &'static str) -> Taken {
-        Taken { marketplace, kind, answer: Answer::default() }
+        Taken { marketplace, kind, answer: Answer::default(), unreadable: 0 }
     }
 
     /// The account's real rate, where a reply tells it.
     pub(super) fn note_rate(&mut self, reply: &Reply) {
         let told = reply.header("x-amzn-ratelimit-limit").and_then(|rate| rate.trim().parse().ok());
         self.answer.rate = told.or(self.answer.rate);
+        self.answer.cost.units += 1;
     }
 
     /// Takes a page of the catalogue; answers the token of the next one.
@@ -200,8 +203,13 @@ impl Taken {
 
     fn push(&mut self, raw: &RawValue, asked: &[Asin], at: Timestamp) {
         let named: Named = serde_json::from_str(raw.get()).unwrap_or_default();
-        let asin = named.asin.and_then(|asin| asin.parse().ok());
-        let Some(asin) = asin.filter(|asin| asked.contains(asin)) else { return };
+        let Some(asin) = named.asin.and_then(|asin| asin.parse().ok()) else {
+            self.unreadable += 1;
+            return;
+        };
+        if !asked.contains(&asin) {
+            return;
+        }
         let index = self.answer.items.len() as u32;
         let body = raw.get().as_bytes().to_vec();
         self.answer.items.push(self.item(asin, body, at, index, false));
@@ -248,6 +256,10 @@ impl Taken {
 
     /// The catalogue was read to its end: what it does not have does not exist there.
     pub(super) fn whole(mut self, asked: &[Asin], now: Timestamp) -> Answer {
+        if self.unreadable > 0 {
+            let said = "some entry of the catalogue's answer names no product";
+            return self.answered(asked, FaultKind::Malformed, said);
+        }
         let missing = without_answer(asked, &self.answer.items, &self.answer.failed);
         for (asin, index) in missing.into_iter().zip(self.answer.items.len() as u32..) {
             let reason = "the catalogue's answer has no entry for it";

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::http::{Http, Reply, Shared};
 use super::secret::Secret;
-use super::{Answer, Fault, JobLog, Operation, Probe, Request, Source};
+use super::{Answer, Conduct, Fault, Operation, Probe, Request, Source};
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, SP_API_OPERATIONS};
 use answers::{Element, Taken};
 use token::{Credentials, Token};
@@ -31,6 +31,8 @@ const SUMMARY_PATH: &str = "/batches/products/pricing/2022-05-01/items/competiti
 const INVENTORY_PATH: &str = "/fba/inventory/v1/summaries";
 /// ASINs of one call.
 const BATCH: usize = 20;
+/// How often a page of a list may be refused for its rate.
+const PAGE_REFUSALS: u32 = 20;
 /// Of one look at the whole stock of a marketplace.
 const INVENTORY_BATCH: usize = 100_000;
 
@@ -51,6 +53,14 @@ impl Region {
             Us | Ca | Mx | Br => Region::NorthAmerica,
             Jp | Au | Sg => Region::FarEast,
             _ => Region::Europe,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Region::NorthAmerica => "North America",
+            Region::Europe => "Europe",
+            Region::FarEast => "the Far East",
         }
     }
 
@@ -136,7 +146,9 @@ fn operation(name: &str, rate: Option<Rate>) -> Option<Operation> {
         INVENTORY => (INVENTORY, INVENTORY_BATCH, 2.0, 2),
         _ => return None,
     };
-    Some(Operation { name, batch, rate: rate.unwrap_or(Rate { per_second, burst }), is_paid: false })
+    let is_rate_own = rate.is_some();
+    let rate = rate.unwrap_or(Rate { per_second, burst });
+    Some(Operation { name, batch, rate, is_paid: false, is_rate_own })
 }
 
 impl Access {
@@ -165,7 +177,36 @@ impl Access {
         }
     }
 
-    async fn catalog(&self, marketplace: Marketplace, asins: &[Asin]) -> Result<Answer, Fault> {
+    /// A page of a list: each further one takes its turn, and one that came too early is asked for again, not the whole
+    /// list.
+    async fn send_page(
+        &self,
+        build: impl Fn() -> reqwest::RequestBuilder + Send + Sync,
+        is_further: bool,
+        conduct: &dyn Conduct,
+    ) -> Result<Reply, Fault> {
+        let mut refusals = 0;
+        loop {
+            if is_further || refusals > 0 {
+                conduct.next_turn().await;
+            }
+            match self.send(&build).await {
+                Err(fault)
+                    if is_further && fault.kind == FaultKind::RateLimited && refusals < PAGE_REFUSALS =>
+                {
+                    refusals += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn catalog(
+        &self,
+        marketplace: Marketplace,
+        asins: &[Asin],
+        conduct: &dyn Conduct,
+    ) -> Result<Answer, Fault> {
         let identifiers = joined(asins);
         let size = asins.len().clamp(1, BATCH).to_string();
         let mut taken = Taken::new(marketplace, "catalog");
@@ -179,7 +220,8 @@ impl Access {
                 ("pageSize", size.as_str()),
             ];
             query.extend(page.as_deref().map(|token| ("pageToken", token)));
-            let reply = self.send(|| self.http.get(CATALOG_PATH).query(&query)).await?;
+            let request = || self.http.get(CATALOG_PATH).query(&query);
+            let reply = self.send_page(request, page.is_some(), conduct).await?;
             taken.note_rate(&reply);
             page = taken.catalog_page(&self.http, &reply, asins)?;
             if page.is_none() {
@@ -240,7 +282,12 @@ impl Access {
     }
 
     /// The whole stock of a marketplace, page by page; a page's token lives for half a minute.
-    async fn inventory(&self, marketplace: Marketplace, asins: &[Asin]) -> Result<Answer, Fault> {
+    async fn inventory(
+        &self,
+        marketplace: Marketplace,
+        asins: &[Asin],
+        conduct: &dyn Conduct,
+    ) -> Result<Answer, Fault> {
         let mut taken = Taken::new(marketplace, "inventory");
         let mut next: Option<String> = None;
         loop {
@@ -251,7 +298,8 @@ impl Access {
                 ("marketplaceIds", marketplace.amazon_id()),
             ];
             query.extend(next.as_deref().map(|token| ("nextToken", token)));
-            let reply = self.send(|| self.http.get(INVENTORY_PATH).query(&query)).await?;
+            let request = || self.http.get(INVENTORY_PATH).query(&query);
+            let reply = self.send_page(request, next.is_some(), conduct).await?;
             taken.note_rate(&reply);
             next = taken.inventory_page(&self.http, &reply, asins)?;
             if next.is_none() {
@@ -287,7 +335,7 @@ impl Source for SpApi {
         Cost { units: 1, micros: Some(0) }
     }
 
-    async fn fetch(&self, request: &Request, _jobs: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, request: &Request, conduct: &dyn Conduct) -> Result<Answer, Fault> {
         let marketplace = request.marketplace;
         let Some(access) = self.access(marketplace) else {
             let said = format!("no refresh token for the region of {marketplace}");
@@ -297,10 +345,10 @@ impl Source for SpApi {
         let mut answer = match request.operation {
             OFFERS => access.offers(marketplace, asins).await?,
             SUMMARY => access.summary(marketplace, asins).await?,
-            INVENTORY => access.inventory(marketplace, asins).await?,
-            _ => access.catalog(marketplace, asins).await?,
+            INVENTORY => access.inventory(marketplace, asins, conduct).await?,
+            _ => access.catalog(marketplace, asins, conduct).await?,
         };
-        answer.cost = Cost { units: 1, micros: Some(0) };
+        answer.cost = Cost { units: answer.cost.units.max(1), micros: Some(0) };
         Ok(answer)
     }
 
@@ -308,12 +356,13 @@ impl Source for SpApi {
         for access in &self.regions {
             access.token.get(None).await?;
         }
-        let Some(access) = self.regions.first() else { return Ok(Probe::default()) };
-        let reply = access.http.send(access.http.get("/")).await?;
-        let tokens = self.regions.iter().map(|access| format!("{:?}", access.region)).collect::<Vec<_>>();
-        Ok(Probe {
-            balance: Some(format!("signed in for {}", tokens.join(", "))),
-            skew: reply.date().map(|date| date - access.http.now()),
-        })
+        let mut skew = None;
+        for access in &self.regions {
+            let reply = access.http.send(access.http.get("/")).await?;
+            skew = skew.or(reply.date().map(|date| date - access.http.now()));
+        }
+        let regions = self.regions.iter().map(|access| access.region.name()).collect::<Vec<_>>();
+        let checked = format!("reachable, signed in for {}", regions.join(", "));
+        Ok(Probe { checked, balance: None, skew })
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::commit::{Ledger, WriterGone};
-use super::lane::{Gate, Lane};
+use super::lane::{Gate, Lane, Ticket};
 use crate::cancel::CancelToken;
 use crate::clock::Clock;
 use crate::failpoint;
@@ -19,16 +19,21 @@ use crate::model::{
 use crate::normalize::recognise;
 use crate::sources::http::Shared;
 use crate::sources::retry::Verdict;
-use crate::sources::{Answer, Fault, Item, JobLog, Request};
+use crate::sources::{Answer, Conduct, Fault, Item, Request};
+use crate::store::Store;
 use crate::store::fetching::{
     FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RequestState, Settlement, Step, StepEffect,
 };
 use crate::store::raw::{RawBody, ReceiptKey};
 
+/// A paid request whose answer was lost is asked so often again.
+const PAID_REPETITIONS: u32 = 1;
+
 /// What every exchange of a run shares.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) ledger: Ledger,
+    pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) zone: ReportingZone,
     pub(super) cancel: CancelToken,
@@ -50,6 +55,8 @@ pub(super) struct Work {
     pub(super) history: Option<DayRange>,
     /// A request of a run that was killed.
     pub(super) resumed: Option<OpenRequest>,
+    /// What was taken out of the budget for it; nothing for one that is resumed.
+    pub(super) estimate: Cost,
 }
 
 /// How a request ended.
@@ -71,6 +78,8 @@ pub(super) enum End {
         failed: Vec<(Asin, Fault)>,
     },
     Failed(Fault),
+    /// The provider still works on it, as far as we know: the next run takes its result.
+    LeftToJob(Fault),
     /// The source's breaker opened meanwhile: nothing was asked.
     HandedBack,
     /// Somebody asked for a stop, or the deadline is there.
@@ -110,22 +119,38 @@ impl Common {
     }
 }
 
-/// Tells the ledger a job's id at once, and keeps it for the next attempt.
-struct JobNote<'a> {
-    ledger: &'a Ledger,
+/// What the adapter may ask of its exchange.
+struct Asking<'a> {
+    common: &'a Common,
+    lane: &'a Lane,
+    operation: usize,
     request_id: i64,
     job_id: &'a Mutex<Option<String>>,
 }
 
 #[async_trait]
-impl JobLog for JobNote<'_> {
-    async fn started(&self, job_id: &str) -> anyhow::Result<()> {
+impl Conduct for Asking<'_> {
+    async fn job_started(&self, job_id: &str) -> Result<(), Fault> {
         failpoint!("fetch.before_job");
-        let step = Step::JobStarted { request_id: self.request_id, job_id: job_id.to_owned() };
         *self.job_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(job_id.to_owned());
-        self.ledger.commit(step).await?;
+        let step = Step::JobStarted { request_id: self.request_id, job_id: job_id.to_owned() };
+        self.common
+            .ledger
+            .commit(step)
+            .await
+            .map_err(|gone| Fault::new(FaultKind::Lost, gone.to_string()))?;
         failpoint!("fetch.after_job");
         Ok(())
+    }
+
+    async fn is_job_taken(&self, job_id: &str) -> Result<bool, Fault> {
+        let taken = self.common.store.is_job_taken(self.lane.source.name(), job_id, self.request_id).await;
+        taken.map_err(|error| Fault::new(FaultKind::Lost, error.to_string()))
+    }
+
+    async fn next_turn(&self) {
+        // Whoever stops the run ends the adapter's request at its own time limit.
+        let _ = take_turn(self.common, self.lane, self.operation).await;
     }
 }
 
@@ -156,6 +181,9 @@ struct Exchange<'a> {
     /// The row in the ledger that this attempt goes on with: of a source that can be asked twice at one price.
     open: Option<Open>,
     job_id: Mutex<Option<String>>,
+    /// Attempts whose answer was lost although it may have been paid for.
+    paid_for_nothing: u32,
+    ticket: Ticket,
     requests: u64,
     cost: Cost,
     landed: u64,
@@ -166,7 +194,7 @@ pub(super) async fn exchange(
     common: Common,
     lane: Arc<Lane>,
     work: Work,
-    entered: bool,
+    ticket: Ticket,
 ) -> Result<Finished, WriterGone> {
     let resumed = work.resumed.as_ref();
     let mut exchange = Exchange {
@@ -181,22 +209,23 @@ pub(super) async fn exchange(
             is_reserved: false,
         }),
         job_id: Mutex::new(resumed.and_then(|request| request.job_id.clone())),
+        paid_for_nothing: 0,
+        ticket,
         requests: 0,
         cost: Cost::NOTHING,
         landed: 0,
     };
-    let mut attempt = resumed.map_or(1, |request| request.attempt);
-    let mut entered = entered;
+    let first = resumed.map_or(1, |request| request.attempt);
+    let mut attempt = first;
     let end = loop {
         if common.is_stopped() {
-            if entered {
-                lane.leave();
-            }
+            exchange.withdraw(attempt == first);
             break End::Stopped;
         }
-        if !std::mem::take(&mut entered) {
+        // A request that is on its way already is not held up: its job is paid for.
+        if attempt > first && exchange.open.is_none() {
             match lane.enter() {
-                Gate::Open => {}
+                Gate::Open(ticket) => exchange.ticket = ticket,
                 Gate::Shut(_) => break End::HandedBack,
                 Gate::Stopped(kind, reason) => break End::Failed(Fault::new(kind, reason)),
             }
@@ -218,29 +247,26 @@ pub(super) async fn exchange(
 impl Exchange<'_> {
     async fn attempt(&mut self, attempt: u32) -> Result<Attempt, WriterGone> {
         let Exchange { common, lane, work, .. } = *self;
-        let operation = lane.source.operations()[work.operation];
-        let estimate = match self.open {
-            Some(open) => open.estimate,
-            None => {
-                let estimate = lane.source.estimate(operation.name, work.asins.len(), work.history.is_some());
-                if let Err(reason) = lane.reserve(estimate) {
-                    lane.leave();
-                    lane.stop(FaultKind::Budget, &reason);
-                    return Ok(Attempt::End(End::Failed(Fault::new(FaultKind::Budget, reason))));
-                }
-                estimate
-            }
-        };
-        if let Waited::Stopped = self.take_turn().await {
-            lane.leave();
-            if self.open.is_none() {
-                lane.settle(estimate, Cost::NOTHING);
-            }
+        let is_first = self.requests == 0 && self.open.is_none();
+        // The first attempt was paid for when its products were chosen.
+        if self.open.is_none()
+            && !is_first
+            && let Err(reason) = lane.reserve(work.estimate)
+        {
+            lane.leave(self.ticket);
+            return Ok(Attempt::End(End::Failed(Fault::new(FaultKind::Budget, reason))));
+        }
+        if let Waited::Stopped = take_turn(common, lane, work.operation).await {
+            self.withdraw(self.open.is_none());
             return Ok(Attempt::End(End::Stopped));
         }
         let open = match self.open {
             Some(open) => open,
-            None => Open { request_id: self.write(attempt, estimate).await?, estimate, is_reserved: true },
+            None => Open {
+                request_id: self.write(attempt, work.estimate).await?,
+                estimate: work.estimate,
+                is_reserved: true,
+            },
         };
         self.open = Some(open);
         failpoint!("fetch.before_send");
@@ -255,9 +281,17 @@ impl Exchange<'_> {
             Some(Err(fault)) => self.after_fault(open, fault, attempt).await,
             // The provider goes on with its job: the next run takes its result.
             None => {
-                lane.leave();
+                lane.leave(self.ticket);
                 Ok(Attempt::End(End::Stopped))
             }
+        }
+    }
+
+    /// Gives the place back, and what was reserved for a request that is not sent.
+    fn withdraw(&self, is_reserved: bool) {
+        self.lane.leave(self.ticket);
+        if is_reserved && self.work.resumed.is_none() {
+            self.lane.settle(self.work.estimate, Cost::NOTHING);
         }
     }
 
@@ -266,7 +300,7 @@ impl Exchange<'_> {
         let Exchange { common, lane, work, .. } = *self;
         let operation = lane.source.operations()[work.operation];
         self.may_have_started |= fault.may_have_arrived;
-        let state = lane.failed(work.operation, &fault);
+        let state = lane.failed(work.operation, &fault, self.ticket);
         tracing::warn!(
             source = lane.source.name(),
             operation = operation.name,
@@ -274,19 +308,28 @@ impl Exchange<'_> {
             products = work.asins.len(),
             "no answer: {fault}"
         );
-        let verdict = common.shared.verdict(&fault, attempt);
-        let goes_on = matches!(verdict, Verdict::After(_)) && lane.source.can_resume();
         let has_job = self.job_id.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let can_go_on = lane.source.can_resume() || has_job;
+        let mut verdict = common.shared.verdict(&fault, attempt);
+        if operation.is_paid && fault.may_have_arrived && !can_go_on {
+            self.paid_for_nothing += 1;
+            if self.paid_for_nothing > PAID_REPETITIONS {
+                verdict = Verdict::GiveUp;
+            }
+        }
         let is_over = matches!(fault.kind, FaultKind::JobFailed | FaultKind::Refused | FaultKind::Lost);
-        if !goes_on && (!has_job || is_over) {
-            let is_unknown = self.may_have_started && operation.is_paid && fault.cost == Cost::NOTHING;
+        let stays_open = can_go_on && (has_job || self.may_have_started) && !is_over;
+        if stays_open && !matches!(verdict, Verdict::After(_)) {
+            return Ok(Attempt::End(End::LeftToJob(fault)));
+        }
+        if !(can_go_on && matches!(verdict, Verdict::After(_))) {
+            let may_be_paid = (self.may_have_started || has_job) && operation.is_paid;
+            let is_unknown = may_be_paid && fault.cost == Cost::NOTHING;
             let cost = if is_unknown { open.estimate } else { fault.cost };
             self.pay(open, cost);
             self.note_fault(open.request_id, &fault, cost, state).await?;
             self.open = None;
-            if !lane.source.can_resume() {
-                self.may_have_started = false;
-            }
+            self.may_have_started = false;
         }
         Ok(match verdict {
             Verdict::After(wait) => Attempt::Again(wait),
@@ -303,16 +346,6 @@ impl Exchange<'_> {
             self.lane.settle(open.estimate, cost);
         }
         self.cost = self.cost.plus(cost);
-    }
-
-    /// Waits for the rate limit.
-    async fn take_turn(&self) -> Waited {
-        while let Some(wait) = self.lane.limiters[self.work.operation].try_pass() {
-            if let Waited::Stopped = self.common.wait(wait).await {
-                return Waited::Stopped;
-            }
-        }
-        Waited::Done
     }
 
     /// Writes the request into the ledger.
@@ -353,8 +386,8 @@ impl Exchange<'_> {
             job_id: self.job_id.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             may_have_started: self.may_have_started,
         };
-        let jobs = JobNote { ledger: &common.ledger, request_id, job_id: &self.job_id };
-        let asking = lane.source.fetch(&request, &jobs);
+        let conduct = Asking { common, lane, operation: work.operation, request_id, job_id: &self.job_id };
+        let asking = lane.source.fetch(&request, &conduct);
         if !lane.source.can_resume() {
             return Some(asking.await);
         }
@@ -368,7 +401,12 @@ impl Exchange<'_> {
     async fn keep(&mut self, request_id: i64, answer: Answer) -> Result<End, WriterGone> {
         let Exchange { common, lane, work, .. } = *self;
         let now = common.clock.now();
-        let state = lane.succeeded(work.operation, &answer);
+        // Whoever answers for none of its products has answered nothing.
+        let fault = commonest_fault(&answer);
+        let state = match &fault {
+            Some(fault) => lane.failed(work.operation, fault, self.ticket),
+            None => lane.succeeded(work.operation, &answer, self.ticket),
+        };
         let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);
         let mut seen = HashSet::new();
         let mut fetched = Vec::new();
@@ -397,10 +435,10 @@ impl Exchange<'_> {
             run_id: common.run_id.clone(),
             source: lane.source.name(),
             operation: lane.source.operations()[work.operation].name,
-            state: RequestState::Answered,
+            state: if fault.is_some() { RequestState::Failed } else { RequestState::Answered },
             finished_at: now,
             job_id: answer.job_id,
-            fault: None,
+            fault: fault.map(|fault| fault.kind),
             detail,
             cost: answer.cost,
             receipts,
@@ -448,8 +486,27 @@ impl Exchange<'_> {
     }
 }
 
+/// Waits for the rate limit.
+async fn take_turn(common: &Common, lane: &Lane, operation: usize) -> Waited {
+    while let Some(wait) = lane.limiters[operation].try_pass() {
+        if let Waited::Stopped = common.wait(wait).await {
+            return Waited::Stopped;
+        }
+    }
+    Waited::Done
+}
+
 fn outcome(item: &Item) -> FetchOutcome {
     if item.is_absent { FetchOutcome::Absent } else { FetchOutcome::Answered }
+}
+
+/// The fault of most products of an answer that has nothing but faults.
+fn commonest_fault(answer: &Answer) -> Option<Fault> {
+    if !answer.items.is_empty() || !answer.silent.is_empty() {
+        return None;
+    }
+    let count = |kind: FaultKind| answer.failed.iter().filter(|(_, fault)| fault.kind == kind).count();
+    answer.failed.iter().map(|(_, fault)| fault).max_by_key(|fault| count(fault.kind)).cloned()
 }
 
 /// The receipts of an answer; its cost is shared out among them without a rest.

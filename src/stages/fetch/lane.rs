@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use crate::model::{Cost, FaultKind, Timestamp};
+use crate::model::{Cost, FaultKind, SourceState, Timestamp};
 use crate::sources::breaker::{Admission, Breaker};
 use crate::sources::budget::Budget;
 use crate::sources::limiter::{Left, Limiter};
@@ -15,6 +15,10 @@ use crate::store::fetching::Bucket;
 
 /// How often a breaker may open in one run before the source is left for the next one.
 const OPENINGS: u32 = 4;
+/// A source that asks for more silence than this is left for the next run.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// A wait that somebody at a terminal is told of.
+const TOLD_WAIT: TimeDelta = TimeDelta::seconds(10);
 
 /// The time of politeness: it begins with the run's and goes on even where the clock stands still.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +54,32 @@ struct State {
     openings: u32,
 }
 
+/// A place for one request; a probe's end decides about the breaker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ticket {
+    pub(super) is_probe: bool,
+}
+
 /// May another request go to this source?
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Gate {
-    Open,
+    Open(Ticket),
     /// Not before then, or not before something else of this source has ended.
     Shut(Option<Instant>),
     /// Not in this run any more.
     Stopped(FaultKind, String),
+}
+
+impl State {
+    /// The source is not asked any more in this run; the first reason stays.
+    fn stop(&mut self, kind: FaultKind, reason: &str) {
+        if self.stopped.is_none() {
+            self.stopped = Some((kind, reason.to_owned()));
+            if matches!(kind, FaultKind::Credentials | FaultKind::Exhausted) {
+                self.breaker.note(format!("{kind}: {reason}"));
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for dyn Source {
@@ -90,19 +112,45 @@ impl Lane {
             return Gate::Stopped(*kind, reason.clone());
         }
         match state.breaker.admit(self.time.now()) {
-            Admission::Pass | Admission::Probe => Gate::Open,
+            Admission::Pass => Gate::Open(Ticket { is_probe: false }),
+            Admission::Probe => Gate::Open(Ticket { is_probe: true }),
             Admission::Wait(at) => Gate::Shut(Some(self.time.instant(at))),
             Admission::AfterProbe => Gate::Shut(None),
         }
     }
 
     /// The place is free again without a verdict.
-    pub(super) fn leave(&self) {
-        self.lock().breaker.withdrawn();
+    pub(super) fn leave(&self, ticket: Ticket) {
+        if ticket.is_probe {
+            self.lock().breaker.withdrawn();
+        }
     }
 
     pub(super) fn stop(&self, kind: FaultKind, reason: &str) {
-        self.lock().stopped.get_or_insert_with(|| (kind, reason.to_owned()));
+        self.lock().stop(kind, reason);
+    }
+
+    /// What this source waits for, where that takes long enough to be told.
+    pub(super) fn waits_for(&self) -> Option<(Timestamp, String)> {
+        let now = self.time.now();
+        let state = self.lock();
+        let source = state.breaker.state();
+        let breaker = source.retry_at.filter(|_| !state.breaker.is_closed());
+        let breaker = breaker.map(|at| (at, format!("its circuit breaker is open: {}", source.reason)));
+        let pauses = self.limiters.iter().filter_map(Limiter::pause_left);
+        let pause = pauses.max().and_then(|pause| TimeDelta::from_std(pause).ok());
+        let pause = pause.map(|pause| (now + pause, "it asked for silence until then".to_owned()));
+        breaker.into_iter().chain(pause).filter(|(at, _)| *at - now > TOLD_WAIT).max_by_key(|(at, _)| *at)
+    }
+
+    /// The limit of the budget that this cost would exceed now.
+    pub(super) fn exceeded_by(&self, cost: Cost) -> Option<String> {
+        self.lock().budget.exceeded_by(cost)
+    }
+
+    pub(super) fn balance(&self) -> Option<String> {
+        let state = self.lock();
+        Some(state.breaker.state().balance.clone()).filter(|balance| !balance.is_empty())
     }
 
     pub(super) fn stopped(&self) -> Option<(FaultKind, String)> {
@@ -119,7 +167,7 @@ impl Lane {
     }
 
     /// Notes what an answer says about the source; answers its state for the database.
-    pub(super) fn succeeded(&self, operation: usize, answer: &Answer) -> crate::model::SourceState {
+    pub(super) fn succeeded(&self, operation: usize, answer: &Answer, ticket: Ticket) -> SourceState {
         if let Some(rate) = answer.rate {
             self.limiters[operation].adjust(rate);
         }
@@ -127,43 +175,45 @@ impl Lane {
             self.limiters[operation].pause(pause);
         }
         let mut state = self.lock();
-        state.breaker.succeeded(self.time.now(), answer.balance.clone());
+        state.breaker.succeeded(self.time.now(), answer.balance.clone(), ticket.is_probe);
         if answer.is_exhausted {
             let said = answer.balance.clone().unwrap_or_else(|| "nothing is left to spend".to_owned());
-            state.stopped.get_or_insert((FaultKind::Exhausted, said));
+            state.stop(FaultKind::Exhausted, &said);
         }
         state.breaker.state().clone()
     }
 
     /// Notes what a fault says about the source; answers its state for the database.
-    pub(super) fn failed(&self, operation: usize, fault: &Fault) -> crate::model::SourceState {
+    pub(super) fn failed(&self, operation: usize, fault: &Fault, ticket: Ticket) -> SourceState {
         if fault.kind == FaultKind::RateLimited
             && let Some(wait) = fault.wait
         {
             self.limiters[operation].pause(wait);
         }
         let mut state = self.lock();
-        if state.breaker.failed(self.time.now(), fault.kind, &fault.detail) {
+        if state.breaker.failed(self.time.now(), fault.kind, &fault.detail, ticket.is_probe) {
             state.openings += 1;
             if state.openings >= OPENINGS {
                 let reason = state.breaker.state().reason.clone();
-                state.stopped.get_or_insert((FaultKind::CircuitOpen, reason));
+                state.stop(FaultKind::CircuitOpen, &reason);
             }
         }
         if matches!(fault.kind, FaultKind::Credentials | FaultKind::Exhausted) {
-            state.stopped.get_or_insert((fault.kind, fault.detail.clone()));
+            state.stop(fault.kind, &fault.detail);
+        } else if fault.wait.is_some_and(|wait| wait > PATIENCE) {
+            state.stop(FaultKind::Exhausted, &format!("it asks to be left alone for long: {}", fault.detail));
         }
         state.breaker.state().clone()
     }
 
     /// What is left of an operation's rate, for the database.
     pub(super) fn bucket(&self, operation: usize) -> Bucket {
-        let Left { requests, per_second, paused_until, at } = self.limiters[operation].left(self.time.now());
+        let Left { requests, told, paused_until, at } = self.limiters[operation].left(self.time.now());
         Bucket {
             source: self.source.name(),
             operation: self.source.operations()[operation].name,
             left_milli: (requests * 1e3) as i64,
-            rate_micro: (per_second * 1e6) as i64,
+            told_micro: told.map(|told| (told * 1e6) as i64),
             paused_until,
             updated_at: at,
         }

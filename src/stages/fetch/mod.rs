@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,7 +24,8 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::ids::stable_id;
 use crate::model::{
-    Asin, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SpendingLimits, WatchItem,
+    Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SpendingLimits, Timestamp,
+    WatchItem,
 };
 use crate::sources::breaker::Breaker;
 use crate::sources::budget::{Budget, Spent};
@@ -34,7 +36,7 @@ use crate::store::fetching::{Bucket, FetchFailure, OpenRequest, RequestState, Se
 use crate::store::{NewIncident, Store};
 use commit::{Ledger, WriterGone};
 use exchange::{Common, End, Finished, Work, exchange};
-use lane::{Gate, Lane, RunTime};
+use lane::{Gate, Lane, RunTime, Ticket};
 use plan::Situation;
 
 pub use plan::{DueProduct, Plan, PlanLine, Selection, Slot};
@@ -42,11 +44,30 @@ pub use summary::{SourceSummary, Summary};
 
 /// Failures written in one step.
 const FAILURES_TOGETHER: usize = 500;
+/// How often it is looked whether somebody is to be told of a wait, and by how much a wait must change to be news.
+const WAIT_LOOK: Duration = Duration::from_secs(2);
+const WAIT_NEWS: TimeDelta = TimeDelta::seconds(5);
 /// A source that fails for so many products, and for this share of those it was asked for, is an incident.
 const INCIDENT_PRODUCTS: u64 = 20;
 const INCIDENT_PCT: u64 = 20;
 /// A product whose item alone failed for a passing reason is asked for so often in one run.
 const ITEM_ATTEMPTS: u8 = 3;
+
+/// How a fetch goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// So many products are settled, of how many, and what each source did.
+    Settled {
+        done: u64,
+        total: u64,
+        sources: &'a [SourceSummary],
+    },
+    Waiting {
+        source: &'a str,
+        until: Timestamp,
+        reason: &'a str,
+    },
+}
 
 /// A source with what its configuration allows it.
 #[derive(Clone, Debug)]
@@ -72,7 +93,7 @@ pub struct Options {
     pub dry_run: bool,
 }
 
-/// Fetches what is due. `progress` is told how many products are settled, of how many, and what each source did.
+/// Fetches what is due. `progress` is told how it goes.
 ///
 /// Errors: the database. A provider's failure is in the summary.
 #[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "fetch"))]
@@ -82,7 +103,7 @@ pub async fn run(
     cancel: &CancelToken,
     shared: Shared,
     sources: &[Configured],
-    progress: &(dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
+    progress: &(dyn Fn(Told<'_>) + Send + Sync),
     options: &Options,
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
@@ -97,6 +118,7 @@ pub async fn run(
     let (ledger, writer) = Ledger::start(store.clone());
     let common = Common {
         ledger,
+        store: store.clone(),
         clock,
         zone: options.zone,
         cancel: cancel.clone(),
@@ -135,12 +157,13 @@ async fn lanes(
         let mut limiters = Vec::new();
         for operation in source.operations() {
             let bucket = store.load_bucket(source.name(), operation.name).await?;
-            limiters.push(Limiter::new(operation.rate, bucket.map(left), time.began));
+            let left = bucket.map(left);
+            limiters.push(Limiter::new(operation.rate, operation.is_rate_own, left, time.began));
         }
         let day = store.load_spent(source.name(), today, today).await?;
         let month = store.load_spent(source.name(), today.month_start(), today.month_end()).await?;
-        let budget = Budget::new(configured.limits, Spent { day, month });
-        let breaker = Breaker::new(source.name(), state);
+        let budget = Budget::new(configured.limits, Spent { day, month }, source.unit());
+        let breaker = Breaker::new(source.name(), state, time.began);
         lanes.push(Arc::new(Lane::new(source, configured.concurrency, limiters, breaker, budget, time)));
     }
     Ok(lanes)
@@ -149,7 +172,7 @@ async fn lanes(
 fn left(bucket: Bucket) -> Left {
     Left {
         requests: bucket.left_milli as f64 / 1e3,
-        per_second: bucket.rate_micro as f64 / 1e6,
+        told: bucket.told_micro.map(|told| told as f64 / 1e6),
         paused_until: bucket.paused_until,
         at: bucket.updated_at,
     }
@@ -182,6 +205,10 @@ async fn plan_run(
         zone: options.zone,
         now,
         left: &left,
+        obstacle: &|source, cost| {
+            let lane = &lanes[source];
+            lane.exceeded_by(cost).or_else(|| lane.waits_for().map(|(_, reason)| reason))
+        },
         has_history: options.history.is_some(),
     };
     Ok(plan::plan(&items, &options.selection, &situation))
@@ -209,15 +236,21 @@ struct Driver<'a> {
     /// By lane and operation, by marketplace: products that wait for a request.
     queues: Vec<Vec<BTreeMap<Marketplace, VecDeque<usize>>>>,
     in_flight: Vec<Vec<usize>>,
+    /// How many products waited for an open breaker when those with another source were sent there.
+    stuck: Vec<Vec<usize>>,
     running: JoinSet<Result<Finished, WriterGone>>,
     /// Products whose current source has failed, until they are sent on.
     failed_places: Vec<usize>,
+    /// Watched products that no configured source serves.
+    unserved: Vec<ProductKey>,
     failures: Vec<FetchFailure>,
     /// By source: products it did not answer for, by reason, also those that another source answered for.
     failed_at: Vec<BTreeMap<FaultKind, u64>>,
     history: Option<DayRange>,
     settled: u64,
-    progress: &'a (dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
+    /// The end of each source's wait that was told of.
+    waits_told: Vec<Option<Timestamp>>,
+    progress: &'a (dyn Fn(Told<'_>) + Send + Sync),
 }
 
 impl<'a> Driver<'a> {
@@ -226,12 +259,13 @@ impl<'a> Driver<'a> {
         lanes: Vec<Arc<Lane>>,
         plan: Plan,
         history: Option<DayRange>,
-        progress: &'a (dyn Fn(u64, u64, &[SourceSummary]) + Send + Sync),
+        progress: &'a (dyn Fn(Told<'_>) + Send + Sync),
     ) -> Driver<'a> {
         let operations = |lane: &Arc<Lane>| lane.source.operations().len();
         let queues = lanes.iter().map(|lane| vec![BTreeMap::new(); operations(lane)]).collect();
         let failed_at = lanes.iter().map(|_| BTreeMap::new()).collect();
-        let in_flight = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
+        let lanes_operations: Vec<Vec<usize>> = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
+        let lane_count = lanes.len();
         let places = plan.due.iter().enumerate().map(|(place, due)| (due.key, place)).collect();
         let courses = plan.due.into_iter().map(|product| Course {
             product,
@@ -246,9 +280,12 @@ impl<'a> Driver<'a> {
             courses: courses.collect(),
             places,
             queues,
-            in_flight,
+            stuck: lanes_operations.clone(),
+            in_flight: lanes_operations,
+            waits_told: vec![None; lane_count],
             running: JoinSet::new(),
             failed_places: Vec::new(),
+            unserved: plan.unserved.into_iter().map(|(product, _)| product).collect(),
             failures: Vec::new(),
             failed_at,
             history,
@@ -259,6 +296,13 @@ impl<'a> Driver<'a> {
 
     async fn drive(&mut self, left_open: Vec<OpenRequest>, summary: &mut Summary) -> anyhow::Result<()> {
         let resumed = self.resume(left_open, summary).await?;
+        let unserved = std::mem::take(&mut self.unserved);
+        self.failures.extend(unserved.into_iter().map(|product| FetchFailure {
+            product,
+            source: "",
+            fault: FaultKind::NotServed,
+            detail: "no configured source of its chain covers its marketplace".to_owned(),
+        }));
         for place in 0..self.courses.len() {
             if !resumed.contains(&place) {
                 self.enter(place, summary);
@@ -283,6 +327,7 @@ impl<'a> Driver<'a> {
                     self.take(finished, summary);
                 }
                 () = opens => {}
+                () = tokio::time::sleep(WAIT_LOOK) => self.tell_waits(),
                 () = self.common.cancel.cancelled(), if gate.is_some() => {}
             }
         }
@@ -291,9 +336,22 @@ impl<'a> Driver<'a> {
         self.note_incidents(summary).await?;
         for (lane, line) in self.lanes.iter().zip(&mut summary.sources) {
             line.stopped = lane.stopped().map(|(kind, reason)| format!("{kind}: {reason}"));
+            line.is_refused = lane.stopped().is_some_and(|(kind, _)| kind == FaultKind::Credentials);
+            line.balance = lane.balance();
         }
         summary.cancelled = self.common.cancel.is_cancelled();
         Ok(())
+    }
+
+    /// Says once of each source that waits for longer what it waits for.
+    fn tell_waits(&mut self) {
+        for (lane, told) in self.lanes.iter().zip(&mut self.waits_told) {
+            let Some((until, reason)) = lane.waits_for() else { continue };
+            if told.is_none_or(|told| (until - told).abs() > WAIT_NEWS) {
+                *told = Some(until);
+                (self.progress)(Told::Waiting { source: lane.source.name(), until, reason: &reason });
+            }
+        }
     }
 
     /// Takes up what a killed run had sent to the sources: jobs are waited for, the rest is counted as lost.
@@ -311,7 +369,8 @@ impl<'a> Driver<'a> {
             let source = &self.lanes[lane].source;
             let operation =
                 source.operations().iter().position(|operation| operation.name == request.operation);
-            let Some(operation) = operation.filter(|_| source.can_resume()) else {
+            let can_resume = source.can_resume() || request.job_id.is_some();
+            let Some(operation) = operation.filter(|_| can_resume) else {
                 self.lose(request, summary).await?;
                 continue;
             };
@@ -333,10 +392,11 @@ impl<'a> Driver<'a> {
                 asins: request.asins.clone(),
                 after: HashMap::new(),
                 history: history_of(&request.options),
+                estimate: request.estimate,
                 resumed: Some(request),
             };
             // A job that is paid for is waited for whatever the breaker says.
-            self.start(work, true);
+            self.start(work, Ticket { is_probe: false });
         }
         Ok(taken)
     }
@@ -402,19 +462,19 @@ impl<'a> Driver<'a> {
                     if !self.queues[lane][operation].values().any(|queue| !queue.is_empty()) {
                         break;
                     }
-                    match self.lanes[lane].enter() {
-                        Gate::Open => {}
+                    let ticket = match self.lanes[lane].enter() {
+                        Gate::Open(ticket) => ticket,
                         Gate::Shut(at) => {
                             self.fall_back(lane, operation);
                             again = again.into_iter().chain(at).min();
                             break;
                         }
                         Gate::Stopped(..) => break,
-                    }
+                    };
                     match self.next_work(lane, operation) {
-                        Some(work) => self.start(work, true),
+                        Some(work) => self.start(work, ticket),
                         None => {
-                            self.lanes[lane].leave();
+                            self.lanes[lane].leave(ticket);
                             break;
                         }
                     }
@@ -424,11 +484,25 @@ impl<'a> Driver<'a> {
         again
     }
 
+    /// The products of the next request, the most critical first, as many as the budget allows. Where it does not allow one
+    /// more, the source is done with for this run, unless a request on its way may turn out cheaper than estimated.
     fn next_work(&mut self, lane: usize, operation: usize) -> Option<Work> {
         let batch = self.lanes[lane].source.operations()[operation].batch;
-        let (&marketplace, queue) =
-            self.queues[lane][operation].iter_mut().find(|(_, queue)| !queue.is_empty())?;
-        let places: Vec<usize> = queue.drain(..queue.len().min(batch)).collect();
+        let queues = self.queues[lane][operation].iter();
+        let heads = queues.filter_map(|(&marketplace, queue)| Some((*queue.front()?, marketplace)));
+        let (_, marketplace) = heads.min()?;
+        let waiting = self.queues[lane][operation].get(&marketplace).map_or(0, VecDeque::len);
+        let (size, estimate) = match self.affordable(lane, operation, waiting.min(batch)) {
+            Ok(affordable) => affordable,
+            Err(limit) => {
+                if self.in_flight[lane].iter().all(|running| *running == 0) {
+                    self.lanes[lane].stop(FaultKind::Budget, &limit);
+                }
+                return None;
+            }
+        };
+        let queue = self.queues[lane][operation].get_mut(&marketplace)?;
+        let places: Vec<usize> = queue.drain(..queue.len().min(size)).collect();
         let mut after = HashMap::new();
         let mut asins = Vec::with_capacity(places.len());
         for place in places {
@@ -439,17 +513,57 @@ impl<'a> Driver<'a> {
                 after.insert(course.product.key.asin, format!("{name}: {}", fault.kind));
             }
         }
-        Some(Work { lane, operation, marketplace, asins, after, history: self.history, resumed: None })
+        let history = self.history;
+        Some(Work { lane, operation, marketplace, asins, after, history, resumed: None, estimate })
     }
 
-    fn start(&mut self, work: Work, entered: bool) {
+    /// Reserves the estimate of a request for as many products as the budget allows. Errors: the limit that even one would
+    /// exceed.
+    fn affordable(&self, lane: usize, operation: usize, most: usize) -> Result<(usize, Cost), String> {
+        let lane = &self.lanes[lane];
+        let name = lane.source.operations()[operation].name;
+        let estimate = |size| lane.source.estimate(name, size, self.history.is_some());
+        let fits = |size: usize| lane.exceeded_by(estimate(size)).is_none();
+        let size = if fits(most) {
+            most
+        } else {
+            // The largest that fits: more products never cost less.
+            let (mut small, mut large) = (0, most);
+            while large - small > 1 {
+                let middle = small.midpoint(large);
+                if fits(middle) { small = middle } else { large = middle }
+            }
+            small.max(1)
+        };
+        lane.reserve(estimate(size)).map(|()| (size, estimate(size)))
+    }
+
+    fn start(&mut self, work: Work, ticket: Ticket) {
         self.in_flight[work.lane][work.operation] += 1;
         let lane = self.lanes[work.lane].clone();
-        self.running.spawn(exchange(self.common.clone(), lane, work, entered));
+        self.running.spawn(exchange(self.common.clone(), lane, work, ticket));
+    }
+
+    /// A product whose answer is paid for is not bought elsewhere: it stays due until the next run has looked for it.
+    fn leave_to_job(&mut self, place: usize, lane: usize, fault: &Fault, summary: &mut Summary) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.waiting = 0;
+        let detail = format!("left to the next run, which looks for its answer: {}", fault.detail);
+        course.fault = Some((lane, Fault::new(fault.kind, detail)));
+        self.give_up(place, summary);
     }
 
     /// While a breaker is open, products that have another source do not wait for it.
     fn fall_back(&mut self, lane: usize, operation: usize) {
+        let queued =
+            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
+        let before: usize = queued(&self.queues[lane][operation]);
+        if self.stuck[lane][operation] == before {
+            return;
+        }
         let waiting: Vec<usize> =
             self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
         for place in waiting {
@@ -462,6 +576,7 @@ impl<'a> Driver<'a> {
                 self.fail(place, lane, Fault::new(FaultKind::CircuitOpen, "its circuit breaker is open"));
             }
         }
+        self.stuck[lane][operation] = queued(&self.queues[lane][operation]);
     }
 
     /// Products that wait for a source that is not asked any more in this run.
@@ -512,6 +627,11 @@ impl<'a> Driver<'a> {
                     self.fail(place, work.lane, fault.clone());
                 }
             }
+            End::LeftToJob(fault) => {
+                for place in places {
+                    self.leave_to_job(place, work.lane, &fault, summary);
+                }
+            }
             // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
             End::HandedBack | End::Stopped => {
                 for place in places.into_iter().rev() {
@@ -536,7 +656,11 @@ impl<'a> Driver<'a> {
             let is_fallback = course.step > 0;
             self.settled += 1;
             summary.fetched(lane, is_fallback);
-            (self.progress)(self.settled, self.courses.len() as u64, &summary.sources);
+            (self.progress)(Told::Settled {
+                done: self.settled,
+                total: self.courses.len() as u64,
+                sources: &summary.sources,
+            });
         } else if course.waiting == 0 {
             match &course.fault {
                 Some((source, _)) if *source == lane => self.failed_places.push(place),
@@ -600,7 +724,11 @@ impl<'a> Driver<'a> {
         });
         self.settled += 1;
         summary.gave_up(lane, &fault);
-        (self.progress)(self.settled, self.courses.len() as u64, &summary.sources);
+        (self.progress)(Told::Settled {
+            done: self.settled,
+            total: self.courses.len() as u64,
+            sources: &summary.sources,
+        });
         self.failures.push(FetchFailure {
             product: course.product.key,
             source: self.lanes[lane].source.name(),
@@ -612,6 +740,7 @@ impl<'a> Driver<'a> {
     /// What still waits when the run ends early stays due.
     fn give_up_the_rest(&mut self, summary: &mut Summary) {
         let is_deadline = !self.common.cancel.is_cancelled();
+        let mut left = HashSet::new();
         for lane in 0..self.lanes.len() {
             for operation in 0..self.queues[lane].len() {
                 let waiting: Vec<usize> =
@@ -620,11 +749,12 @@ impl<'a> Driver<'a> {
                     if is_deadline {
                         self.fail(place, lane, Fault::new(FaultKind::Deadline, "its turn did not come"));
                     } else {
-                        summary.left += 1;
+                        left.insert(place);
                     }
                 }
             }
         }
+        summary.left += left.len() as u64;
         for place in std::mem::take(&mut self.failed_places) {
             self.give_up(place, summary);
         }

@@ -7,6 +7,7 @@ use chrono::{Datelike, Timelike};
 use serde::Serialize;
 
 use crate::model::{Cost, FaultKind, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem};
+use crate::normalize::HISTORY_KIND;
 use crate::sources::Source;
 use crate::store::fetching::LastFetch;
 
@@ -86,6 +87,8 @@ pub struct PlanLine {
     pub micros: Option<i64>,
     /// How long the rate limit makes it take, at least.
     pub seconds: u64,
+    /// What will be in its way: a budget, an open circuit breaker.
+    pub obstacle: Option<String>,
 }
 
 /// The inputs of a plan.
@@ -98,6 +101,8 @@ pub(super) struct Situation<'a> {
     pub(super) now: Timestamp,
     /// How many requests may go at once, by (source, operation); null: a full bucket.
     pub(super) left: &'a dyn Fn(usize, usize) -> f64,
+    /// What would be in the way of a cost at a source.
+    pub(super) obstacle: &'a dyn Fn(usize, Cost) -> Option<String>,
     /// A backfill is planned.
     pub(super) has_history: bool,
 }
@@ -125,11 +130,7 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
             continue;
         };
         let done = done_in_slot(item, situation);
-        let is_done = |source: usize| {
-            let operations = situation.sources[source].operations().len();
-            (0..operations).all(|operation| done.contains(&(source, operation)))
-        };
-        if chain.iter().any(|&source| is_done(source)) {
+        if is_answered(&done, situation) || done_elsewhere(item, situation) {
             plan.not_due += 1;
             continue;
         }
@@ -191,6 +192,24 @@ fn done_in_slot(item: &WatchItem, situation: &Situation<'_>) -> Vec<(usize, usiz
         .collect()
 }
 
+/// Some source was asked everything it is asked for the product, whether it is in its chain now or not.
+fn is_answered(done: &[(usize, usize)], situation: &Situation<'_>) -> bool {
+    situation.sources.iter().enumerate().any(|(source, port)| {
+        let operations = port.operations().len();
+        operations > 0 && (0..operations).all(|operation| done.contains(&(source, operation)))
+    })
+}
+
+/// A source that is not asked any more answered in the current slot.
+fn done_elsewhere(item: &WatchItem, situation: &Situation<'_>) -> bool {
+    let current = Slot::of(item.tier, situation.now, situation.zone);
+    let fetches = situation.fetches.get(&item.key).into_iter().flatten();
+    fetches.filter(|fetch| fetch.operation != HISTORY_KIND).any(|fetch| {
+        let is_known = situation.sources.iter().any(|source| source.name() == fetch.source);
+        !is_known && Slot::of(item.tier, fetch.fetched_at, situation.zone) == current
+    })
+}
+
 fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
     let mut wanted: BTreeMap<(usize, usize), BTreeMap<Marketplace, u64>> = BTreeMap::new();
     for product in due {
@@ -233,6 +252,7 @@ fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
                 unit: source.unit(),
                 micros: cost.micros,
                 seconds: (waiting / operation.rate.per_second).ceil() as u64,
+                obstacle: (situation.obstacle)(place, cost),
             }
         })
         .collect()

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::model::{Asin, Rate, Relation};
-use crate::sources::{Answer, Fault, JobLog, Operation, Probe, Request};
+use crate::sources::{Answer, Conduct, Fault, Operation, Probe, Request};
 
 /// A source that is never asked here.
 struct Declared {
@@ -34,7 +34,7 @@ impl Source for Declared {
         "tokens"
     }
 
-    async fn fetch(&self, _: &Request, _: &dyn JobLog) -> Result<Answer, Fault> {
+    async fn fetch(&self, _: &Request, _: &dyn Conduct) -> Result<Answer, Fault> {
         Err(Fault::new(FaultKind::Refused, "a plan asks nobody"))
     }
 
@@ -44,7 +44,7 @@ impl Source for Declared {
 }
 
 fn operation(name: &'static str, batch: usize) -> Operation {
-    Operation { name, batch, rate: Rate { per_second: 0.5, burst: 1 }, is_paid: true }
+    Operation { name, batch, rate: Rate { per_second: 0.5, burst: 1 }, is_paid: true, is_rate_own: true }
 }
 
 /// Keepa does not cover Poland; the seller interface is asked two things.
@@ -100,6 +100,7 @@ fn planned(watchlist: &[WatchItem], selection: &Selection, fetches: &[(&str, Las
         zone: ReportingZone(chrono_tz::Europe::Berlin),
         now: at(now),
         left: &|_, _| 1.0,
+        obstacle: &|_, _| None,
         has_history: false,
     };
     plan(watchlist, selection, &situation)

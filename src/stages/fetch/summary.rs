@@ -27,6 +27,10 @@ pub struct SourceSummary {
     pub micros: Option<i64>,
     /// Why it was not asked to the end.
     pub stopped: Option<String>,
+    /// What it says is left to spend.
+    pub balance: Option<String>,
+    /// Its key is missing or was refused.
+    pub is_refused: bool,
 }
 
 /// What a fetch did. Due = fetched + failed + left.
@@ -53,6 +57,9 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// One example of each reason.
     pub examples: BTreeMap<&'static str, String>,
+    /// Sources of the chains whose key was not to be found: they were not asked.
+    pub keys_missing: u64,
+    pub is_backfill: bool,
     /// Sources that failed for many products, told once a day.
     pub incidents: Vec<String>,
     pub plan: Vec<PlanLine>,
@@ -81,6 +88,7 @@ impl Summary {
                 })
                 .collect(),
             dry_run: options.dry_run,
+            is_backfill: options.history.is_some(),
             tolerate_failed_pct: options.tolerate_failed_pct,
             ..Summary::default()
         }
@@ -114,16 +122,18 @@ impl Summary {
         kinds.iter().filter_map(|kind| self.faults.get(kind.as_str())).sum()
     }
 
-    /// Credentials that were refused, then a budget, quota or deadline that left products due, then passing reasons
+    /// A key that is missing or was refused, whoever answered instead; then a budget, quota or deadline that left products due, then passing reasons
     /// where nothing at all was fetched; else partly failed above the tolerance.
     pub fn outcome(&self) -> Outcome {
         use FaultKind::{
-            Budget, CircuitOpen, Credentials, Deadline, Exhausted, Network, Timeout, Unavailable,
+            Budget, CircuitOpen, Deadline, Exhausted, Malformed, Network, RateLimited, RetriesUsedUp,
+            Timeout, Unavailable,
         };
-        if self.failed_for(&[Credentials]) > 0 {
+        if self.keys_missing > 0 || self.sources.iter().any(|source| source.is_refused) {
             return Outcome::Credentials;
         }
-        let passing = self.failed_for(&[Network, Timeout, Unavailable, CircuitOpen, FaultKind::RateLimited]);
+        let passing = [Network, Timeout, Unavailable, CircuitOpen, RateLimited, Malformed, RetriesUsedUp];
+        let passing = self.failed_for(&passing);
         if self.fetched == 0 && passing > 0 && passing == self.failed {
             return Outcome::Transient;
         }

@@ -1,6 +1,6 @@
 //! Which days a receipt of history is to give.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -30,34 +30,47 @@ impl Store {
         Ok(is_new)
     }
 
-    /// Products that a source was asked about for all of these days, on `today` or when the last of them was over.
-    pub async fn load_backfilled(
+    /// The newest answer of a source about each product's past that reaches over all of these days: it was asked from the
+    /// first of them or before, on `today` or when the last of them was over.
+    pub async fn load_histories(
         &self,
         source: &str,
         days: DayRange,
         today: Day,
         zone: ReportingZone,
-    ) -> Result<BTreeSet<ProductKey>> {
+    ) -> Result<Vec<KnownHistory>> {
         let rows = sqlx::query(
-            "SELECT r.marketplace, r.asin_requested AS asin, MAX(r.fetched_at) AS fetched_at
+            "SELECT r.receipt_id, r.marketplace, r.asin_requested AS asin, r.fetched_at,
+                    MAX(h.from_day <= $2 AND h.to_day >= $3) AS is_asked
              FROM raw_receipts r JOIN history_requests h ON h.receipt_id = r.receipt_id
-             WHERE r.source = $1 AND r.kind = 'history' AND h.from_day <= $2 AND h.to_day >= $3
-             GROUP BY r.marketplace, r.asin_requested",
+             WHERE r.source = $1 AND r.kind = 'history'
+             GROUP BY r.receipt_id HAVING MIN(h.from_day) <= $2 ORDER BY r.fetched_at",
         )
         .bind(source)
         .bind(days.first.to_string())
         .bind(days.last.to_string())
         .fetch_all(self.reader())
         .await?;
-        let mut backfilled = BTreeSet::new();
+        let mut known = BTreeMap::new();
         for row in &rows {
             let asked_on = zone.day_of(instant(row, "raw_receipts", "fetched_at")?);
             if asked_on > days.last || asked_on >= today {
-                backfilled.insert(product_key(row, "raw_receipts")?);
+                let product = product_key(row, "raw_receipts")?;
+                let (receipt_id, is_asked) = (row.try_get("receipt_id")?, row.try_get("is_asked")?);
+                known.insert(product, KnownHistory { product, receipt_id, is_asked });
             }
         }
-        Ok(backfilled)
+        Ok(known.into_values().collect())
     }
+}
+
+/// An answer about a product's past that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KnownHistory {
+    pub product: ProductKey,
+    pub receipt_id: i64,
+    /// It was asked for just these days, or more.
+    pub is_asked: bool,
 }
 
 /// [`Store::request_history`] inside the transaction that lands the receipt.
