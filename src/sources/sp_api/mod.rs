@@ -56,6 +56,15 @@ impl Region {
         }
     }
 
+    /// One of its marketplaces.
+    fn example(self) -> Marketplace {
+        match self {
+            Region::NorthAmerica => Marketplace::Us,
+            Region::Europe => Marketplace::De,
+            Region::FarEast => Marketplace::Jp,
+        }
+    }
+
     fn host(self) -> &'static str {
         match self {
             Region::NorthAmerica => "https://sellingpartnerapi-na.amazon.com",
@@ -310,7 +319,18 @@ impl Source for SpApi {
             access.token.get(None).await?;
         }
         let Some(access) = self.regions.first() else { return Ok(Probe::default()) };
-        let reply = access.http.send(access.http.get("/")).await?;
+        // A question that is allowed shows that the token is good for more than signing in.
+        let asks_catalog = self.operations.iter().any(|operation| operation.name == CATALOG);
+        let reply = if asks_catalog {
+            let query = [
+                ("identifiers", "B000000000"),
+                ("identifiersType", "ASIN"),
+                ("marketplaceIds", access.region.example().amazon_id()),
+            ];
+            access.send(|| access.http.get(CATALOG_PATH).query(&query)).await?
+        } else {
+            access.http.send(access.http.get("/")).await?
+        };
         let tokens = self.regions.iter().map(|access| format!("{:?}", access.region)).collect::<Vec<_>>();
         Ok(Probe {
             balance: Some(format!("signed in for {}", tokens.join(", "))),

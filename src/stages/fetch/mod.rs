@@ -191,7 +191,8 @@ struct Course {
     waiting: usize,
     /// How often this source's item alone failed for a passing reason.
     attempts: u8,
-    fault: Option<(usize, Fault)>,
+    /// With the source that it is of.
+    fault: Option<Box<(usize, Fault)>>,
 }
 
 /// Sends products to their sources, and on to the next one where one does not answer.
@@ -362,7 +363,7 @@ impl<'a> Driver<'a> {
                 return self.give_up(place, summary);
             };
             if let Some((kind, reason)) = self.lanes[lane].stopped() {
-                course.fault = Some((lane, Fault::new(kind, reason)));
+                course.fault = Some(Box::new((lane, Fault::new(kind, reason))));
                 if kind == FaultKind::Budget {
                     // What a budget leaves is for the next run, not for a dearer source.
                     return self.give_up(place, summary);
@@ -423,7 +424,7 @@ impl<'a> Driver<'a> {
         for place in places {
             let course = &self.courses[place];
             asins.push(course.product.key.asin);
-            if let Some((source, fault)) = course.fault.as_ref().filter(|_| course.step > 0) {
+            if let Some((source, fault)) = course.fault.as_deref().filter(|_| course.step > 0) {
                 let name = self.lanes[*source].source.name();
                 after.insert(course.product.key.asin, format!("{name}: {}", fault.kind));
             }
@@ -523,11 +524,13 @@ impl<'a> Driver<'a> {
             .all(|operation| course.product.done.contains(&(lane, operation)));
         if is_whole {
             let is_fallback = course.step > 0;
+            // Nothing more is asked about it.
+            (course.product.done, course.fault) = (Vec::new(), None);
             self.settled += 1;
             summary.fetched(lane, is_fallback);
             (self.progress)(self.settled, self.courses.len() as u64);
         } else if course.waiting == 0 {
-            match &course.fault {
+            match course.fault.as_deref() {
                 Some((source, _)) if *source == lane => self.failed_places.push(place),
                 // A resumed request was about one operation only.
                 _ => self.enter(place, summary),
@@ -559,7 +562,7 @@ impl<'a> Driver<'a> {
             return;
         }
         course.waiting -= 1;
-        course.fault = Some((lane, fault));
+        course.fault = Some(Box::new((lane, fault)));
         if course.waiting == 0 {
             self.failed_places.push(place);
         }
@@ -569,7 +572,7 @@ impl<'a> Driver<'a> {
     fn advance_failed(&mut self, summary: &mut Summary) {
         for place in std::mem::take(&mut self.failed_places) {
             let course = &mut self.courses[place];
-            let is_budget = course.fault.as_ref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
+            let is_budget = course.fault.as_deref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
             if is_budget || self.history.is_some() {
                 self.give_up(place, summary);
                 continue;
@@ -582,7 +585,7 @@ impl<'a> Driver<'a> {
 
     fn give_up(&mut self, place: usize, summary: &mut Summary) {
         let course = &self.courses[place];
-        let (lane, fault) = course.fault.clone().unwrap_or_else(|| {
+        let (lane, fault) = course.fault.as_deref().cloned().unwrap_or_else(|| {
             let lane = course.product.chain.first().copied().unwrap_or(0);
             (lane, Fault::new(FaultKind::NotServed, "no source of its chain is asked"))
         });

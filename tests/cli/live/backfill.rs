@@ -48,7 +48,8 @@ fn what_was_seen_live_counts_more_than_history_and_nobody_is_alerted() {
     live.set_now("2026-02-20T09:00:00Z");
     live.ok("ingest -q");
     live.ok("run -q --no-deliver");
-    let seen = "SELECT asin || ' ' || COALESCE(price_minor, -1) || ' ' || observed_at FROM product_metrics_daily
+    let seen =
+        "SELECT asin || ' ' || COALESCE(price_minor, -1) || ' ' || observed_at FROM product_metrics_daily
         WHERE day = '2026-02-20' AND source = 'keepa' ORDER BY 1";
     let before = live.lines(seen);
     assert!(before.len() > 100);
@@ -73,7 +74,8 @@ fn an_interrupted_backfill_goes_on_where_it_was() {
     live.ok(&format!("{LINE} -q"));
     assert_eq!(live.asked_for(Source::Keepa, "product"), 2);
     assert_eq!(live.simulator.totals().repeated_paid, 0);
-    let days = "SELECT asin || ' ' || day || ' ' || COALESCE(price_minor, -1) FROM product_metrics_daily ORDER BY 1";
+    let days =
+        "SELECT asin || ' ' || day || ' ' || COALESCE(price_minor, -1) FROM product_metrics_daily ORDER BY 1";
     assert_eq!(live.lines(days), whole.lines(days));
 }
 
@@ -82,7 +84,8 @@ fn an_interrupted_backfill_goes_on_where_it_was() {
 fn a_killed_backfill_asks_again_only_for_what_was_not_kept() {
     let whole = watching();
     whole.ok(&format!("{LINE} -q"));
-    let days = "SELECT asin || ' ' || day || ' ' || COALESCE(price_minor, -1) FROM product_metrics_daily ORDER BY 1";
+    let days =
+        "SELECT asin || ' ' || day || ' ' || COALESCE(price_minor, -1) FROM product_metrics_daily ORDER BY 1";
     for point in ["fetch.after_send:1", "fetch.inside_commit:2", "fetch.after_commit:1"] {
         let mut live = watching();
         live.set("keepa", "concurrency", 1);

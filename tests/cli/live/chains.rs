@@ -24,7 +24,8 @@ fn when_a_source_is_down_the_next_one_answers_and_it_is_said_why() {
     assert_eq!(live.number("SELECT COUNT(*) FROM fetches WHERE source = 'apify'"), 100);
     assert_eq!(live.asked(Source::Keepa), 5, "a breaker opens after five failures in a row");
     let status = live.json("status --format json");
-    let keepa = status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "keepa").unwrap();
+    let keepa =
+        status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "keepa").unwrap();
     assert_eq!((&keepa["breaker"], &keepa["failures_in_a_row"]), (&"open".into(), &5.into()));
     live.simulator.set_down(Source::Keepa, false);
     let asked = live.simulator.totals().requests;
@@ -47,7 +48,8 @@ fn what_a_source_lacks_of_a_batch_is_asked_of_the_next_one() {
         products.iter().filter(|asin| live.simulator.paid(source, "US", asin).delivered > 0).count() as i64
     };
     for source in [Source::Apify, Source::Rainforest] {
-        let fetched = live.number(&format!("SELECT COUNT(*) FROM fetches WHERE source = '{}'", source.name()));
+        let fetched =
+            live.number(&format!("SELECT COUNT(*) FROM fetches WHERE source = '{}'", source.name()));
         assert_eq!(fetched, delivered(source), "{}", source.name());
         assert!(fetched > 0);
     }

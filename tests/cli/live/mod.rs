@@ -174,8 +174,7 @@ impl Live {
     pub(crate) fn lines(&self, sql: &str) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let options =
-                sqlx::sqlite::SqliteConnectOptions::new().filename(self.sandbox.path("amzctl.db"));
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.sandbox.path("amzctl.db"));
             let mut connection = options.connect().await.unwrap();
             let statement = sqlx::AssertSqlSafe(sql.to_owned());
             let rows = sqlx::query_scalar::<_, Option<String>>(statement).fetch_all(&mut connection).await;

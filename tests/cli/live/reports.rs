@@ -71,7 +71,10 @@ fn doctor_tells_healthy_from_degraded_from_unhealthy() {
     let refused = Ended::of(live.command("doctor --format json").env("KEEPA_API_KEY", "wrong"));
     assert_eq!(refused.code, Some(12), "{refused:#?}");
     let document = serde_json::from_str(&refused.stdout).unwrap();
-    assert_eq!((health(&document, "keepa"), health(&document, "apify")), ("unhealthy".into(), "healthy".into()));
+    assert_eq!(
+        (health(&document, "keepa"), health(&document, "apify")),
+        ("unhealthy".into(), "healthy".into())
+    );
     let missing = Ended::of(live.command("doctor").env_remove("APIFY_TOKEN"));
     assert_eq!(missing.code, Some(12), "{missing:#?}");
     assert!(missing.stderr.contains("APIFY_TOKEN"), "{missing:#?}");

@@ -112,7 +112,11 @@ fn no_key_is_in_any_byte_of_what_is_written() {
     let refused = watching(Config { keys: keys("good"), echoes: true, ..config() });
     run_all(&refused, "bad", &[12]);
     let quoted = refused.number("SELECT COUNT(*) FROM fetch_failures WHERE detail LIKE '%***%'");
-    assert!(quoted > 0, "no provider's words were kept: {:?}", refused.lines("SELECT detail FROM fetch_failures"));
+    assert!(
+        quoted > 0,
+        "no provider's words were kept: {:?}",
+        refused.lines("SELECT detail FROM fetch_failures")
+    );
 
     let mut alone = watching(Config { keys: keys("good"), ..config() });
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -124,7 +128,12 @@ fn no_key_is_in_any_byte_of_what_is_written() {
     run_all(&alone, "good", &[6, 7]);
 
     let broken = Faults {
-        html_page: 0.3, reset: 0.2, reset_mid_body: 0.2, truncated: 0.3, max_attempts: 4, ..Faults::default()
+        html_page: 0.3,
+        reset: 0.2,
+        reset_mid_body: 0.2,
+        truncated: 0.3,
+        max_attempts: 4,
+        ..Faults::default()
     };
     let broken = watching(Config { keys: keys("good"), faults: broken, ..config() });
     run_all(&broken, "good", &[0, 3, 6, 7]);

@@ -104,15 +104,13 @@ fn each_provider_is_asked_in_its_batches_and_everything_it_says_is_kept_and_read
         let ended = live.run("normalize");
         assert_eq!(ended.code, Some(0), "{name}: {ended:#?}");
         assert_eq!(live.lines("SELECT detail FROM quarantine"), [""; 0], "{name}");
-        let absent = live.lines(
-            "SELECT DISTINCT asin FROM observations WHERE is_current = 1 AND found = 0 ORDER BY asin",
-        );
+        let absent = live
+            .lines("SELECT DISTINCT asin FROM observations WHERE is_current = 1 AND found = 0 ORDER BY asin");
         let mut missing = live.products(0, 4);
         missing.sort();
         assert_eq!(absent, missing, "{name}: not found");
-        let found = live.number(
-            "SELECT COUNT(DISTINCT asin) FROM observations WHERE is_current = 1 AND found = 1",
-        );
+        let found =
+            live.number("SELECT COUNT(DISTINCT asin) FROM observations WHERE is_current = 1 AND found = 1");
         assert_eq!(found, 36, "{name}: found");
         for asin in &live.products(36, 0) {
             let fact = live.simulator.fact("US", asin).unwrap();

@@ -35,7 +35,8 @@ fn repeated(live: &Live, source: Source) -> BTreeMap<String, i64> {
     let paid = ledger["paid"].as_array().unwrap().iter();
     paid.filter(|paid| paid["source"] == source.name() && paid["charged"].as_i64() > Some(1))
         .map(|paid| {
-            let product = format!("{}:{}", paid["marketplace"].as_str().unwrap(), paid["asin"].as_str().unwrap());
+            let product =
+                format!("{}:{}", paid["marketplace"].as_str().unwrap(), paid["asin"].as_str().unwrap());
             (product, paid["charged"].as_i64().unwrap() - 1)
         })
         .collect()
@@ -100,7 +101,11 @@ fn after_a_kill_at_any_named_point_of_asking_everything_is_received_and_no_job_i
                 let ended = live.run("ingest");
                 assert_eq!(ended.code, Some(0), "{case}: {ended:#?}");
                 assert_eq!(live.receipts(), receipts, "{case}: other receipts");
-                assert_eq!(live.number("SELECT COUNT(*) FROM source_requests WHERE state = 'sent'"), 0, "{case}");
+                assert_eq!(
+                    live.number("SELECT COUNT(*) FROM source_requests WHERE state = 'sent'"),
+                    0,
+                    "{case}"
+                );
                 assert_eq!(live.number("SELECT COUNT(*) FROM fetch_failures"), 0, "{case}");
                 match source {
                     Source::Apify => {
@@ -143,13 +148,8 @@ impl Random {
 }
 
 /// Every source is the first of one chain.
-const CHAINS: [&str; 5] = [
-    "apify,keepa",
-    "keepa,rainforest",
-    "sp-api,keepa,firecrawl",
-    "firecrawl,apify",
-    "rainforest,sp-api",
-];
+const CHAINS: [&str; 5] =
+    ["apify,keepa", "keepa,rainforest", "sp-api,keepa,firecrawl", "firecrawl,apify", "rainforest,sp-api"];
 const APIFY_BATCH: u64 = 20;
 
 /// A market on a bad day.
@@ -158,9 +158,7 @@ fn rough(seed: u64, products: u64, faults: &str) -> Live {
     let never = Faults::schedule("rough").unwrap().never;
     let faults = Faults { never, max_attempts: 3, ..Faults::schedule(faults).unwrap() };
     // Connections that hang are told from the others by the client's own patience.
-    let config = Config {
-        seed, faults, hint_ms: 200, hold_ms: 300, keepa_tokens: 10_000_000, ..config()
-    };
+    let config = Config { seed, faults, hint_ms: 200, hold_ms: 300, keepa_tokens: 10_000_000, ..config() };
     let mut live = Live::new(config, "apify");
     live.set("apify", "batch", APIFY_BATCH);
     live.set("apify", "concurrency", 4);
@@ -205,7 +203,8 @@ fn under_faults_and_kills_every_product_ends_fetched_or_explained_and_no_money_i
     let seeds: Vec<u64> = (1..=seeds).collect();
     for seeds in seeds.chunks(together) {
         std::thread::scope(|scope| {
-            let cases: Vec<_> = seeds.iter().map(|&seed| scope.spawn(move || sweep(seed, products))).collect();
+            let cases: Vec<_> =
+                seeds.iter().map(|&seed| scope.spawn(move || sweep(seed, products))).collect();
             for (case, seed) in cases.into_iter().zip(seeds) {
                 assert!(case.join().is_ok(), "seed {seed} of {products} products failed");
             }
@@ -258,7 +257,10 @@ fn sweep(seed: u64, products: u64) {
         let told = live.number(&sum);
         assert!(charged <= told, "{case}: {name} charged {charged}, our ledger says {told}");
         // One request's estimate is in flight at most when the limit is reached.
-        assert!(source != Source::Rainforest || told <= limit as i64 + 1, "{case}: {told} of {limit} credits");
+        assert!(
+            source != Source::Rainforest || told <= limit as i64 + 1,
+            "{case}: {told} of {limit} credits"
+        );
     }
     compare(&case, &calm, &live);
     let failed = live.number("SELECT COUNT(*) FROM fetch_failures");
@@ -280,7 +282,8 @@ fn compare(case: &str, calm: &Live, live: &Live) {
         let known: BTreeSet<String> = calm.lines(sql).into_iter().collect();
         let products: BTreeSet<String> = known.iter().map(|line| product_of(line)).collect();
         let said = live.lines(sql);
-        let strange = said.iter().filter(|line| products.contains(&product_of(line)) && !known.contains(*line));
+        let strange =
+            said.iter().filter(|line| products.contains(&product_of(line)) && !known.contains(*line));
         let strange: Vec<&String> = strange.take(5).collect();
         assert!(strange.is_empty(), "{case}: {what} that nobody gave on a calm day: {strange:#?}");
         let both = said.iter().filter(|line| known.contains(*line)).count();
@@ -289,8 +292,10 @@ fn compare(case: &str, calm: &Live, live: &Live) {
 }
 
 /// Rainforest writes the account's balance into every answer: its observations are compared instead.
-const RECEIPTS: &str = "SELECT source || ' ' || kind || ' ' || asin_requested || ' ' || observed_at || ' ' || body_sha256
+const RECEIPTS: &str =
+    "SELECT source || ' ' || kind || ' ' || asin_requested || ' ' || observed_at || ' ' || body_sha256
     FROM raw_receipts WHERE source <> 'rainforest'";
-const OBSERVATIONS: &str = "SELECT o.source || ' ' || r.kind || ' ' || o.asin || ' ' || o.found || ' ' || o.observed_at || ' '
+const OBSERVATIONS: &str =
+    "SELECT o.source || ' ' || r.kind || ' ' || o.asin || ' ' || o.found || ' ' || o.observed_at || ' '
     || o.facts || ' ' || o.listing_hash
     FROM observations o JOIN raw_receipts r USING (receipt_id) WHERE o.is_current = 1";
