@@ -234,19 +234,19 @@ impl Firecrawl {
     async fn collect(&self, request: &Request, job: &str) -> Result<Answer, Fault> {
         let path = self.path(&format!("/batch/scrape/{job}"));
         let mut answer = Answer { job_id: Some(job.to_owned()), ..Answer::default() };
-        let mut next: Option<String> = None;
+        let mut skip: Option<u64> = None;
         let mut credits: Option<i64> = None;
         loop {
             let reply = self
                 .http
                 .send_well({
-                    let followed = next.as_deref().and_then(|next| self.http.follow(next));
-                    self.authorised(followed.unwrap_or_else(|| self.http.get(&path)))
+                    let query = skip.map(|skip| ("skip", skip.to_string()));
+                    self.authorised(self.http.get(&path).query(query.as_slice()))
                 })
                 .await
                 .map_err(|fault| expired(fault, job))?;
             let batch: Batch = reply.json(&self.http)?;
-            if batch.status == "scraping" && next.is_none() {
+            if batch.status == "scraping" && skip.is_none() {
                 tokio::time::sleep(POLL).await;
                 continue;
             }
@@ -254,9 +254,9 @@ impl Firecrawl {
             for page in batch.data {
                 self.take(request, &mut answer, page.get()).await;
             }
-            let is_own = batch.next.as_deref().is_some_and(|next| self.http.follow(next).is_some());
-            match batch.next.filter(|_| is_own) {
-                Some(more) => next = Some(more),
+            // A next page that does not lie behind this one would be read for ever.
+            match batch.next.as_deref().and_then(skip_of).filter(|next| Some(*next) > skip) {
+                Some(next) => skip = Some(next),
                 None => break,
             }
         }
@@ -307,6 +307,13 @@ fn expired(fault: Fault, job: &str) -> Fault {
         FaultKind::Refused => Fault::new(FaultKind::JobFailed, format!("job {job}: {}", fault.detail)),
         _ => fault,
     }
+}
+
+/// Where the next page begins. Its address may name another host than ours, that of a service behind a proxy: it is
+/// not followed.
+fn skip_of(next: &str) -> Option<u64> {
+    let url = reqwest::Url::parse(next).ok()?;
+    url.query_pairs().find(|(name, _)| name == "skip")?.1.parse().ok()
 }
 
 /// The seconds in `… please retry after 7s, resets at …`.
@@ -394,6 +401,19 @@ mod tests {
         assert_eq!(retry_after_text(text), Some(Duration::from_secs(17)));
         for text in ["", "retry after soon", "later"] {
             assert_eq!(retry_after_text(text), None);
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_known_by_where_it_begins() {
+        assert_eq!(skip_of("http://10.0.0.7:3002/v2/batch/scrape/1-2?skip=10"), Some(10));
+        for text in [
+            "",
+            "/v2/batch/scrape/1-2?skip=10",
+            "https://api.firecrawl.dev/v2/batch/scrape/1",
+            "https://a.b/?skip=x",
+        ] {
+            assert_eq!(skip_of(text), None, "{text}");
         }
     }
 

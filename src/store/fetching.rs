@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -219,15 +220,15 @@ impl Store {
 
     /// The last successful fetches of every product, by product.
     pub async fn load_fetches(&self) -> Result<HashMap<ProductKey, Vec<LastFetch>>> {
-        let rows = sqlx::query("SELECT marketplace, asin, source, operation, fetched_at FROM fetches")
-            .fetch_all(self.reader())
-            .await?;
-        let mut fetches: HashMap<ProductKey, Vec<LastFetch>> = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            fetches.entry(product_key(row, "fetches")?).or_default().push(LastFetch {
+        // Row by row, like the watchlist.
+        let mut rows = sqlx::query("SELECT marketplace, asin, source, operation, fetched_at FROM fetches")
+            .fetch(self.reader());
+        let mut fetches: HashMap<ProductKey, Vec<LastFetch>> = HashMap::new();
+        while let Some(row) = rows.try_next().await? {
+            fetches.entry(product_key(&row, "fetches")?).or_default().push(LastFetch {
                 source: row.try_get("source")?,
                 operation: row.try_get("operation")?,
-                fetched_at: instant(row, "fetches", "fetched_at")?,
+                fetched_at: instant(&row, "fetches", "fetched_at")?,
             });
         }
         Ok(fetches)

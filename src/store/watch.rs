@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -63,24 +64,24 @@ impl Effect {
 impl Store {
     /// The watchlist, sorted by marketplace and ASIN.
     pub async fn load_watchlist(&self) -> Result<Vec<Watched>> {
-        let rows = sqlx::query(
+        // Row by row: a hundred thousand rows at once are many times what is kept of them.
+        let mut rows = sqlx::query(
             "SELECT w.marketplace, w.asin, w.tier, w.relation, w.tags, w.source_chain, w.label, w.paused, w.added_at,
                     p.title, p.last_day
              FROM watch_items w LEFT JOIN products p ON p.marketplace = w.marketplace AND p.asin = w.asin
              WHERE w.workspace = $1 ORDER BY w.marketplace, w.asin",
         )
         .bind(WORKSPACE)
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Watched {
-                    item: watch_item(row)?,
-                    title: row.try_get("title")?,
-                    last_day: known_word(row, "products", "last_day")?,
-                })
-            })
-            .collect()
+        .fetch(self.reader());
+        let mut watched = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            watched.push(Watched {
+                item: watch_item(&row)?,
+                title: row.try_get("title")?,
+                last_day: known_word(&row, "products", "last_day")?,
+            });
+        }
+        Ok(watched)
     }
 
     /// Adds products, or changes those that are watched already.

@@ -64,6 +64,15 @@ impl Region {
         }
     }
 
+    /// One of its marketplaces.
+    fn example(self) -> Marketplace {
+        match self {
+            Region::NorthAmerica => Marketplace::Us,
+            Region::Europe => Marketplace::De,
+            Region::FarEast => Marketplace::Jp,
+        }
+    }
+
     fn host(self) -> &'static str {
         match self {
             Region::NorthAmerica => "https://sellingpartnerapi-na.amazon.com",
@@ -356,9 +365,20 @@ impl Source for SpApi {
         for access in &self.regions {
             access.token.get(None).await?;
         }
+        let asks_catalog = self.operations.iter().any(|operation| operation.name == CATALOG);
         let mut skew = None;
         for access in &self.regions {
-            let reply = access.http.send(access.http.get("/")).await?;
+            // A question that is allowed shows that the token is good for more than signing in.
+            let reply = if asks_catalog {
+                let query = [
+                    ("identifiers", "B000000000"),
+                    ("identifiersType", "ASIN"),
+                    ("marketplaceIds", access.region.example().amazon_id()),
+                ];
+                access.send(|| access.http.get(CATALOG_PATH).query(&query)).await?
+            } else {
+                access.http.send(access.http.get("/")).await?
+            };
             skew = skew.or(reply.date().map(|date| date - access.http.now()));
         }
         let regions = self.regions.iter().map(|access| access.region.name()).collect::<Vec<_>>();

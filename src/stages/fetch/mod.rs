@@ -224,7 +224,8 @@ struct Course {
     waiting: usize,
     /// How often this source's item alone failed for a passing reason.
     attempts: u8,
-    fault: Option<(usize, Fault)>,
+    /// With the source that it is of.
+    fault: Option<Box<(usize, Fault)>>,
 }
 
 /// Sends products to their sources, and on to the next one where one does not answer.
@@ -433,7 +434,7 @@ impl<'a> Driver<'a> {
                 return self.give_up(place, summary);
             };
             if let Some((kind, reason)) = self.lanes[lane].stopped() {
-                course.fault = Some((lane, Fault::new(kind, reason)));
+                course.fault = Some(Box::new((lane, Fault::new(kind, reason))));
                 if kind == FaultKind::Budget {
                     // What a budget leaves is for the next run, not for a dearer source.
                     return self.give_up(place, summary);
@@ -508,7 +509,7 @@ impl<'a> Driver<'a> {
         for place in places {
             let course = &self.courses[place];
             asins.push(course.product.key.asin);
-            if let Some((source, fault)) = course.fault.as_ref().filter(|_| course.step > 0) {
+            if let Some((source, fault)) = course.fault.as_deref().filter(|_| course.step > 0) {
                 let name = self.lanes[*source].source.name();
                 after.insert(course.product.key.asin, format!("{name}: {}", fault.kind));
             }
@@ -552,7 +553,7 @@ impl<'a> Driver<'a> {
         }
         course.waiting = 0;
         let detail = format!("left to the next run, which looks for its answer: {}", fault.detail);
-        course.fault = Some((lane, Fault::new(fault.kind, detail)));
+        course.fault = Some(Box::new((lane, Fault::new(fault.kind, detail))));
         self.give_up(place, summary);
     }
 
@@ -654,6 +655,8 @@ impl<'a> Driver<'a> {
             .all(|operation| course.product.done.contains(&(lane, operation)));
         if is_whole {
             let is_fallback = course.step > 0;
+            // Nothing more is asked about it.
+            (course.product.done, course.fault) = (Vec::new(), None);
             self.settled += 1;
             summary.fetched(lane, is_fallback);
             (self.progress)(Told::Settled {
@@ -662,7 +665,7 @@ impl<'a> Driver<'a> {
                 sources: &summary.sources,
             });
         } else if course.waiting == 0 {
-            match &course.fault {
+            match course.fault.as_deref() {
                 Some((source, _)) if *source == lane => self.failed_places.push(place),
                 // A resumed request was about one operation only.
                 _ => self.enter(place, summary),
@@ -695,7 +698,7 @@ impl<'a> Driver<'a> {
         }
         course.waiting -= 1;
         *self.failed_at[lane].entry(fault.kind).or_default() += 1;
-        course.fault = Some((lane, fault));
+        course.fault = Some(Box::new((lane, fault)));
         if course.waiting == 0 {
             self.failed_places.push(place);
         }
@@ -705,7 +708,7 @@ impl<'a> Driver<'a> {
     fn advance_failed(&mut self, summary: &mut Summary) {
         for place in std::mem::take(&mut self.failed_places) {
             let course = &mut self.courses[place];
-            let is_budget = course.fault.as_ref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
+            let is_budget = course.fault.as_deref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
             if is_budget || self.history.is_some() {
                 self.give_up(place, summary);
                 continue;
@@ -718,7 +721,7 @@ impl<'a> Driver<'a> {
 
     fn give_up(&mut self, place: usize, summary: &mut Summary) {
         let course = &self.courses[place];
-        let (lane, fault) = course.fault.clone().unwrap_or_else(|| {
+        let (lane, fault) = course.fault.as_deref().cloned().unwrap_or_else(|| {
             let lane = course.product.chain.first().copied().unwrap_or(0);
             (lane, Fault::new(FaultKind::NotServed, "no source of its chain is asked"))
         });

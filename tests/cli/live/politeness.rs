@@ -19,8 +19,10 @@ fn arrivals(live: &Live, source: Source) -> Vec<u64> {
 #[test]
 fn a_rate_is_kept_and_used_by_two_processes_in_a_row() {
     let (rate, burst) = (10.0, 10.0);
+    #[expect(clippy::disallowed_methods, reason = "the simulator's clock begins with the real one")]
+    let now = chrono::Utc::now();
     let config = Config {
-        now: chrono::Utc::now(),
+        now,
         clock_runs: true,
         latency: Latency { base_ms: 100, jitter_ms: 0 },
         quota: Some(Quota { per_second: rate, burst }),
