@@ -1,6 +1,6 @@
 //! Days of the past from Keepa's history: asked for once, read into days, never against what was seen.
 
-use super::{Ended, Live, config};
+use super::{Live, config};
 use crate::simulator::Source;
 
 /// Findings about days of the past are listed; nobody is told of them.
@@ -89,7 +89,7 @@ fn a_killed_backfill_asks_again_only_for_what_was_not_kept() {
     for point in ["fetch.after_send:1", "fetch.inside_commit:2", "fetch.after_commit:1"] {
         let mut live = watching();
         live.set("keepa", "concurrency", 1);
-        let killed = Ended::of(live.command(&format!("{LINE} -q")).env("AMZCTL_FAILPOINT", point));
+        let killed = super::Ended::of(live.command(&format!("{LINE} -q")).env("AMZCTL_FAILPOINT", point));
         assert_eq!(killed.code, None, "{point}: {killed:#?}");
         live.ok(&format!("{LINE} -q"));
         assert_eq!(live.lines(days), whole.lines(days), "{point}");

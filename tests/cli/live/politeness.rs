@@ -17,6 +17,7 @@ fn arrivals(live: &Live, source: Source) -> Vec<u64> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what is measured takes real time, in both programs")]
 fn a_rate_is_kept_and_used_by_two_processes_in_a_row() {
     let (rate, burst) = (10.0, 10.0);
     #[expect(clippy::disallowed_methods, reason = "the simulator's clock begins with the real one")]
