@@ -44,12 +44,7 @@ fn parse_tier(text: &str) -> Result<Tier, String> {
 /// The names of all sources that some product may be asked at, in the order of the default chain.
 pub(super) async fn source_names(store: &Store, config: &Config) -> anyhow::Result<Vec<String>> {
     let mut names = config.settings.sources.chain.clone();
-    let watched = store.load_watchlist().await.context("failed to read the watchlist")?;
-    let own: BTreeSet<String> = watched
-        .into_iter()
-        .filter(|watched| !watched.item.paused)
-        .flat_map(|watched| watched.item.source_chain)
-        .collect();
+    let own = store.load_watched_sources().await.context("failed to read the watchlist")?;
     names.extend(own.into_iter().filter(|name| !config.settings.sources.chain.contains(name)));
     // Other names of watch items are of files that somebody delivers.
     names.retain(|name| crate::model::check_live_source(name).is_ok());

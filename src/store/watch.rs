@@ -84,6 +84,17 @@ impl Store {
         Ok(watched)
     }
 
+    /// The sources that products which are not paused name in chains of their own, sorted.
+    pub async fn load_watched_sources(&self) -> Result<BTreeSet<String>> {
+        let chains: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT source_chain FROM watch_items WHERE workspace = $1 AND paused = 0 AND source_chain <> ''",
+        )
+        .bind(WORKSPACE)
+        .fetch_all(self.reader())
+        .await?;
+        Ok(chains.iter().flat_map(|chain| chain.split(',')).map(str::to_owned).collect())
+    }
+
     /// Adds products, or changes those that are watched already.
     pub async fn save_watch(&self, changes: &[WatchChange], now: Timestamp, dry_run: bool) -> Result<Effect> {
         let mut tx = self.begin().await?;

@@ -314,7 +314,13 @@ impl<'a> Driver<'a> {
             let gate = if self.common.is_stopped() { None } else { self.dispatch() };
             self.write_failures(false).await?;
             if self.running.is_empty() && gate.is_none() {
-                break;
+                // A source that was stopped just now has products that may go on to another one.
+                let before = self.waiting();
+                self.move_on_from_stopped(summary);
+                if self.common.is_stopped() || self.waiting() == before {
+                    break;
+                }
+                continue;
             }
             let opens = async {
                 match gate.map(|at| self.common.deadline.map_or(at, |deadline| deadline.min(at))) {
@@ -342,6 +348,13 @@ impl<'a> Driver<'a> {
         }
         summary.cancelled = self.common.cancel.is_cancelled();
         Ok(())
+    }
+
+    /// How many products wait for which source.
+    fn waiting(&self) -> Vec<usize> {
+        let queued =
+            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
+        self.queues.iter().flatten().map(queued).collect()
     }
 
     /// Says once of each source that waits for longer what it waits for.

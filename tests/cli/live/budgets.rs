@@ -16,10 +16,10 @@ fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due()
     let products = live.products(40, 0);
     live.watch(&products, "");
     for (now, spent, reason) in [
-        ("2026-03-01T12:00:00Z", 10, "11 units would exceed the run's 10"),
-        ("2026-03-01T13:00:00Z", 17, "18 units would exceed the day's 17"),
-        ("2026-03-01T14:00:00Z", 17, "18 units would exceed the day's 17"),
-        ("2026-03-02T00:10:00Z", 27, "11 units would exceed the run's 10"),
+        ("2026-03-01T12:00:00Z", 10, "11 credits would exceed the 10 of `max_units_run`"),
+        ("2026-03-01T13:00:00Z", 17, "18 credits would exceed the 17 of `max_units_day`"),
+        ("2026-03-01T14:00:00Z", 17, "18 credits would exceed the 17 of `max_units_day`"),
+        ("2026-03-02T00:10:00Z", 27, "11 credits would exceed the 10 of `max_units_run`"),
     ] {
         live.set_now(now);
         let ended = live.run("ingest");
@@ -38,23 +38,23 @@ fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due()
 }
 
 #[test]
-fn dollars_are_counted_by_the_price_of_a_result_and_a_batch_that_does_not_fit_is_not_started() {
+fn dollars_are_counted_by_the_price_of_a_result_and_a_batch_is_cut_to_what_fits() {
     let mut live = Live::new(config(), "apify");
     live.set("apify", "batch", 5);
     live.set("apify", "concurrency", 4);
-    // $0.0008 each: two runs of five are $0.008, a third would make $0.012.
+    // $0.0008 each: fourteen are $0.0112, one more would make $0.012.
     live.set("apify", "max_usd_day", "0.0119");
     let products = live.products(30, 0);
     live.watch(&products, "");
     for _ in 0..2 {
         let ended = live.run("ingest");
         assert_eq!(ended.code, Some(6), "{ended:#?}");
-        assert!(ended.stderr.contains("$0.012 would exceed the day's $0.0119"), "{ended:#?}");
-        assert_eq!(charged(&live, Source::Apify), 10);
+        assert!(ended.stderr.contains("$0.012 would exceed the $0.0119 of `max_usd_day`"), "{ended:#?}");
+        assert_eq!(charged(&live, Source::Apify), 14);
     }
     live.set_now("2026-03-02T08:00:00Z");
     assert_eq!(live.run("ingest -q").code, Some(6));
-    assert_eq!(charged(&live, Source::Apify), 20);
+    assert_eq!(charged(&live, Source::Apify), 28);
 }
 
 #[test]
@@ -65,5 +65,24 @@ fn a_budget_that_is_used_up_does_not_send_products_to_a_dearer_source() {
     live.watch(&products, "");
     let ended = live.run("ingest");
     assert_eq!(ended.code, Some(6), "{ended:#?}");
-    assert_eq!((live.asked(Source::Keepa), live.asked(Source::Rainforest)), (0, 0));
+    assert_eq!(live.asked(Source::Rainforest), 0);
+    // Three tokens each: ten products fit, and a request is as small as that.
+    let spent = live.number("SELECT SUM(cost_units) FROM source_requests");
+    assert!((28..=30).contains(&spent), "{spent}");
+    assert!(live.number("SELECT COUNT(*) FROM fetches") >= 10);
+}
+
+#[test]
+fn what_may_be_spent_goes_to_the_most_critical_first() {
+    let mut live = Live::new(config(), "rainforest");
+    live.set("rainforest", "max_units_run", 3);
+    let products = live.products(6, 0);
+    let (weekly, critical) = products.split_at(3);
+    live.watch(weekly, "--tier weekly");
+    live.watch(critical, "--tier critical");
+    assert_eq!(live.run("ingest").code, Some(6));
+    let fetched = live.lines("SELECT asin FROM fetches ORDER BY asin");
+    let mut expected: Vec<String> = critical.iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(fetched, expected);
 }

@@ -20,7 +20,6 @@ fn arrivals(live: &Live, source: Source) -> Vec<u64> {
 #[expect(clippy::disallowed_methods, reason = "what is measured takes real time, in both programs")]
 fn a_rate_is_kept_and_used_by_two_processes_in_a_row() {
     let (rate, burst) = (10.0, 10.0);
-    #[expect(clippy::disallowed_methods, reason = "the simulator's clock begins with the real one")]
     let now = chrono::Utc::now();
     let config = Config {
         now,
@@ -120,5 +119,5 @@ fn a_rate_that_the_server_tells_replaces_the_configured_one() {
     live.ok("ingest -q");
     assert_eq!(live.asked_for(Source::SpApi, "searchCatalogItems"), 8);
     assert_eq!(live.simulator.totals().rate_limited, 0, "the provider had to refuse");
-    assert_eq!(live.number("SELECT rate_micro FROM rate_buckets WHERE operation = 'catalog'"), 8_000_000);
+    assert_eq!(live.number("SELECT told_micro FROM rate_buckets WHERE operation = 'catalog'"), 8_000_000);
 }

@@ -94,11 +94,15 @@ fn each_provider_is_asked_in_its_batches_and_everything_it_says_is_kept_and_read
         assert!((units.0..=units.1).contains(&spent), "{name}: {spent} units");
         // What the receipts cost adds up to what the requests cost.
         for column in ["cost_units", "cost_micros"] {
-            let of_receipts = live.number(&format!("SELECT SUM({column}) FROM raw_receipts"));
+            let of_receipts = live.number(&format!("SELECT COALESCE(SUM({column}), 0) FROM raw_receipts"));
             let of_requests = live.number(&format!("SELECT COALESCE(SUM({column}), 0) FROM source_requests"));
             assert_eq!(of_receipts, of_requests, "{name} {column}");
         }
-        assert_eq!(live.number("SELECT SUM(cost_micros) FROM raw_receipts"), micros, "{name}");
+        assert_eq!(live.number("SELECT COALESCE(SUM(cost_micros), 0) FROM raw_receipts"), micros, "{name}");
+        // A price that is not known is not nothing.
+        let unpriced = live.number("SELECT COUNT(*) FROM raw_receipts WHERE cost_micros IS NULL");
+        let has_price = matches!(source, Source::Apify | Source::SpApi);
+        assert_eq!(unpriced, if has_price { 0 } else { receipts }, "{name}");
         assert_eq!(live.simulator.totals().repeated_paid, 0, "{name}");
 
         let ended = live.run("normalize");
