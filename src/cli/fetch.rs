@@ -338,7 +338,14 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
         }
         lines.push(Line::Note(line));
         if let Some(reason) = &source.stopped {
-            lines.push(Line::Complaint(format!("{} stopped: {}", source.source, printable(reason))));
+            let (name, reason) = (source.source, printable(reason));
+            let section = name.replace('-', "_");
+            let fix = if source.is_refused {
+                format!("; check the key named under [{section}]")
+            } else {
+                String::new()
+            };
+            lines.push(Line::Complaint(format!("{name} stopped: {reason}{fix}")));
         }
     }
     lines.extend(summary.incidents.iter().map(|incident| Line::Complaint(format!("incident: {incident}"))));

@@ -225,7 +225,10 @@ fn numbers(document: &Document) -> [(&'static str, i64); 14] {
 fn next_step(document: &Document, context: &Context) {
     let Document { counts, open, to_normalize, .. } = document;
     let next = if counts.receipts == 0 {
-        "`amzctl ingest FILE` lands the first data"
+        match context.config.settings.sources.chain.is_empty() {
+            true => "`amzctl ingest FILE` lands the first data",
+            false => "`amzctl ingest` asks the providers for the first data",
+        }
     } else if *to_normalize > 0 {
         "`amzctl normalize` reads what has landed"
     } else if open.alerts > 0 {

@@ -215,7 +215,11 @@ async fn save(
     let would = if dry_run { "dry run, nothing written: " } else { "" };
     context.ui.note(&format!("{would}{}", told(effect)));
     if !dry_run && effect.added > 0 {
-        context.ui.note("next: `amzctl ingest FILE` to land data, `amzctl watch list` to see the list");
+        let next = match context.config.settings.sources.chain.is_empty() {
+            true => "next: `amzctl ingest FILE` to land data, `amzctl watch list` to see the list",
+            false => "next: `amzctl ingest --dry-run` for what asking would cost, `amzctl ingest` to ask",
+        };
+        context.ui.note(next);
     }
     Ok(())
 }
