@@ -178,6 +178,15 @@ pub enum Migrate {
     Refuse,
 }
 
+/// How many pages the writer keeps in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageCache {
+    /// 8 MiB.
+    Small,
+    /// 64 MiB: rows arrive by day and lie by product.
+    Usual,
+}
+
 /// The embedded store.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -234,6 +243,16 @@ impl Store {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sets the writer's page cache: a stage that only appends gains nothing from a large one.
+    pub async fn set_page_cache(&self, cache: PageCache) -> Result<()> {
+        let pragma = match cache {
+            PageCache::Small => "PRAGMA cache_size = -8192",
+            PageCache::Usual => "PRAGMA cache_size = -65536",
+        };
+        sqlx::query(pragma).execute(&self.writer).await?;
+        Ok(())
     }
 
     /// Begins a write transaction that holds the write lock from its first statement on.

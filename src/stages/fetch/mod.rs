@@ -33,7 +33,7 @@ use crate::sources::http::Shared;
 use crate::sources::limiter::{Left, Limiter};
 use crate::sources::{Fault, Source};
 use crate::store::fetching::{Bucket, FetchFailure, OpenRequest, RequestState, Settlement, Step, StepEffect};
-use crate::store::{NewIncident, Store};
+use crate::store::{NewIncident, PageCache, Store};
 use commit::{Ledger, WriterGone};
 use exchange::{Common, End, Finished, Work, exchange};
 use lane::{Gate, Lane, RunTime, Ticket};
@@ -115,6 +115,7 @@ pub async fn run(
     if options.dry_run {
         return Ok(summary);
     }
+    store.set_page_cache(PageCache::Small).await.context("failed to prepare the database")?;
     let (ledger, writer) = Ledger::start(store.clone());
     let common = Common {
         ledger,
@@ -136,6 +137,7 @@ pub async fn run(
         }
         Ok(()) => driven?,
     }
+    store.set_page_cache(PageCache::Usual).await.context("failed to prepare the database")?;
     let Summary { due, fetched, failed, landed, .. } = summary;
     tracing::info!(due, fetched, failed, landed, duration_ms = watch.elapsed_ms(), "products fetched");
     Ok(summary)

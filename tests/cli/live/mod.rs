@@ -190,6 +190,7 @@ impl Live {
     }
 
     /// What was received, without what differs from run to run.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn receipts(&self) -> Vec<String> {
         self.lines(
             "SELECT source || ' ' || kind || ' ' || marketplace || ':' || asin_requested || ' ' || observed_at || ' '
