@@ -1,0 +1,656 @@
+//! The way of every due product: from the queue of its source into a request, to the next source after a failure, and to
+//! an end that is written down.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Told;
+use super::commit::WriterGone;
+use super::exchange::{Common, End, Finished, Work, exchange};
+use super::lane::{Gate, Lane, Ticket};
+use super::plan::{DueProduct, Plan};
+use super::summary::Summary;
+use crate::ids::stable_id;
+use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, Timestamp};
+use crate::sources::Fault;
+use crate::store::NewIncident;
+use crate::store::fetching::{FetchFailure, OpenRequest, RequestState, Settlement, Step, StepEffect};
+
+/// Failures written in one step.
+const FAILURES_TOGETHER: usize = 500;
+/// How often it is looked whether somebody is to be told of a wait, and by how much a wait must change to be news.
+const WAIT_LOOK: Duration = Duration::from_secs(2);
+const WAIT_NEWS: TimeDelta = TimeDelta::seconds(5);
+/// A source that fails for so many products, and for this share of those it was asked for, is an incident.
+const INCIDENT_PRODUCTS: u64 = 20;
+const INCIDENT_PCT: u64 = 20;
+/// A product whose item alone failed for a passing reason is asked for so often in one run.
+const ITEM_ATTEMPTS: u8 = 3;
+
+/// A due product on its way through its chain.
+#[derive(Debug)]
+struct Course {
+    product: DueProduct,
+    /// The place in the chain of the source that is being asked.
+    step: usize,
+    /// Operations of that source without an answer yet.
+    waiting: usize,
+    /// How often this source's item alone failed for a passing reason.
+    attempts: u8,
+    /// With the source that it is of.
+    fault: Option<Box<(usize, Fault)>>,
+}
+
+/// Sends products to their sources, and on to the next one where one does not answer.
+pub(super) struct Driver<'a> {
+    common: Common,
+    lanes: Vec<Arc<Lane>>,
+    courses: Vec<Course>,
+    places: HashMap<ProductKey, usize>,
+    /// By lane and operation, by marketplace: products that wait for a request.
+    queues: Vec<Vec<BTreeMap<Marketplace, VecDeque<usize>>>>,
+    in_flight: Vec<Vec<usize>>,
+    /// How many products waited for an open breaker when those with another source were sent there.
+    stuck: Vec<Vec<usize>>,
+    running: JoinSet<Result<Finished, WriterGone>>,
+    /// Products whose current source has failed, until they are sent on.
+    failed_places: Vec<usize>,
+    /// Watched products that no configured source serves.
+    unserved: Vec<ProductKey>,
+    failures: Vec<FetchFailure>,
+    /// By source: products it did not answer for, by reason, also those that another source answered for.
+    failed_at: Vec<BTreeMap<FaultKind, u64>>,
+    history: Option<DayRange>,
+    settled: u64,
+    /// The end of each source's wait that was told of.
+    waits_told: Vec<Option<Timestamp>>,
+    progress: &'a (dyn Fn(Told<'_>) + Send + Sync),
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(
+        common: Common,
+        lanes: Vec<Arc<Lane>>,
+        plan: Plan,
+        history: Option<DayRange>,
+        progress: &'a (dyn Fn(Told<'_>) + Send + Sync),
+    ) -> Driver<'a> {
+        let operations = |lane: &Arc<Lane>| lane.source.operations().len();
+        let queues = lanes.iter().map(|lane| vec![BTreeMap::new(); operations(lane)]).collect();
+        let failed_at = lanes.iter().map(|_| BTreeMap::new()).collect();
+        let lanes_operations: Vec<Vec<usize>> = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
+        let lane_count = lanes.len();
+        let places = plan.due.iter().enumerate().map(|(place, due)| (due.key, place)).collect();
+        let courses = plan.due.into_iter().map(|product| Course {
+            product,
+            step: 0,
+            waiting: 0,
+            attempts: 0,
+            fault: None,
+        });
+        Driver {
+            common,
+            lanes,
+            courses: courses.collect(),
+            places,
+            queues,
+            stuck: lanes_operations.clone(),
+            in_flight: lanes_operations,
+            waits_told: vec![None; lane_count],
+            running: JoinSet::new(),
+            failed_places: Vec::new(),
+            unserved: plan.unserved.into_iter().map(|(product, _)| product).collect(),
+            failures: Vec::new(),
+            failed_at,
+            history,
+            settled: 0,
+            progress,
+        }
+    }
+
+    pub(super) async fn drive(
+        &mut self,
+        left_open: Vec<OpenRequest>,
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
+        let resumed = self.resume(left_open, summary).await?;
+        let unserved = std::mem::take(&mut self.unserved);
+        self.failures.extend(unserved.into_iter().map(|product| FetchFailure {
+            product,
+            source: "",
+            fault: FaultKind::NotServed,
+            detail: "no configured source of its chain covers its marketplace".to_owned(),
+        }));
+        for place in 0..self.courses.len() {
+            if !resumed.contains(&place) {
+                self.enter(place, summary);
+            }
+        }
+        loop {
+            self.move_on_from_stopped(summary);
+            let gate = if self.common.is_stopped() { None } else { self.dispatch() };
+            self.write_failures(false).await?;
+            if self.running.is_empty() && gate.is_none() {
+                // A source that was stopped just now has products that may go on to another one.
+                let before = self.waiting();
+                self.move_on_from_stopped(summary);
+                if self.common.is_stopped() || self.waiting() == before {
+                    break;
+                }
+                continue;
+            }
+            let opens = async {
+                match gate.map(|at| self.common.deadline.map_or(at, |deadline| deadline.min(at))) {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(finished) = self.running.join_next(), if !self.running.is_empty() => {
+                    let finished = finished.context("a request ended without a result")??;
+                    self.take(finished, summary);
+                }
+                () = opens => {}
+                () = tokio::time::sleep(WAIT_LOOK) => self.tell_waits(),
+                () = self.common.cancel.cancelled(), if gate.is_some() => {}
+            }
+        }
+        self.give_up_the_rest(summary);
+        self.write_failures(true).await?;
+        self.note_incidents(summary).await?;
+        for (lane, line) in self.lanes.iter().zip(&mut summary.sources) {
+            line.stopped = lane.stopped().map(|(kind, reason)| format!("{kind}: {reason}"));
+            line.is_refused = lane.stopped().is_some_and(|(kind, _)| kind == FaultKind::Credentials);
+            line.balance = lane.balance();
+        }
+        summary.cancelled = self.common.cancel.is_cancelled();
+        Ok(())
+    }
+
+    /// How many products wait for which source.
+    fn waiting(&self) -> Vec<usize> {
+        let queued =
+            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
+        self.queues.iter().flatten().map(queued).collect()
+    }
+
+    /// Says once of each source that waits for longer what it waits for.
+    fn tell_waits(&mut self) {
+        for (lane, told) in self.lanes.iter().zip(&mut self.waits_told) {
+            let Some((until, reason)) = lane.waits_for() else { continue };
+            if told.is_none_or(|told| (until - told).abs() > WAIT_NEWS) {
+                *told = Some(until);
+                (self.progress)(Told::Waiting { source: lane.source.name(), until, reason: &reason });
+            }
+        }
+    }
+
+    /// Takes up what a killed run had sent to the sources: jobs are waited for, the rest is counted as lost.
+    async fn resume(
+        &mut self,
+        left_open: Vec<OpenRequest>,
+        summary: &mut Summary,
+    ) -> anyhow::Result<HashSet<usize>> {
+        let mut taken = HashSet::new();
+        for request in left_open {
+            // Whatever was asked of a source that is not asked now stays as it is, at its estimate.
+            let Some(lane) = self.lanes.iter().position(|lane| lane.source.name() == request.source) else {
+                continue;
+            };
+            let source = &self.lanes[lane].source;
+            let operation =
+                source.operations().iter().position(|operation| operation.name == request.operation);
+            let can_resume = source.can_resume() || request.job_id.is_some();
+            let Some(operation) = operation.filter(|_| can_resume) else {
+                self.lose(request, summary).await?;
+                continue;
+            };
+            for asin in &request.asins {
+                let key = ProductKey { marketplace: request.marketplace, asin: *asin };
+                let Some(&place) = self.places.get(&key) else { continue };
+                let course = &mut self.courses[place];
+                let Some(step) = course.product.chain.iter().position(|&source| source == lane) else {
+                    continue;
+                };
+                (course.step, course.waiting) = (step, 1);
+                taken.insert(place);
+            }
+            summary.resumed += 1;
+            let work = Work {
+                lane,
+                operation,
+                marketplace: request.marketplace,
+                asins: request.asins.clone(),
+                after: HashMap::new(),
+                history: history_of(&request.options),
+                estimate: request.estimate,
+                resumed: Some(request),
+            };
+            // A job that is paid for is waited for whatever the breaker says.
+            self.start(work, Ticket { is_probe: false });
+        }
+        Ok(taken)
+    }
+
+    /// Notes that nobody knows what became of a request; it counts with its estimate.
+    async fn lose(&mut self, request: OpenRequest, summary: &mut Summary) -> anyhow::Result<()> {
+        summary.lost += 1;
+        let settlement = Settlement {
+            request_id: request.request_id,
+            run_id: self.common.run_id.clone(),
+            source: "",
+            operation: "",
+            state: RequestState::Lost,
+            finished_at: self.common.clock.now(),
+            job_id: None,
+            fault: Some(FaultKind::Lost),
+            detail: "the run that sent it was killed before its answer was kept".to_owned(),
+            cost: request.estimate,
+            receipts: Vec::new(),
+            fetched: Vec::new(),
+            history: None,
+            source_state: None,
+            bucket: None,
+        };
+        self.common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
+        Ok(())
+    }
+
+    /// Sends a product to the next source of its chain that is still asked; without one it is given up.
+    fn enter(&mut self, place: usize, summary: &mut Summary) {
+        loop {
+            let course = &mut self.courses[place];
+            let Some(&lane) = course.product.chain.get(course.step) else {
+                return self.give_up(place, summary);
+            };
+            if let Some((kind, reason)) = self.lanes[lane].stopped() {
+                course.fault = Some(Box::new((lane, Fault::new(kind, reason))));
+                if kind == FaultKind::Budget {
+                    // What a budget leaves is for the next run, not for a dearer source.
+                    return self.give_up(place, summary);
+                }
+                course.step += 1;
+                continue;
+            }
+            course.waiting = 0;
+            for operation in 0..self.queues[lane].len() {
+                if !course.product.done.contains(&(lane, operation)) {
+                    course.waiting += 1;
+                    let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+                    queue.or_default().push_back(place);
+                }
+            }
+            return;
+        }
+    }
+
+    /// Starts as many requests as there is room for; answers when to look again where a breaker is open.
+    fn dispatch(&mut self) -> Option<Instant> {
+        let mut again: Option<Instant> = None;
+        for lane in 0..self.lanes.len() {
+            for operation in 0..self.queues[lane].len() {
+                while self.in_flight[lane][operation] < self.lanes[lane].concurrency {
+                    if !self.queues[lane][operation].values().any(|queue| !queue.is_empty()) {
+                        break;
+                    }
+                    let ticket = match self.lanes[lane].enter() {
+                        Gate::Open(ticket) => ticket,
+                        Gate::Shut(at) => {
+                            self.fall_back(lane, operation);
+                            again = again.into_iter().chain(at).min();
+                            break;
+                        }
+                        Gate::Stopped(..) => break,
+                    };
+                    match self.next_work(lane, operation) {
+                        Some(work) => self.start(work, ticket),
+                        None => {
+                            self.lanes[lane].leave(ticket);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        again
+    }
+
+    /// The products of the next request, the most critical first, as many as the budget allows. Where it does not allow one
+    /// more, the source is done with for this run, unless a request on its way may turn out cheaper than estimated.
+    fn next_work(&mut self, lane: usize, operation: usize) -> Option<Work> {
+        let batch = self.lanes[lane].source.operations()[operation].batch;
+        let queues = self.queues[lane][operation].iter();
+        let heads = queues.filter_map(|(&marketplace, queue)| Some((*queue.front()?, marketplace)));
+        let (_, marketplace) = heads.min()?;
+        let waiting = self.queues[lane][operation].get(&marketplace).map_or(0, VecDeque::len);
+        let (size, estimate) = match self.affordable(lane, operation, waiting.min(batch)) {
+            Ok(affordable) => affordable,
+            Err(limit) => {
+                if self.in_flight[lane].iter().all(|running| *running == 0) {
+                    self.lanes[lane].stop(FaultKind::Budget, &limit);
+                }
+                return None;
+            }
+        };
+        let queue = self.queues[lane][operation].get_mut(&marketplace)?;
+        let places: Vec<usize> = queue.drain(..queue.len().min(size)).collect();
+        let mut after = HashMap::new();
+        let mut asins = Vec::with_capacity(places.len());
+        for place in places {
+            let course = &self.courses[place];
+            asins.push(course.product.key.asin);
+            if let Some((source, fault)) = course.fault.as_deref().filter(|_| course.step > 0) {
+                let name = self.lanes[*source].source.name();
+                after.insert(course.product.key.asin, format!("{name}: {}", fault.kind));
+            }
+        }
+        let history = self.history;
+        Some(Work { lane, operation, marketplace, asins, after, history, resumed: None, estimate })
+    }
+
+    /// Reserves the estimate of a request for as many products as the budget allows. Errors: the limit that even one would
+    /// exceed.
+    fn affordable(&self, lane: usize, operation: usize, most: usize) -> Result<(usize, Cost), String> {
+        let lane = &self.lanes[lane];
+        let name = lane.source.operations()[operation].name;
+        let estimate = |size| lane.source.estimate(name, size, self.history.is_some());
+        let fits = |size: usize| lane.exceeded_by(estimate(size)).is_none();
+        let size = if fits(most) {
+            most
+        } else {
+            // The largest that fits: more products never cost less.
+            let (mut small, mut large) = (0, most);
+            while large - small > 1 {
+                let middle = small.midpoint(large);
+                if fits(middle) { small = middle } else { large = middle }
+            }
+            small.max(1)
+        };
+        lane.reserve(estimate(size)).map(|()| (size, estimate(size)))
+    }
+
+    fn start(&mut self, work: Work, ticket: Ticket) {
+        self.in_flight[work.lane][work.operation] += 1;
+        let lane = self.lanes[work.lane].clone();
+        self.running.spawn(exchange(self.common.clone(), lane, work, ticket));
+    }
+
+    /// A product whose answer is paid for is not bought elsewhere: it stays due until the next run has looked for it.
+    fn leave_to_job(&mut self, place: usize, lane: usize, fault: &Fault, summary: &mut Summary) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.waiting = 0;
+        let detail = format!("left to the next run, which looks for its answer: {}", fault.detail);
+        course.fault = Some(Box::new((lane, Fault::new(fault.kind, detail))));
+        self.give_up(place, summary);
+    }
+
+    /// While a breaker is open, products that have another source do not wait for it.
+    fn fall_back(&mut self, lane: usize, operation: usize) {
+        let queued =
+            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
+        let before: usize = queued(&self.queues[lane][operation]);
+        if self.stuck[lane][operation] == before {
+            return;
+        }
+        let waiting: Vec<usize> =
+            self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+        for place in waiting {
+            let course = &mut self.courses[place];
+            let is_last = course.step + 1 >= course.product.chain.len();
+            if is_last || self.history.is_some() {
+                let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+                queue.or_default().push_back(place);
+            } else {
+                self.fail(place, lane, Fault::new(FaultKind::CircuitOpen, "its circuit breaker is open"));
+            }
+        }
+        self.stuck[lane][operation] = queued(&self.queues[lane][operation]);
+    }
+
+    /// Products that wait for a source that is not asked any more in this run.
+    fn move_on_from_stopped(&mut self, summary: &mut Summary) {
+        for lane in 0..self.lanes.len() {
+            let Some((kind, reason)) = self.lanes[lane].stopped() else { continue };
+            for operation in 0..self.queues[lane].len() {
+                let waiting: Vec<usize> =
+                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                for place in waiting {
+                    self.fail(place, lane, Fault::new(kind, reason.clone()));
+                }
+            }
+        }
+        self.advance_failed(summary);
+    }
+
+    fn take(&mut self, finished: Finished, summary: &mut Summary) {
+        let Finished { work, end, requests, cost, landed } = finished;
+        self.in_flight[work.lane][work.operation] -= 1;
+        summary.count(work.lane, requests, cost, landed);
+        let place_of = |driver: &Driver<'_>, asin: Asin| {
+            driver.places.get(&ProductKey { marketplace: work.marketplace, asin }).copied()
+        };
+        let places: Vec<usize> = work.asins.iter().filter_map(|&asin| place_of(self, asin)).collect();
+        match end {
+            End::Answered { fetched, failed } => {
+                for asin in fetched {
+                    if let Some(place) = place_of(self, asin) {
+                        self.answered(place, work.lane, work.operation, summary);
+                    }
+                }
+                for (asin, fault) in failed {
+                    if let Some(place) = place_of(self, asin) {
+                        self.item_failed(place, work.lane, work.operation, fault);
+                    }
+                }
+            }
+            // The job goes on where nobody can ask for it: counted as paid, and asked for anew.
+            End::Failed(fault) if fault.kind == FaultKind::Lost => {
+                summary.lost += u64::from(work.resumed.is_some());
+                for place in places {
+                    self.item_failed(place, work.lane, work.operation, fault.clone());
+                }
+            }
+            End::Failed(fault) => {
+                for place in places {
+                    self.fail(place, work.lane, fault.clone());
+                }
+            }
+            End::LeftToJob(fault) => {
+                for place in places {
+                    self.leave_to_job(place, work.lane, &fault, summary);
+                }
+            }
+            // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
+            End::HandedBack | End::Stopped => {
+                for place in places.into_iter().rev() {
+                    let marketplace = self.courses[place].product.key.marketplace;
+                    self.queues[work.lane][work.operation].entry(marketplace).or_default().push_front(place);
+                }
+            }
+        }
+        self.advance_failed(summary);
+    }
+
+    fn answered(&mut self, place: usize, lane: usize, operation: usize, summary: &mut Summary) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.product.done.push((lane, operation));
+        course.waiting -= 1;
+        let is_whole = (0..self.lanes[lane].source.operations().len())
+            .all(|operation| course.product.done.contains(&(lane, operation)));
+        if is_whole {
+            let is_fallback = course.step > 0;
+            // Nothing more is asked about it.
+            (course.product.done, course.fault) = (Vec::new(), None);
+            self.settled += 1;
+            summary.fetched(lane, is_fallback);
+            (self.progress)(Told::Settled {
+                done: self.settled,
+                total: self.courses.len() as u64,
+                sources: &summary.sources,
+            });
+        } else if course.waiting == 0 {
+            match course.fault.as_deref() {
+                Some((source, _)) if *source == lane => self.failed_places.push(place),
+                // A resumed request was about one operation only.
+                _ => self.enter(place, summary),
+            }
+        }
+    }
+
+    /// One item of an answer failed: asked for again where that may help.
+    fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        let is_passing =
+            matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable | FaultKind::Lost);
+        if is_passing && course.attempts + 1 < ITEM_ATTEMPTS {
+            course.attempts += 1;
+            let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+            queue.or_default().push_back(place);
+            return;
+        }
+        self.fail(place, lane, fault);
+    }
+
+    /// Notes that the source will not answer for the product in this run.
+    fn fail(&mut self, place: usize, lane: usize, fault: Fault) {
+        let course = &mut self.courses[place];
+        if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
+            return;
+        }
+        course.waiting -= 1;
+        *self.failed_at[lane].entry(fault.kind).or_default() += 1;
+        course.fault = Some(Box::new((lane, fault)));
+        if course.waiting == 0 {
+            self.failed_places.push(place);
+        }
+    }
+
+    /// Sends failed products on to their next source.
+    fn advance_failed(&mut self, summary: &mut Summary) {
+        for place in std::mem::take(&mut self.failed_places) {
+            let course = &mut self.courses[place];
+            let is_budget = course.fault.as_deref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
+            if is_budget || self.history.is_some() {
+                self.give_up(place, summary);
+                continue;
+            }
+            course.step += 1;
+            course.attempts = 0;
+            self.enter(place, summary);
+        }
+    }
+
+    fn give_up(&mut self, place: usize, summary: &mut Summary) {
+        let course = &self.courses[place];
+        let (lane, fault) = course.fault.as_deref().cloned().unwrap_or_else(|| {
+            let lane = course.product.chain.first().copied().unwrap_or(0);
+            (lane, Fault::new(FaultKind::NotServed, "no source of its chain is asked"))
+        });
+        self.settled += 1;
+        summary.gave_up(lane, &fault);
+        (self.progress)(Told::Settled {
+            done: self.settled,
+            total: self.courses.len() as u64,
+            sources: &summary.sources,
+        });
+        self.failures.push(FetchFailure {
+            product: course.product.key,
+            source: self.lanes[lane].source.name(),
+            fault: fault.kind,
+            detail: fault.detail,
+        });
+    }
+
+    /// What still waits when the run ends early stays due.
+    fn give_up_the_rest(&mut self, summary: &mut Summary) {
+        let is_deadline = !self.common.cancel.is_cancelled();
+        let mut left = HashSet::new();
+        for lane in 0..self.lanes.len() {
+            for operation in 0..self.queues[lane].len() {
+                let waiting: Vec<usize> =
+                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                for place in waiting {
+                    if is_deadline {
+                        self.fail(place, lane, Fault::new(FaultKind::Deadline, "its turn did not come"));
+                    } else {
+                        left.insert(place);
+                    }
+                }
+            }
+        }
+        summary.left += left.len() as u64;
+        for place in std::mem::take(&mut self.failed_places) {
+            self.give_up(place, summary);
+        }
+    }
+
+    /// One incident for each source and reason that many products failed for, a day.
+    async fn note_incidents(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
+        let at = self.common.clock.now();
+        let day = self.common.zone.day_of(at);
+        for (lane, faults) in self.failed_at.iter().enumerate() {
+            let source = self.lanes[lane].source.name();
+            let fetched = summary.sources.get(lane).map_or(0, |line| line.fetched);
+            let asked = fetched + faults.values().sum::<u64>();
+            for (&kind, &failed) in faults.iter().filter(|(kind, _)| is_the_sources(**kind)) {
+                if failed < INCIDENT_PRODUCTS || failed * 100 < asked * INCIDENT_PCT {
+                    continue;
+                }
+                let parts = ["source_failure", source, kind.as_str(), &day.to_string()];
+                let incident = NewIncident {
+                    incident_id: stable_id(&parts),
+                    kind: "source_failure",
+                    source: source.to_owned(),
+                    field: String::new(),
+                    reason: kind.as_str().to_owned(),
+                    detail: format!("{source} did not answer for {failed} of {asked} products: {kind}"),
+                    day,
+                };
+                let said = incident.detail.clone();
+                let step = Step::Incident { run_id: self.common.run_id.clone(), at, incident };
+                if (StepEffect::Incident { is_new: true }) == self.common.ledger.commit(step).await? {
+                    summary.incidents.push(said);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_failures(&mut self, all: bool) -> anyhow::Result<()> {
+        if self.failures.is_empty() || !all && self.failures.len() < FAILURES_TOGETHER {
+            return Ok(());
+        }
+        let failures = std::mem::take(&mut self.failures);
+        let (run_id, failed_at) = (self.common.run_id.clone(), self.common.clock.now());
+        self.common.ledger.commit(Step::GiveUp { run_id, failed_at, failures }).await?;
+        Ok(())
+    }
+}
+
+/// Says something about the source, and not about one request or our own limits.
+fn is_the_sources(kind: FaultKind) -> bool {
+    use FaultKind::{Budget, CircuitOpen, Deadline, NotServed, RateLimited, Refused, RetriesUsedUp};
+    !matches!(kind, Budget | CircuitOpen | Deadline | NotServed | RateLimited | Refused | RetriesUsedUp)
+}
+
+/// The days of a backfill that a killed run had asked for.
+fn history_of(options: &str) -> Option<DayRange> {
+    let options: serde_json::Value = serde_json::from_str(options).ok()?;
+    let day = |name: &str| options["history"][name].as_str()?.parse::<Day>().ok();
+    Some(DayRange { first: day("first")?, last: day("last")? })
+}
