@@ -91,10 +91,7 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<O
         args.output.emit(&rows(&parts), context)?;
         for part in &parts {
             if let Some(fix) = &part.fix {
-                let detail = printable(&part.detail);
-                let named = format!("{}: ", part.part);
-                let detail = detail.strip_prefix(&named).unwrap_or(&detail);
-                context.ui.complain(&format!("{named}{detail}; {fix}"));
+                context.ui.complain(&format!("{}: {}; {fix}", part.part, printable(&part.detail)));
             }
         }
         if names.is_empty() {
@@ -180,7 +177,7 @@ async fn provider(name: &str, state: Option<&SourceState>, context: &Context, sh
                 health: Health::Unhealthy,
                 fix: hints.into_iter().next(),
                 outcome,
-                ..sound(name, message)
+                ..sound(name, message.strip_prefix(&format!("{name}: ")).unwrap_or(&message).to_owned())
             };
         }
     };
