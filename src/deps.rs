@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Failure, Outcome};
 use crate::model::{Rate, SpendingLimits, check_live_source, micros_of_dollars};
-use crate::sources::http::Shared;
 use crate::sources::secret::{Secret, SecretPlace};
 use crate::sources::sp_api::Region;
 use crate::sources::{Source, apify, firecrawl, html, keepa, rainforest, sp_api};
@@ -24,14 +24,14 @@ pub enum Purpose {
 ///
 /// Errors: a name that no provider has (usage), a key that is not to be found (credentials, exit 12), a section that
 /// cannot work (usage).
-pub fn source(name: &str, config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+pub fn source(name: &str, config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     match name {
-        apify::NAME => apify(config, shared, purpose),
-        keepa::NAME => keepa(config, shared, purpose),
-        sp_api::NAME => sp_api(config, shared, purpose),
-        firecrawl::NAME => firecrawl(config, shared, purpose),
-        rainforest::NAME => rainforest(config, shared, purpose),
-        html::NAME => html(config, shared),
+        apify::NAME => apify(config, clock, purpose),
+        keepa::NAME => keepa(config, clock, purpose),
+        sp_api::NAME => sp_api(config, clock, purpose),
+        firecrawl::NAME => firecrawl(config, clock, purpose),
+        rainforest::NAME => rainforest(config, clock, purpose),
+        html::NAME => html(config, clock),
         other => {
             let (message, hint) = check_live_source(other).err().unwrap_or_default();
             let failure = Failure::usage(message);
@@ -86,7 +86,7 @@ fn unusable(error: anyhow::Error) -> Failure {
 /// Where neither the operator nor the provider names a rate.
 const CAREFUL: Rate = Rate { per_second: 1.0, burst: 1 };
 
-fn apify(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+fn apify(config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.apify;
     let place = KeyPlace {
         source: apify::NAME,
@@ -105,12 +105,11 @@ fn apify(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configure
         wait_s: section.wait_s,
         result_micros: price(section.usd_per_result),
     };
-    let source =
-        apify::Apify::new(options, secret(&place, config, purpose)?, shared.clone()).map_err(unusable)?;
+    let source = apify::Apify::new(options, secret(&place, config, purpose)?, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn keepa(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+fn keepa(config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.keepa;
     let place = KeyPlace {
         source: keepa::NAME,
@@ -127,12 +126,11 @@ fn keepa(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configure
         offers: section.offers,
         token_micros: price(section.usd_per_token),
     };
-    let source =
-        keepa::Keepa::new(options, secret(&place, config, purpose)?, shared.clone()).map_err(unusable)?;
+    let source = keepa::Keepa::new(options, secret(&place, config, purpose)?, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn firecrawl(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+fn firecrawl(config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.firecrawl;
     let place = KeyPlace {
         source: firecrawl::NAME,
@@ -151,11 +149,11 @@ fn firecrawl(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Confi
         credit_micros: price(section.usd_per_credit),
     };
     let key = secret(&place, config, purpose)?;
-    let source = firecrawl::Firecrawl::new(options, key, shared.clone()).map_err(unusable)?;
+    let source = firecrawl::Firecrawl::new(options, key, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn rainforest(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+fn rainforest(config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.rainforest;
     let place = KeyPlace {
         source: rainforest::NAME,
@@ -171,11 +169,11 @@ fn rainforest(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Conf
         credit_micros: price(section.usd_per_credit),
     };
     let key = secret(&place, config, purpose)?;
-    let source = rainforest::Rainforest::new(options, key, shared.clone()).map_err(unusable)?;
+    let source = rainforest::Rainforest::new(options, key, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn html(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
+fn html(config: &Config, clock: Clock) -> Result<Configured, Failure> {
     let section = &config.settings.html;
     // Reading files needs no politeness.
     let files = Rate { per_second: 10_000.0, burst: 10_000 };
@@ -187,11 +185,11 @@ fn html(config: &Config, shared: &Shared) -> Result<Configured, Failure> {
         timeout: section.timeout(),
         rate,
     };
-    let source = html::SavedPages::new(options, shared.clone()).map_err(unusable)?;
+    let source = html::SavedPages::new(options, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 
-fn sp_api(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configured, Failure> {
+fn sp_api(config: &Config, clock: Clock, purpose: Purpose) -> Result<Configured, Failure> {
     let section = &config.settings.sp_api;
     let options = sp_api::Options {
         base_url: section.base_url.clone(),
@@ -204,7 +202,7 @@ fn sp_api(config: &Config, shared: &Shared, purpose: Purpose) -> Result<Configur
         Purpose::Asking => sp_api_keys(config)?,
         Purpose::Planning => sp_api_keys(config).unwrap_or_else(|_| planned_keys()),
     };
-    let source = sp_api::SpApi::new(options, &keys, shared).map_err(unusable)?;
+    let source = sp_api::SpApi::new(options, &keys, clock).map_err(unusable)?;
     Ok(configured(source, section.limits(), section.concurrency))
 }
 

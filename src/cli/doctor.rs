@@ -6,13 +6,12 @@ use serde::Serialize;
 
 use super::OutputArgs;
 use super::context::Context;
-use super::fetch::{shared, source_names};
+use super::fetch::source_names;
 use crate::clock::Stopwatch;
 use crate::deps::{self, Purpose};
 use crate::error::{Failure, Outcome};
 use crate::model::{BreakerPosition, FaultKind, SourceState};
 use crate::render::rows::{Cell, Format, Rows, printable};
-use crate::sources::http::Shared;
 use crate::sources::{Fault, Probe};
 use crate::store::Store;
 
@@ -78,10 +77,9 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<O
     let mut parts = vec![database(&store).await, lake(context)];
     let states = store.load_source_states().await?;
     let names = source_names(&store, &context.config).await?;
-    let shared = shared(context, "doctor");
     for name in &names {
         let state = states.iter().find(|state| state.source == *name);
-        parts.push(provider(name, state, context, &shared).await);
+        parts.push(provider(name, state, context).await);
     }
     let health = parts.iter().map(|part| part.health).max().unwrap_or(Health::Healthy);
     if args.output.format() == Format::Json && args.output.fields.is_none() {
@@ -169,8 +167,8 @@ fn lake(context: &Context) -> Part {
     }
 }
 
-async fn provider(name: &str, state: Option<&SourceState>, context: &Context, shared: &Shared) -> Part {
-    let configured = match deps::source(name, &context.config, shared, Purpose::Asking) {
+async fn provider(name: &str, state: Option<&SourceState>, context: &Context) -> Part {
+    let configured = match deps::source(name, &context.config, context.clock, Purpose::Asking) {
         Ok(configured) => configured,
         Err(Failure { outcome, message, hints }) => {
             return Part {

@@ -17,7 +17,7 @@ use crate::error::{Failure, Outcome};
 use crate::model::{DayRange, Tier};
 use crate::render::rows::{Cell, Format, Rows, instant_to_second, printable};
 use crate::sources::budget::dollars;
-use crate::sources::http::Shared;
+use crate::sources::retry::SharedRetries;
 use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary, Told};
 use crate::store::Store;
 
@@ -57,12 +57,11 @@ pub(super) async fn source_names(store: &Store, config: &Config) -> anyhow::Resu
 fn sources(
     names: &[String],
     context: &Context,
-    shared: &Shared,
     purpose: Purpose,
 ) -> anyhow::Result<(Vec<Configured>, Vec<Failure>)> {
     let (mut sources, mut missing) = (Vec::new(), Vec::new());
     for name in names {
-        match deps::source(name, &context.config, shared, purpose) {
+        match deps::source(name, &context.config, context.clock, purpose) {
             Ok(source) => sources.push(source),
             Err(failure) if failure.outcome == Outcome::Credentials => missing.push(failure),
             Err(failure) => return Err(failure.into()),
@@ -74,10 +73,10 @@ fn sources(
     }
 }
 
-/// What all clients of a run share.
-pub(super) fn shared(context: &Context, run_id: &str) -> Shared {
+/// The retry budget of a run.
+fn retries(run_id: &str) -> SharedRetries {
     let seed = run_id.bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
-    Shared::new(context.clock, seed)
+    SharedRetries::new(seed)
 }
 
 pub(super) async fn selection(
@@ -123,9 +122,9 @@ pub(super) async fn fetch(
     names: &[String],
     ask: Ask,
 ) -> anyhow::Result<Summary> {
-    let shared = shared(context, &ask.run_id);
+    let retries = retries(&ask.run_id);
     let purpose = if ask.dry_run { Purpose::Planning } else { Purpose::Asking };
-    let (sources, missing) = sources(names, context, &shared, purpose)?;
+    let (sources, missing) = sources(names, context, purpose)?;
     for failure in &missing {
         let hint = failure.hints.first().map(|hint| format!("; {hint}")).unwrap_or_default();
         context.ui.complain(&format!("{}{hint}", failure.message));
@@ -156,7 +155,7 @@ pub(super) async fn fetch(
         }
     };
     let summary =
-        fetch::run(store, context.clock, &context.cancel(), shared, &sources, &told, &options).await;
+        fetch::run(store, context.clock, &context.cancel(), retries, &sources, &told, &options).await;
     progress.finish();
     let mut summary = summary?;
     summary.keys_missing = missing.len() as u64;

@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::http::{Http, Reply, Shared};
+use super::http::{Http, Reply};
 use super::secret::Secret;
 use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url};
+use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp, micros_of_dollars};
 use crate::normalize::{RecordFormat, recognise};
 
@@ -125,8 +126,8 @@ impl Run {
 
 impl Apify {
     /// Errors: no input is known for the actor, or one that is no JSON.
-    pub fn new(options: Options, token: Secret, shared: Shared) -> anyhow::Result<Apify> {
-        let http = Http::new(&options.base_url, options.timeout, vec![token.clone()], shared)?;
+    pub fn new(options: Options, token: Secret, clock: Clock) -> anyhow::Result<Apify> {
+        let http = Http::new(&options.base_url, options.timeout, vec![token.clone()], clock)?;
         let input = match options.input.trim() {
             "" => preset(&options.actor).ok_or_else(|| {
                 anyhow::anyhow!(
@@ -446,7 +447,6 @@ impl Source for Apify {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
 
     fn options(actor: &str, input: &str) -> Options {
         Options {
@@ -463,7 +463,7 @@ mod tests {
 
     fn apify(actor: &str, input: &str) -> anyhow::Result<Apify> {
         let now = "2026-05-01T12:00:00Z".parse().unwrap();
-        Apify::new(options(actor, input), Secret::new("t"), Shared::new(Clock::Fixed(now), 1))
+        Apify::new(options(actor, input), Secret::new("t"), Clock::Fixed(now))
     }
 
     #[test]

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::http::{Http, Reply, Shared};
+use super::http::{Http, Reply};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
 use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url, without_answer};
+use crate::clock::Clock;
 use crate::ids::stable_id;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Rate, Timestamp};
 use crate::normalize::RecordFormat;
@@ -111,8 +112,8 @@ struct PageError {
 }
 
 impl Firecrawl {
-    pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Firecrawl> {
-        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
+    pub fn new(options: Options, key: Secret, clock: Clock) -> anyhow::Result<Firecrawl> {
+        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], clock)?;
         let operations = [Operation {
             name: "product",
             batch: options.batch.max(1),

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::http::{Http, Shared};
+use super::http::Http;
 use super::pages::{PageVerdict, judge};
 use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url};
+use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -38,9 +39,9 @@ pub struct SavedPages {
 }
 
 impl SavedPages {
-    pub fn new(options: Options, shared: Shared) -> anyhow::Result<SavedPages> {
+    pub fn new(options: Options, clock: Clock) -> anyhow::Result<SavedPages> {
         let base = options.base_url.as_deref().unwrap_or("https://www.amazon.com");
-        let http = Http::new(base, options.timeout, Vec::new(), shared)?;
+        let http = Http::new(base, options.timeout, Vec::new(), clock)?;
         let batch = if options.fetch { 1 } else { BATCH_OF_FILES };
         let operations =
             [Operation { name: "product", batch, rate: options.rate, is_paid: false, is_rate_own: true }];

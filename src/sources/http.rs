@@ -3,14 +3,13 @@
 //! Nothing that leaves this module holds a secret: addresses are shown without their query, bodies are quoted only
 //! after every secret of the source was cut out, and the client's own errors are shown without their address.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode};
 
 use super::Fault;
-use super::retry::{Retries, Verdict};
 use super::secret::Secret;
 use crate::clock::Clock;
 use crate::model::{FaultKind, Timestamp};
@@ -25,28 +24,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for more silence than this is taken to have asked for this.
 const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
 
-/// What the clients of all sources share.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    pub clock: Clock,
-    pub retries: Arc<Mutex<Retries>>,
-}
-
-impl Shared {
-    pub fn new(clock: Clock, seed: u64) -> Shared {
-        Shared { clock, retries: Arc::new(Mutex::new(Retries::new(seed))) }
-    }
-
-    /// Whether and when to ask again.
-    pub fn verdict(&self, fault: &Fault, attempt: u32) -> Verdict {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner).verdict(fault, attempt)
-    }
-
-    pub fn succeeded(&self) {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
-    }
-}
-
 /// A client for one source.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -54,7 +31,7 @@ pub struct Http {
     base: String,
     /// What is cut out of every message: the secrets in every spelling that an answer may repeat, longest first.
     hidden: Vec<String>,
-    shared: Shared,
+    clock: Clock,
 }
 
 /// A whole answer.
@@ -69,7 +46,7 @@ impl Http {
     /// `base` is the provider's address, without a slash at its end; `timeout` is for one whole request.
     ///
     /// Errors: an address that is none.
-    pub fn new(base: &str, timeout: Duration, secrets: Vec<Secret>, shared: Shared) -> anyhow::Result<Http> {
+    pub fn new(base: &str, timeout: Duration, secrets: Vec<Secret>, clock: Clock) -> anyhow::Result<Http> {
         static PROVIDER: OnceLock<()> = OnceLock::new();
         PROVIDER.get_or_init(|| {
             // Only a second installation fails, and then there is one.
@@ -87,7 +64,7 @@ impl Http {
             .build()?;
         let mut hidden: Vec<String> = secrets.iter().flat_map(spellings).collect();
         hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Ok(Http { client, base, hidden, shared })
+        Ok(Http { client, base, hidden, clock })
     }
 
     /// The same, which has one more secret to keep.
@@ -112,7 +89,7 @@ impl Http {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.clock.now()
     }
 
     /// [`Http::send`], where a status that is no success is a fault.
@@ -274,13 +251,13 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn shared() -> Shared {
-        Shared::new(Clock::Fixed("2026-05-01T12:00:00Z".parse().unwrap()), 1)
+    fn clock() -> Clock {
+        Clock::Fixed("2026-05-01T12:00:00Z".parse().unwrap())
     }
 
     fn http() -> Http {
         let secrets = vec![Secret::new("sesame-42")];
-        Http::new("https://api.example.com/v1/", Duration::from_secs(1), secrets, shared()).unwrap()
+        Http::new("https://api.example.com/v1/", Duration::from_secs(1), secrets, clock()).unwrap()
     }
 
     fn hint(text: &str) -> Option<u64> {
@@ -327,7 +304,7 @@ mod tests {
     #[test]
     fn an_address_is_one_of_http() {
         for other in ["ftp://example.com", "api.example.com", ""] {
-            assert!(Http::new(other, Duration::ZERO, Vec::new(), shared()).is_err(), "{other}");
+            assert!(Http::new(other, Duration::ZERO, Vec::new(), clock()).is_err(), "{other}");
         }
     }
 
@@ -335,7 +312,7 @@ mod tests {
     async fn a_failed_connection_does_not_show_the_query_with_its_key() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let http =
-            Http::new(&format!("http://{closed}"), Duration::from_secs(5), Vec::new(), shared()).unwrap();
+            Http::new(&format!("http://{closed}"), Duration::from_secs(5), Vec::new(), clock()).unwrap();
         let fault = http.send(http.get("/product").query(&[("key", "sesame-42")])).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Network);
         assert!(!fault.detail.contains("sesame") && !fault.detail.is_empty(), "{fault}");

@@ -7,9 +7,10 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::http::{Http, Reply, Shared};
+use super::http::{Http, Reply};
 use super::secret::Secret;
 use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, absence, without_answer};
+use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -82,8 +83,8 @@ struct Head {
 }
 
 impl Keepa {
-    pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Keepa> {
-        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
+    pub fn new(options: Options, key: Secret, clock: Clock) -> anyhow::Result<Keepa> {
+        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], clock)?;
         let batch = if options.offers > 0 { BATCH_WITH_OFFERS } else { BATCH };
         let operations =
             [Operation { name: "product", batch, rate: options.rate, is_paid: true, is_rate_own: true }];

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::http::{Http, Reply, Shared};
+use super::http::{Http, Reply};
 use super::secret::Secret;
 use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, absence};
+use crate::clock::Clock;
 use crate::model::{Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
@@ -55,8 +56,8 @@ struct RequestMetadata {
 }
 
 impl Rainforest {
-    pub fn new(options: Options, key: Secret, shared: Shared) -> anyhow::Result<Rainforest> {
-        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], shared)?;
+    pub fn new(options: Options, key: Secret, clock: Clock) -> anyhow::Result<Rainforest> {
+        let http = Http::new(&options.base_url, options.timeout, vec![key.clone()], clock)?;
         let operations =
             [Operation { name: "product", batch: 1, rate: options.rate, is_paid: true, is_rate_own: true }];
         Ok(Rainforest { http, key, options, operations })

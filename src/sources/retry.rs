@@ -1,5 +1,6 @@
 //! Whether and when to ask again: one decision for every source, by the class of the fault.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Fault;
@@ -97,6 +98,26 @@ impl Retries {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// The retry budget that all requests of a run draw on.
+#[derive(Clone, Debug)]
+pub struct SharedRetries(Arc<Mutex<Retries>>);
+
+impl SharedRetries {
+    /// `seed` decides the jitter.
+    pub fn new(seed: u64) -> SharedRetries {
+        SharedRetries(Arc::new(Mutex::new(Retries::new(seed))))
+    }
+
+    /// Whether and when to ask again.
+    pub fn verdict(&self, fault: &Fault, attempt: u32) -> Verdict {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).verdict(fault, attempt)
+    }
+
+    pub fn succeeded(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
     }
 }
 

@@ -73,6 +73,37 @@ pub struct Settlement {
     pub bucket: Option<Bucket>,
 }
 
+impl Settlement {
+    /// Of a request that brought nothing.
+    pub fn without_answer(
+        request_id: i64,
+        run_id: String,
+        state: RequestState,
+        finished_at: Timestamp,
+        fault: FaultKind,
+        detail: String,
+        cost: Cost,
+    ) -> Settlement {
+        Settlement {
+            request_id,
+            run_id,
+            source: "",
+            operation: "",
+            state,
+            finished_at,
+            job_id: None,
+            fault: Some(fault),
+            detail,
+            cost,
+            receipts: Vec::new(),
+            fetched: Vec::new(),
+            history: None,
+            source_state: None,
+            bucket: None,
+        }
+    }
+}
+
 /// A record of an answer that is to be a receipt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LiveReceipt {

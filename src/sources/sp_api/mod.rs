@@ -9,9 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::http::{Http, Reply, Shared};
+use super::http::{Http, Reply};
 use super::secret::Secret;
 use super::{Answer, Conduct, Fault, Operation, Probe, Request, Source};
+use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, SP_API_OPERATIONS};
 use answers::{Element, Taken};
 use token::{Credentials, Token};
@@ -118,13 +119,13 @@ struct Access {
 }
 
 impl SpApi {
-    pub fn new(options: Options, keys: &Keys, shared: &Shared) -> anyhow::Result<SpApi> {
+    pub fn new(options: Options, keys: &Keys, clock: Clock) -> anyhow::Result<SpApi> {
         let mut regions = Vec::new();
         for (region, refresh_token) in &keys.refresh_tokens {
             let secrets = vec![keys.client_id.clone(), keys.client_secret.clone(), refresh_token.clone()];
             let base = options.base_url.as_deref().unwrap_or(region.host());
-            let http = Http::new(base, options.timeout, secrets.clone(), shared.clone())?;
-            let token_http = Http::new(&options.token_url, options.timeout, secrets, shared.clone())?;
+            let http = Http::new(base, options.timeout, secrets.clone(), clock)?;
+            let token_http = Http::new(&options.token_url, options.timeout, secrets, clock)?;
             let credentials = Credentials {
                 client_id: keys.client_id.clone(),
                 client_secret: keys.client_secret.clone(),

@@ -33,6 +33,17 @@ const INCIDENT_PCT: u64 = 20;
 /// A product whose item alone failed for a passing reason is asked for so often in one run.
 const ITEM_ATTEMPTS: u8 = 3;
 
+/// Products that wait for a request of one operation, by marketplace.
+type Queue = BTreeMap<Marketplace, VecDeque<usize>>;
+
+fn queued(queue: &Queue) -> usize {
+    queue.values().map(VecDeque::len).sum()
+}
+
+fn drained(queue: &mut Queue) -> Vec<usize> {
+    queue.values_mut().flat_map(std::mem::take).collect()
+}
+
 /// A due product on its way through its chain.
 #[derive(Debug)]
 struct Course {
@@ -53,8 +64,8 @@ pub(super) struct Driver<'a> {
     lanes: Vec<Arc<Lane>>,
     courses: Vec<Course>,
     places: HashMap<ProductKey, usize>,
-    /// By lane and operation, by marketplace: products that wait for a request.
-    queues: Vec<Vec<BTreeMap<Marketplace, VecDeque<usize>>>>,
+    /// By lane and operation.
+    queues: Vec<Vec<Queue>>,
     in_flight: Vec<Vec<usize>>,
     /// How many products waited for an open breaker when those with another source were sent there.
     stuck: Vec<Vec<usize>>,
@@ -105,7 +116,7 @@ impl<'a> Driver<'a> {
             waits_told: vec![None; lane_count],
             running: JoinSet::new(),
             failed_places: Vec::new(),
-            unserved: plan.unserved.into_iter().map(|(product, _)| product).collect(),
+            unserved: plan.unserved,
             failures: Vec::new(),
             failed_at,
             history,
@@ -175,8 +186,6 @@ impl<'a> Driver<'a> {
 
     /// How many products wait for which source.
     fn waiting(&self) -> Vec<usize> {
-        let queued =
-            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
         self.queues.iter().flatten().map(queued).collect()
     }
 
@@ -241,23 +250,16 @@ impl<'a> Driver<'a> {
     /// Notes that nobody knows what became of a request; it counts with its estimate.
     async fn lose(&mut self, request: OpenRequest, summary: &mut Summary) -> anyhow::Result<()> {
         summary.lost += 1;
-        let settlement = Settlement {
-            request_id: request.request_id,
-            run_id: self.common.run_id.clone(),
-            source: "",
-            operation: "",
-            state: RequestState::Lost,
-            finished_at: self.common.clock.now(),
-            job_id: None,
-            fault: Some(FaultKind::Lost),
-            detail: "the run that sent it was killed before its answer was kept".to_owned(),
-            cost: request.estimate,
-            receipts: Vec::new(),
-            fetched: Vec::new(),
-            history: None,
-            source_state: None,
-            bucket: None,
-        };
+        let detail = "the run that sent it was killed before its answer was kept".to_owned();
+        let settlement = Settlement::without_answer(
+            request.request_id,
+            self.common.run_id.clone(),
+            RequestState::Lost,
+            self.common.clock.now(),
+            FaultKind::Lost,
+            detail,
+            request.estimate,
+        );
         self.common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
         Ok(())
     }
@@ -395,14 +397,11 @@ impl<'a> Driver<'a> {
 
     /// While a breaker is open, products that have another source do not wait for it.
     fn fall_back(&mut self, lane: usize, operation: usize) {
-        let queued =
-            |queues: &BTreeMap<Marketplace, VecDeque<usize>>| queues.values().map(VecDeque::len).sum();
-        let before: usize = queued(&self.queues[lane][operation]);
+        let before = queued(&self.queues[lane][operation]);
         if self.stuck[lane][operation] == before {
             return;
         }
-        let waiting: Vec<usize> =
-            self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+        let waiting = drained(&mut self.queues[lane][operation]);
         for place in waiting {
             let course = &mut self.courses[place];
             let is_last = course.step + 1 >= course.product.chain.len();
@@ -421,8 +420,7 @@ impl<'a> Driver<'a> {
         for lane in 0..self.lanes.len() {
             let Some((kind, reason)) = self.lanes[lane].stopped() else { continue };
             for operation in 0..self.queues[lane].len() {
-                let waiting: Vec<usize> =
-                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                let waiting = drained(&mut self.queues[lane][operation]);
                 for place in waiting {
                     self.fail(place, lane, Fault::new(kind, reason.clone()));
                 }
@@ -582,8 +580,7 @@ impl<'a> Driver<'a> {
         let mut left = HashSet::new();
         for lane in 0..self.lanes.len() {
             for operation in 0..self.queues[lane].len() {
-                let waiting: Vec<usize> =
-                    self.queues[lane][operation].values_mut().flat_map(std::mem::take).collect();
+                let waiting = drained(&mut self.queues[lane][operation]);
                 for place in waiting {
                     if is_deadline {
                         self.fail(place, lane, Fault::new(FaultKind::Deadline, "its turn did not come"));

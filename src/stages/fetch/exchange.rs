@@ -17,8 +17,7 @@ use crate::model::{
     Asin, Cost, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SourceState, Timestamp,
 };
 use crate::normalize::recognise;
-use crate::sources::http::Shared;
-use crate::sources::retry::Verdict;
+use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
 use crate::store::Store;
 use crate::store::fetching::{
@@ -39,7 +38,7 @@ pub(super) struct Common {
     pub(super) cancel: CancelToken,
     pub(super) deadline: Option<Instant>,
     pub(super) run_id: String,
-    pub(super) shared: Shared,
+    pub(super) retries: SharedRetries,
 }
 
 /// Products to ask one source about, in one request.
@@ -275,7 +274,7 @@ impl Exchange<'_> {
         match answer {
             Some(Ok(answer)) => {
                 self.pay(open, answer.cost);
-                common.shared.succeeded();
+                common.retries.succeeded();
                 self.keep(open.request_id, answer).await.map(Attempt::End)
             }
             Some(Err(fault)) => self.after_fault(open, fault, attempt).await,
@@ -310,7 +309,7 @@ impl Exchange<'_> {
         );
         let has_job = self.job_id.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let can_go_on = lane.source.can_resume() || has_job;
-        let mut verdict = common.shared.verdict(&fault, attempt);
+        let mut verdict = common.retries.verdict(&fault, attempt);
         if operation.is_paid && fault.may_have_arrived && !can_go_on {
             self.paid_for_nothing += 1;
             if self.paid_for_nothing > PAID_REPETITIONS {
@@ -465,21 +464,19 @@ impl Exchange<'_> {
     ) -> Result<(), WriterGone> {
         let Exchange { common, lane, work, .. } = *self;
         let settlement = Settlement {
-            request_id,
-            run_id: common.run_id.clone(),
             source: lane.source.name(),
             operation: lane.source.operations()[work.operation].name,
-            state: RequestState::Failed,
-            finished_at: common.clock.now(),
-            job_id: None,
-            fault: Some(fault.kind),
-            detail: fault.detail.clone(),
-            cost,
-            receipts: Vec::new(),
-            fetched: Vec::new(),
-            history: None,
             source_state: Some(state),
             bucket: Some(lane.bucket(work.operation)),
+            ..Settlement::without_answer(
+                request_id,
+                common.run_id.clone(),
+                RequestState::Failed,
+                common.clock.now(),
+                fault.kind,
+                fault.detail.clone(),
+                cost,
+            )
         };
         common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
         Ok(())

@@ -25,8 +25,8 @@ use crate::model::{DayRange, ReportingZone, SpendingLimits, Timestamp, WatchItem
 use crate::sources::Source;
 use crate::sources::breaker::Breaker;
 use crate::sources::budget::{Budget, Spent};
-use crate::sources::http::Shared;
 use crate::sources::limiter::{Left, Limiter};
+use crate::sources::retry::SharedRetries;
 use crate::store::fetching::Bucket;
 use crate::store::{PageCache, Store};
 use commit::Ledger;
@@ -86,7 +86,7 @@ pub async fn run(
     store: &Store,
     clock: Clock,
     cancel: &CancelToken,
-    shared: Shared,
+    retries: SharedRetries,
     sources: &[Configured],
     progress: &(dyn Fn(Told<'_>) + Send + Sync),
     options: &Options,
@@ -110,7 +110,7 @@ pub async fn run(
         cancel: cancel.clone(),
         deadline: options.deadline.map(|deadline| time.watch + deadline),
         run_id: options.run_id.clone(),
-        shared,
+        retries,
     };
     let left_open = store.load_open_requests().await.context("failed to look for open requests")?;
     let mut driver = Driver::new(common, lanes, planned, options.history, progress);

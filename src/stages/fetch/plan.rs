@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{Datelike, Timelike};
 use serde::Serialize;
 
-use crate::model::{Cost, FaultKind, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem};
+use crate::model::{Cost, Marketplace, ProductKey, ReportingZone, Tier, Timestamp, WatchItem};
 use crate::normalize::HISTORY_KIND;
 use crate::sources::Source;
 use crate::store::fetching::LastFetch;
@@ -70,7 +70,7 @@ pub struct Plan {
     /// Beyond the limit that was asked for.
     pub beyond_limit: u64,
     /// Products that no configured source can be asked about.
-    pub unserved: Vec<(ProductKey, FaultKind)>,
+    pub unserved: Vec<ProductKey>,
     pub lines: Vec<PlanLine>,
 }
 
@@ -126,7 +126,7 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
             continue;
         }
         let Some(chain) = chains.of(item) else {
-            plan.unserved.push((item.key, FaultKind::NotServed));
+            plan.unserved.push(item.key);
             continue;
         };
         let done = done_in_slot(item, situation);

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use super::*;
-use crate::model::{Asin, Rate, Relation};
+use crate::model::{Asin, FaultKind, Rate, Relation};
 use crate::sources::{Answer, Conduct, Fault, Operation, Probe, Request};
 
 /// A source that is never asked here.
