@@ -116,7 +116,7 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
         to_normalize: store.count_unread(Unread::New).await?,
         open: store.load_open().await?,
         sources: store.load_source_states().await?.into_iter().map(source_line).collect(),
-        fetch_failures: store.load_fetch_failures().await?.len() as u64,
+        fetch_failures: store.count_fetch_failures().await?,
         last_runs: last_runs(store, context).await?,
     })
 }

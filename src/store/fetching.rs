@@ -324,16 +324,11 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Products given up at their last attempt, with the reason, by product.
-    pub async fn load_fetch_failures(&self) -> Result<Vec<(ProductKey, FaultKind)>> {
-        let rows =
-            sqlx::query("SELECT marketplace, asin, fault FROM fetch_failures ORDER BY marketplace, asin")
-                .fetch_all(self.reader())
-                .await?;
-        let table = "fetch_failures";
-        rows.iter()
-            .map(|row| Ok((product_key(row, table)?, listed(row, table, "fault", FaultKind::from_word)?)))
-            .collect()
+    /// How many products were given up at their last attempt.
+    pub async fn count_fetch_failures(&self) -> Result<u64> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM fetch_failures").fetch_one(self.reader()).await?;
+        Ok(count.unsigned_abs())
     }
 }
 
