@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 
 use crate::model::{BreakerPosition, FaultKind, SourceState, Timestamp};
 
-/// Failures in a row that open it.
-const THRESHOLD: u32 = 5;
+/// Failures in a row that open it: where two of five requests fail by chance, that is one row in ten thousand.
+const THRESHOLD: u32 = 10;
 const FIRST_COOLDOWN: Duration = Duration::from_secs(30);
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(15 * 60);
 
@@ -23,11 +23,21 @@ pub enum Admission {
     AfterProbe,
 }
 
+/// Whose trouble a failure is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blame {
+    /// As far as anybody knows.
+    Source,
+    /// The request failed before, and the source has answered others since.
+    Request,
+}
+
 /// A breaker with the history of its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Breaker {
     state: SourceState,
     probing: bool,
+    answers: u64,
 }
 
 impl Breaker {
@@ -48,11 +58,16 @@ impl Breaker {
         let longest =
             TimeDelta::milliseconds(state.cooldown_ms.clamp(0, LONGEST_COOLDOWN.as_millis() as i64));
         state.retry_at = state.retry_at.map(|at| at.min(now + longest));
-        Breaker { state, probing: false }
+        Breaker { state, probing: false, answers: 0 }
     }
 
     pub fn state(&self) -> &SourceState {
         &self.state
+    }
+
+    /// How many requests the source has answered in this run.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 
     pub fn is_closed(&self) -> bool {
@@ -78,6 +93,7 @@ impl Breaker {
     /// An answer to a request that was admitted as a probe, or when all was well. A straggler from before the opening
     /// only says when it came.
     pub fn succeeded(&mut self, now: Timestamp, balance: Option<String>, is_probe: bool) {
+        self.answers += 1;
         let state = &mut self.state;
         state.last_success_at = Some(now);
         if let Some(balance) = balance {
@@ -92,9 +108,16 @@ impl Breaker {
         state.reason.clear();
     }
 
-    /// Counts a failure if it says something about the source's health; a refusal of one request does not. Answers
-    /// whether that opened it.
-    pub fn failed(&mut self, now: Timestamp, kind: FaultKind, detail: &str, is_probe: bool) -> bool {
+    /// Counts a failure if it says something about the source's health: a refusal does not, nor does a request that fails
+    /// again while others are answered. Answers whether that opened it.
+    pub fn failed(
+        &mut self,
+        now: Timestamp,
+        kind: FaultKind,
+        detail: &str,
+        blame: Blame,
+        is_probe: bool,
+    ) -> bool {
         if is_probe {
             self.probing = false;
         }
@@ -107,8 +130,12 @@ impl Breaker {
             }
             return false;
         }
-        state.failures = state.failures.saturating_add(1);
         state.last_failure_at = Some(now);
+        if blame == Blame::Request {
+            // As a probe it has decided nothing: the next request is one.
+            return false;
+        }
+        state.failures = state.failures.saturating_add(1);
         let opens = is_probe || (state.breaker == BreakerPosition::Closed && state.failures >= THRESHOLD);
         if opens {
             let cooldown = match (is_probe, state.cooldown_ms) {
@@ -156,16 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_open_it_one_probe_decides_and_each_failed_probe_doubles_the_wait() {
+    fn failures_in_a_row_open_it_one_probe_decides_and_each_failed_probe_doubles_the_wait() {
         let mut breaker = Breaker::new("keepa", None, at(0));
-        for second in 0..5 {
+        for second in -5..5 {
             assert_eq!(breaker.admit(at(second)), Admission::Pass);
-            breaker.failed(at(second), FaultKind::Unavailable, "status 503", false);
+            breaker.failed(at(second), FaultKind::Unavailable, "status 503", Blame::Source, false);
         }
         assert_eq!(breaker.admit(at(5)), Admission::Wait(at(34)));
         assert_eq!(breaker.admit(at(34)), Admission::Probe);
         assert_eq!(breaker.admit(at(34)), Admission::AfterProbe);
-        breaker.failed(at(35), FaultKind::Timeout, "no answer in time", true);
+        breaker.failed(at(35), FaultKind::Timeout, "no answer in time", Blame::Source, true);
         assert_eq!(breaker.admit(at(36)), Admission::Wait(at(95)));
         assert_eq!(breaker.state().reason, "timeout: no answer in time");
         assert_eq!(breaker.admit(at(95)), Admission::Probe);
@@ -177,36 +204,37 @@ mod tests {
     #[test]
     fn a_success_or_a_refusal_in_between_keeps_it_closed_and_the_next_run_goes_on() {
         let mut breaker = Breaker::new("keepa", None, at(0));
-        for second in 0..20 {
-            breaker.failed(at(second), FaultKind::Network, "reset", false);
-            breaker.failed(at(second), FaultKind::Refused, "status 400", false);
-            if second % 4 == 3 {
+        for second in 0..14 {
+            breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
+            breaker.failed(at(second), FaultKind::Refused, "status 400", Blame::Source, false);
+            if second % 7 == 6 {
                 breaker.succeeded(at(second), Some("7 tokens".into()), false);
             }
         }
         assert!(breaker.is_closed());
-        let opened: Vec<bool> =
-            (20..26).map(|second| breaker.failed(at(second), FaultKind::Network, "reset", false)).collect();
-        assert_eq!(opened, [false, false, false, false, true, false]);
+        let opened: Vec<bool> = (15..26)
+            .map(|second| breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false))
+            .collect();
+        assert_eq!(opened, [[false; 9].as_slice(), &[true, false]].concat());
         let mut next = Breaker::new("keepa", Some(breaker.state().clone()), at(26));
         assert_eq!(next.admit(at(26)), Admission::Wait(at(54)));
         assert_eq!(next.state().balance, "7 tokens");
         assert_eq!(next.admit(at(54)), Admission::Probe);
-        next.failed(at(55), FaultKind::Refused, "status 404", true);
+        next.failed(at(55), FaultKind::Refused, "status 404", Blame::Source, true);
         assert_eq!(next.admit(at(55)), Admission::Pass, "whoever answers is well");
     }
 
     #[test]
     fn what_was_sent_before_it_opened_decides_nothing() {
         let mut breaker = Breaker::new("keepa", None, at(0));
-        (0..5).for_each(|second| {
-            breaker.failed(at(second), FaultKind::Network, "reset", false);
+        (-5..5).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
         });
-        assert!(!breaker.failed(at(5), FaultKind::Network, "reset", false));
+        assert!(!breaker.failed(at(5), FaultKind::Network, "reset", Blame::Source, false));
         breaker.succeeded(at(6), None, false);
         assert_eq!(breaker.admit(at(7)), Admission::Wait(at(34)));
         assert_eq!(breaker.admit(at(34)), Admission::Probe);
-        breaker.failed(at(35), FaultKind::Network, "reset", false);
+        breaker.failed(at(35), FaultKind::Network, "reset", Blame::Source, false);
         breaker.succeeded(at(35), None, false);
         assert_eq!(breaker.admit(at(35)), Admission::AfterProbe, "the probe is still out");
     }
@@ -214,11 +242,27 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_makes_no_wait_longer() {
         let mut breaker = Breaker::new("keepa", None, at(0));
-        (0..5).for_each(|second| {
-            breaker.failed(at(second), FaultKind::Network, "reset", false);
+        (-5..5).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
         });
         let year = 365 * 86_400;
         let mut earlier = Breaker::new("keepa", Some(breaker.state().clone()), at(-year));
         assert_eq!(earlier.admit(at(-year)), Admission::Wait(at(30 - year)));
+    }
+
+    #[test]
+    fn a_request_that_fails_while_others_are_answered_says_nothing_of_the_source() {
+        let mut breaker = Breaker::new("keepa", None, at(0));
+        let own = |breaker: &mut Breaker, second, is_probe| {
+            breaker.failed(at(second), FaultKind::Unavailable, "status 500", Blame::Request, is_probe)
+        };
+        assert!((0..100).all(|second| !own(&mut breaker, second, false)));
+        assert!(breaker.is_closed());
+        (90..100).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
+        });
+        assert_eq!(breaker.admit(at(129)), Admission::Probe);
+        assert!(!own(&mut breaker, 130, true));
+        assert_eq!(breaker.admit(at(130)), Admission::Probe, "that probe decided nothing");
     }
 }

@@ -19,6 +19,7 @@ use super::summary::Summary;
 use crate::ids::stable_id;
 use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, Timestamp};
 use crate::sources::Fault;
+use crate::sources::breaker::Blame;
 use crate::store::NewIncident;
 use crate::store::fetching::{FetchFailure, OpenRequest, RequestState, Settlement, Step, StepEffect};
 
@@ -54,6 +55,8 @@ struct Course {
     waiting: usize,
     /// How often this source's item alone failed for a passing reason.
     attempts: u8,
+    /// This source has failed for it while it answered for others.
+    is_suspect: bool,
     /// With the source that it is of.
     fault: Option<Box<(usize, Fault)>>,
 }
@@ -103,6 +106,7 @@ impl<'a> Driver<'a> {
             step: 0,
             waiting: 0,
             attempts: 0,
+            is_suspect: false,
             fault: None,
         });
         Driver {
@@ -237,6 +241,7 @@ impl<'a> Driver<'a> {
                 marketplace: request.marketplace,
                 asins: request.asins.clone(),
                 after: HashMap::new(),
+                is_suspect: false,
                 history: history_of(&request.options),
                 estimate: request.estimate,
                 resumed: Some(request),
@@ -342,6 +347,7 @@ impl<'a> Driver<'a> {
         };
         let queue = self.queues[lane][operation].get_mut(&marketplace)?;
         let places: Vec<usize> = queue.drain(..queue.len().min(size)).collect();
+        let is_suspect = places.iter().all(|&place| self.courses[place].is_suspect);
         let mut after = HashMap::new();
         let mut asins = Vec::with_capacity(places.len());
         for place in places {
@@ -353,7 +359,17 @@ impl<'a> Driver<'a> {
             }
         }
         let history = self.history;
-        Some(Work { lane, operation, marketplace, asins, after, history, resumed: None, estimate })
+        Some(Work {
+            lane,
+            operation,
+            marketplace,
+            asins,
+            after,
+            is_suspect,
+            history,
+            resumed: None,
+            estimate,
+        })
     }
 
     /// Reserves the estimate of a request for as many products as the budget allows. Errors: the limit that even one would
@@ -439,6 +455,7 @@ impl<'a> Driver<'a> {
         let places: Vec<usize> = work.asins.iter().filter_map(|&asin| place_of(self, asin)).collect();
         match end {
             End::Answered { fetched, failed } => {
+                let blame = if fetched.is_empty() { Blame::Source } else { Blame::Request };
                 for asin in fetched {
                     if let Some(place) = place_of(self, asin) {
                         self.answered(place, work.lane, work.operation, summary);
@@ -446,7 +463,7 @@ impl<'a> Driver<'a> {
                 }
                 for (asin, fault) in failed {
                     if let Some(place) = place_of(self, asin) {
-                        self.item_failed(place, work.lane, work.operation, fault);
+                        self.item_failed(place, work.lane, work.operation, fault, blame);
                     }
                 }
             }
@@ -454,7 +471,13 @@ impl<'a> Driver<'a> {
             End::Failed(fault) if fault.kind == FaultKind::Lost => {
                 summary.lost += u64::from(work.resumed.is_some());
                 for place in places {
-                    self.item_failed(place, work.lane, work.operation, fault.clone());
+                    self.item_failed(place, work.lane, work.operation, fault.clone(), Blame::Source);
+                }
+            }
+            // It counts as one of its tries, so that it is not asked for for ever.
+            End::HandedBack(Blame::Request, fault) => {
+                for place in places {
+                    self.item_failed(place, work.lane, work.operation, fault.clone(), Blame::Request);
                 }
             }
             End::Failed(fault) => {
@@ -468,7 +491,7 @@ impl<'a> Driver<'a> {
                 }
             }
             // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
-            End::HandedBack | End::Stopped => {
+            End::HandedBack(Blame::Source, _) | End::Stopped => {
                 for place in places.into_iter().rev() {
                     let marketplace = self.courses[place].product.key.marketplace;
                     self.queues[work.lane][work.operation].entry(marketplace).or_default().push_front(place);
@@ -508,7 +531,7 @@ impl<'a> Driver<'a> {
     }
 
     /// One item of an answer failed: asked for again where that may help.
-    fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault) {
+    fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault, blame: Blame) {
         let course = &mut self.courses[place];
         if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
             return;
@@ -517,6 +540,7 @@ impl<'a> Driver<'a> {
             matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable | FaultKind::Lost);
         if is_passing && course.attempts + 1 < ITEM_ATTEMPTS {
             course.attempts += 1;
+            course.is_suspect |= blame == Blame::Request;
             let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
             queue.or_default().push_back(place);
             return;
@@ -548,7 +572,7 @@ impl<'a> Driver<'a> {
                 continue;
             }
             course.step += 1;
-            course.attempts = 0;
+            (course.attempts, course.is_suspect) = (0, false);
             self.enter(place, summary);
         }
     }

@@ -17,6 +17,7 @@ use crate::model::{
     Asin, Cost, DayRange, FaultKind, Marketplace, ProductKey, ReportingZone, SourceState, Timestamp,
 };
 use crate::normalize::recognise;
+use crate::sources::breaker::Blame;
 use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub(super) struct Work {
     pub(super) asins: Vec<Asin>,
     /// Why the source before did not answer, of products that had one.
     pub(super) after: HashMap<Asin, String>,
+    /// Each of its products failed before, while others were answered.
+    pub(super) is_suspect: bool,
     /// The days of a backfill.
     pub(super) history: Option<DayRange>,
     /// A request of a run that was killed.
@@ -79,8 +82,8 @@ pub(super) enum End {
     Failed(Fault),
     /// The provider still works on it, as far as we know: the next run takes its result.
     LeftToJob(Fault),
-    /// The source's breaker opened meanwhile: nothing was asked.
-    HandedBack,
+    /// The source's breaker opened before it was asked again.
+    HandedBack(Blame, Fault),
     /// Somebody asked for a stop, or the deadline is there.
     Stopped,
 }
@@ -157,7 +160,7 @@ impl Conduct for Asking<'_> {
 enum Attempt {
     End(End),
     /// Ask again after so long.
-    Again(Duration),
+    Again(Duration, Fault),
 }
 
 /// A request that is in the ledger and not settled.
@@ -182,6 +185,8 @@ struct Exchange<'a> {
     job_id: Mutex<Option<String>>,
     /// Attempts whose answer was lost although it may have been paid for.
     paid_for_nothing: u32,
+    /// How many requests the source had answered when this one failed first.
+    answers_at_fault: Option<u64>,
     ticket: Ticket,
     requests: u64,
     cost: Cost,
@@ -209,6 +214,7 @@ pub(super) async fn exchange(
         }),
         job_id: Mutex::new(resumed.and_then(|request| request.job_id.clone())),
         paid_for_nothing: 0,
+        answers_at_fault: None,
         ticket,
         requests: 0,
         cost: Cost::NOTHING,
@@ -216,22 +222,24 @@ pub(super) async fn exchange(
     };
     let first = resumed.map_or(1, |request| request.attempt);
     let mut attempt = first;
+    let mut failed: Option<Fault> = None;
     let end = loop {
         if common.is_stopped() {
             exchange.withdraw(attempt == first);
             break End::Stopped;
         }
         // A request that is on its way already is not held up: its job is paid for.
-        if attempt > first && exchange.open.is_none() {
+        if let Some(fault) = failed.take_if(|_| exchange.open.is_none()) {
             match lane.enter() {
                 Gate::Open(ticket) => exchange.ticket = ticket,
-                Gate::Shut(_) => break End::HandedBack,
+                Gate::Shut(_) => break End::HandedBack(exchange.blame(), fault),
                 Gate::Stopped(kind, reason) => break End::Failed(Fault::new(kind, reason)),
             }
         }
         match exchange.attempt(attempt).await? {
             Attempt::End(end) => break end,
-            Attempt::Again(wait) => {
+            Attempt::Again(wait, fault) => {
+                failed = Some(fault);
                 if let Waited::Stopped = common.wait(wait).await {
                     break End::Stopped;
                 }
@@ -299,7 +307,8 @@ impl Exchange<'_> {
         let Exchange { common, lane, work, .. } = *self;
         let operation = lane.source.operations()[work.operation];
         self.may_have_started |= fault.may_have_arrived;
-        let state = lane.failed(work.operation, &fault, self.ticket);
+        let blame = self.blame();
+        let state = lane.failed(work.operation, &fault, blame, self.ticket);
         tracing::warn!(
             source = lane.source.name(),
             operation = operation.name,
@@ -331,13 +340,20 @@ impl Exchange<'_> {
             self.may_have_started = false;
         }
         Ok(match verdict {
-            Verdict::After(wait) => Attempt::Again(wait),
+            Verdict::After(wait) => Attempt::Again(wait, fault),
             Verdict::GiveUp => Attempt::End(End::Failed(fault)),
             Verdict::UsedUp => {
                 let detail = format!("this run has repeated enough requests; the last said {fault}");
                 Attempt::End(End::Failed(Fault::new(FaultKind::RetriesUsedUp, detail)))
             }
         })
+    }
+
+    /// Whose trouble it is that this request fails now.
+    fn blame(&mut self) -> Blame {
+        let answers = self.lane.answers();
+        let at_first = *self.answers_at_fault.get_or_insert(answers);
+        if self.work.is_suspect || answers > at_first { Blame::Request } else { Blame::Source }
     }
 
     fn pay(&mut self, open: Open, cost: Cost) {
@@ -403,7 +419,10 @@ impl Exchange<'_> {
         // Whoever answers for none of its products has answered nothing.
         let fault = commonest_fault(&answer);
         let state = match &fault {
-            Some(fault) => lane.failed(work.operation, fault, self.ticket),
+            Some(fault) => {
+                let blame = self.blame();
+                lane.failed(work.operation, fault, blame, self.ticket)
+            }
             None => lane.succeeded(work.operation, &answer, self.ticket),
         };
         let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);

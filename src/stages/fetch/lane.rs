@@ -7,13 +7,13 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use crate::model::{Cost, FaultKind, SourceState, Timestamp};
-use crate::sources::breaker::{Admission, Breaker};
+use crate::sources::breaker::{Admission, Blame, Breaker};
 use crate::sources::budget::Budget;
 use crate::sources::limiter::{Left, Limiter};
 use crate::sources::{Answer, Fault, Source};
 use crate::store::fetching::Bucket;
 
-/// How often a breaker may open in one run before the source is left for the next one.
+/// How often in a row a breaker may open before the source is left for the next run.
 const OPENINGS: u32 = 4;
 /// A source that asks for more silence than this is left for the next run.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -119,6 +119,11 @@ impl Lane {
         }
     }
 
+    /// How many requests the source has answered in this run.
+    pub(super) fn answers(&self) -> u64 {
+        self.lock().breaker.answers()
+    }
+
     /// The place is free again without a verdict.
     pub(super) fn leave(&self, ticket: Ticket) {
         if ticket.is_probe {
@@ -176,6 +181,9 @@ impl Lane {
         }
         let mut state = self.lock();
         state.breaker.succeeded(self.time.now(), answer.balance.clone(), ticket.is_probe);
+        if state.breaker.is_closed() {
+            state.openings = 0;
+        }
         if answer.is_exhausted {
             let said = answer.balance.clone().unwrap_or_else(|| "nothing is left to spend".to_owned());
             state.stop(FaultKind::Exhausted, &said);
@@ -184,14 +192,20 @@ impl Lane {
     }
 
     /// Notes what a fault says about the source; answers its state for the database.
-    pub(super) fn failed(&self, operation: usize, fault: &Fault, ticket: Ticket) -> SourceState {
+    pub(super) fn failed(
+        &self,
+        operation: usize,
+        fault: &Fault,
+        blame: Blame,
+        ticket: Ticket,
+    ) -> SourceState {
         if fault.kind == FaultKind::RateLimited
             && let Some(wait) = fault.wait
         {
             self.limiters[operation].pause(wait);
         }
         let mut state = self.lock();
-        if state.breaker.failed(self.time.now(), fault.kind, &fault.detail, ticket.is_probe) {
+        if state.breaker.failed(self.time.now(), fault.kind, &fault.detail, blame, ticket.is_probe) {
             state.openings += 1;
             if state.openings >= OPENINGS {
                 let reason = state.breaker.state().reason.clone();

@@ -22,11 +22,11 @@ fn when_a_source_is_down_the_next_one_answers_and_it_is_said_why() {
     let reasons = live.lines("SELECT after_fault || ' ' || COUNT(*) FROM fetches GROUP BY after_fault");
     assert_eq!(reasons, ["keepa: circuit_open 100"]);
     assert_eq!(live.number("SELECT COUNT(*) FROM fetches WHERE source = 'apify'"), 100);
-    assert_eq!(live.asked(Source::Keepa), 5, "a breaker opens after five failures in a row");
+    assert_eq!(live.asked(Source::Keepa), 10, "a breaker opens after ten failures in a row");
     let status = live.json("status --format json");
     let keepa =
         status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "keepa").unwrap();
-    assert_eq!((&keepa["breaker"], &keepa["failures_in_a_row"]), (&"open".into(), &5.into()));
+    assert_eq!((&keepa["breaker"], &keepa["failures_in_a_row"]), (&"open".into(), &10.into()));
     live.simulator.set_down(Source::Keepa, false);
     let asked = live.simulator.totals().requests;
     live.ok("ingest -q");
@@ -106,6 +106,23 @@ fn a_key_that_is_missing_or_refused_ends_with_12_and_is_named() {
 }
 
 #[test]
+fn products_that_always_fail_do_not_open_the_breaker_of_a_source_that_answers_for_the_others() {
+    let mut live = Live::new(config(), "rainforest");
+    // Each product fails for ever at one source of five.
+    live.simulator.set_faults(crate::simulator::Faults { never: 1.0, ..Default::default() });
+    live.set("rainforest", "concurrency", 4);
+    let products = live.products(45, 0);
+    live.watch(&products, "");
+    let ended = live.run("ingest -q");
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    assert_eq!(live.lines("SELECT DISTINCT fault FROM fetch_failures"), ["unavailable"]);
+    let failed = live.number("SELECT COUNT(*) FROM fetch_failures");
+    assert!((4..=12).contains(&failed), "{failed} of 45");
+    let status = live.json("status --format json");
+    assert_eq!(status["sources"][0]["breaker"], "closed", "{status:#}");
+}
+
+#[test]
 fn an_open_breaker_is_kept_by_the_next_process_and_closed_by_one_probe() {
     let latency = Latency { base_ms: 60, jitter_ms: 0 };
     let mut live = Live::new(Config { latency, ..config() }, "rainforest");
@@ -116,7 +133,7 @@ fn an_open_breaker_is_kept_by_the_next_process_and_closed_by_one_probe() {
     let ended = live.run("ingest --deadline 2s");
     assert!(matches!(ended.code, Some(6 | 7)), "{ended:#?}");
     let asked = live.asked(Source::Rainforest);
-    assert!((5..=8).contains(&asked), "{asked} requests to a source that is down");
+    assert!((10..=17).contains(&asked), "{asked} requests to a source that is down");
     let breaker = |live: &Live| live.json("status --format json")["sources"][0]["breaker"].clone();
     assert_eq!(breaker(&live), "open");
 
