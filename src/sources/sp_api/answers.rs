@@ -179,7 +179,7 @@ impl Taken {
         asked: &[Asin],
     ) -> Result<Option<String>, Fault> {
         let page: CatalogPage<'_> = reply.json(http)?;
-        let at = reply.date().unwrap_or_else(|| http.now());
+        let at = http.now();
         for raw in page.items {
             self.push(raw, asked, at);
         }
@@ -193,7 +193,7 @@ impl Taken {
         asked: &[Asin],
     ) -> Result<Option<String>, Fault> {
         let page: InventoryPage<'_> = reply.json(http)?;
-        let at = reply.date().unwrap_or_else(|| http.now());
+        let at = http.now();
         for raw in page.payload.summaries {
             self.push(raw, asked, at);
         }

@@ -129,6 +129,17 @@ fn each_provider_is_asked_in_its_batches_and_everything_it_says_is_kept_and_read
 }
 
 #[test]
+fn a_provider_whose_clock_is_hours_off_moves_no_observation() {
+    let live = watching("sp-api");
+    let faults = crate::simulator::Faults { clock_skew: 1.0, max_attempts: 1, ..Default::default() };
+    live.simulator.set_faults(faults);
+    live.ok("ingest -q");
+    let hours =
+        live.lines("SELECT DISTINCT strftime('%H', observed_at / 1000000, 'unixepoch') FROM raw_receipts");
+    assert_eq!(hours, ["12"]);
+}
+
+#[test]
 fn a_second_run_of_the_day_asks_nobody_and_the_next_day_asks_again() {
     for Expected { source, requests, receipts, .. } in ALL {
         let name = source.name();
