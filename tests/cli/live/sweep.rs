@@ -1,11 +1,13 @@
 //! Kill -9 at named points and at random moments while providers are asked, then start again: everything is received
 //! once, no job is started twice, and what was paid twice is in the ledger of requests.
 //!
-//! Sizes: `AMZCTL_SWEEP=full` (`just soak`) or the small one; `AMZCTL_LIVE_SEEDS` and `AMZCTL_LIVE_PRODUCTS` set them
-//! one by one. Every case prints its seed.
+//! Sizes: `AMZCTL_SWEEP=full` (`just soak`) or the small one; `AMZCTL_LIVE_SEEDS`, `AMZCTL_LIVE_FIRST_SEED`,
+//! `AMZCTL_LIVE_PRODUCTS` and `AMZCTL_LIVE_TOGETHER` set them one by one. Every case prints its seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Live, config};
@@ -199,18 +201,28 @@ const RAINFOREST_DAY: u64 = 90;
 fn under_faults_and_kills_every_product_ends_fetched_or_explained_and_no_money_is_lost_sight_of() {
     let seeds = size("AMZCTL_LIVE_SEEDS", 200, 3);
     let products = size("AMZCTL_LIVE_PRODUCTS", 20_000, 500);
+    let first = size("AMZCTL_LIVE_FIRST_SEED", 1, 1);
     // Most of a case is waiting.
-    let together = if is_full() { 1 } else { 3 };
-    let seeds: Vec<u64> = (1..=seeds).collect();
-    for seeds in seeds.chunks(together) {
-        std::thread::scope(|scope| {
-            let cases: Vec<_> =
-                seeds.iter().map(|&seed| scope.spawn(move || sweep(seed, products))).collect();
-            for (case, seed) in cases.into_iter().zip(seeds) {
-                assert!(case.join().is_ok(), "seed {seed} of {products} products failed");
-            }
-        });
-    }
+    let together = size("AMZCTL_LIVE_TOGETHER", 2, 3);
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..together {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        break;
+                    }
+                    if std::panic::catch_unwind(|| sweep(seed, products)).is_err() {
+                        failed.lock().unwrap().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "seeds {failed:?} of {products} products failed");
 }
 
 fn sweep(seed: u64, products: u64) {
