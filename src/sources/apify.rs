@@ -21,8 +21,8 @@ use crate::normalize::{RecordFormat, recognise};
 pub const NAME: &str = "apify";
 /// Items of one page of a dataset.
 const PAGE: usize = 1_000;
-/// Recent runs that are looked at for one whose start was not heard of.
-const RECENT_RUNS: usize = 50;
+/// Runs of one page of an actor's runs.
+const RUNS_PAGE: usize = 1_000;
 /// A provider's clock may be so far behind ours.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(10);
 /// Between two looks at a run, where the provider does not hold the first one.
@@ -210,28 +210,38 @@ impl Apify {
         conduct: &dyn Conduct,
     ) -> Result<Option<Run>, Fault> {
         let path = format!("/v2/actors/{}/runs", self.options.actor);
-        let query = [("desc", "1".to_owned()), ("limit", RECENT_RUNS.to_string())];
-        let runs: List<Run> = self.free(self.http.get(&path).query(&query)).await?;
         let wanted = self.filled(urls).map_err(|error| Fault::new(FaultKind::Refused, error.to_string()))?;
-        for run in runs.items {
-            let is_after = run.started_at.is_none_or(|at| at >= request.sent_at - CLOCK_TOLERANCE);
-            let Some(store) = run.default_key_value_store_id.as_deref().filter(|_| is_after) else {
-                continue;
-            };
-            if conduct.is_job_taken(&run.id).await? {
-                continue;
+        let mut offset = 0;
+        loop {
+            // The newest first: whatever starts meanwhile shifts runs to the next page, and none away.
+            let query =
+                [("desc", "1".to_owned()), ("offset", offset.to_string()), ("limit", RUNS_PAGE.to_string())];
+            let runs: List<Run> = self.free(self.http.get(&path).query(&query)).await?;
+            let count = runs.items.len();
+            for run in runs.items {
+                if run.started_at.is_some_and(|at| at < request.sent_at - CLOCK_TOLERANCE) {
+                    return Ok(None);
+                }
+                if !conduct.is_job_taken(&run.id).await? && self.has_input(&run, &wanted).await? {
+                    return Ok(Some(run));
+                }
             }
-            let path = format!("/v2/key-value-stores/{store}/records/INPUT");
-            let reply = match self.http.send_well(self.authorised(self.http.get(&path))).await {
-                Ok(reply) => reply,
-                Err(fault) if fault.kind == FaultKind::Refused => continue,
-                Err(fault) => return Err(fault),
-            };
-            if serde_json::from_slice::<Value>(&reply.body).is_ok_and(|input| input == wanted) {
-                return Ok(Some(run));
+            if count < RUNS_PAGE {
+                return Ok(None);
             }
+            offset += count;
         }
-        Ok(None)
+    }
+
+    /// Was the run started with this input? An answer that cannot be read is a fault, not a no.
+    async fn has_input(&self, run: &Run, wanted: &Value) -> Result<bool, Fault> {
+        let Some(store) = &run.default_key_value_store_id else { return Ok(false) };
+        let path = format!("/v2/key-value-stores/{store}/records/INPUT");
+        match self.http.send_well(self.authorised(self.http.get(&path))).await {
+            Ok(reply) => Ok(reply.json::<Value>(&self.http)? == *wanted),
+            Err(fault) if fault.kind == FaultKind::Refused => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn wait(&self, run_id: &str) -> Result<Run, Fault> {

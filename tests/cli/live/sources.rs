@@ -1,7 +1,7 @@
 //! Each provider: its answers land once, cost what they cost, and are read; what is not due is not asked for.
 
 use super::{Live, config};
-use crate::simulator::Source;
+use crate::simulator::{Faults, Source};
 
 /// Forty products, four of which nobody knows.
 fn watching(chain: &str) -> Live {
@@ -131,7 +131,7 @@ fn each_provider_is_asked_in_its_batches_and_everything_it_says_is_kept_and_read
 #[test]
 fn a_provider_whose_clock_is_hours_off_moves_no_observation() {
     let live = watching("sp-api");
-    let faults = crate::simulator::Faults { clock_skew: 1.0, max_attempts: 1, ..Default::default() };
+    let faults = Faults { clock_skew: 1.0, max_attempts: 1, ..Default::default() };
     live.simulator.set_faults(faults);
     live.ok("ingest -q");
     let hours =
@@ -186,4 +186,33 @@ fn a_critical_product_is_asked_for_every_six_hours_and_a_weekly_one_every_week()
         expected.sort();
         assert_eq!(fetched.iter().collect::<Vec<_>>(), expected, "{now}");
     }
+}
+
+#[test]
+fn a_run_whose_start_was_not_heard_of_is_found_again_even_where_its_input_cannot_be_read_at_first() {
+    let mut live = Live::new(config(), "apify");
+    let faults = Faults { reply_lost: 0.4, html_page: 0.4, max_attempts: 1, ..Default::default() };
+    live.simulator.set_faults(faults);
+    live.set("apify", "batch", 1);
+    live.set("apify", "concurrency", 1);
+    let mut products = live.simulator.existing_asins("US", 60);
+    let is_lost =
+        |asin: &str| live.simulator.first_fault(Source::Apify, "run", asin).as_deref() == Some("ReplyLost");
+    products.retain(|asin| is_lost(asin));
+    products.truncate(2);
+    live.watch(&products, "");
+    for _ in 0..3 {
+        live.run("ingest -q");
+    }
+    assert_eq!(live.number("SELECT COUNT(*) FROM fetches"), 2);
+    let unreadable = live
+        .simulator
+        .requests()
+        .iter()
+        .filter(|entry| entry.operation == "record" && entry.outcome == "fault:html_page")
+        .count();
+    assert!(unreadable > 0, "no input was unreadable: the test shows nothing");
+    let charged: Vec<u32> =
+        products.iter().map(|asin| live.simulator.paid(Source::Apify, "US", asin).charged).collect();
+    assert_eq!(charged, [1; 2], "a run was started twice");
 }
