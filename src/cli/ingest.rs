@@ -26,11 +26,11 @@ use crate::store::Store;
 /// cost beforehand and asks nobody. An interrupted run goes on where it was and pays for nothing twice.
 ///
 /// With a PATH: reads JSON (an array, or one object), NDJSON, CSV, TSV and HTML pages, plain or compressed with gzip or
-/// zstd, and Parquet; what a file is shows in its bytes, not in its name. A record that cannot be read is named and kept
-/// in quarantine, the rest goes on. The same file with the same time lands nothing.
+/// zstd, Parquet and XLSX; what a file is shows in its bytes, not in its name. A record that cannot be read is named and
+/// kept in quarantine, the rest goes on. The same file with the same time lands nothing.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct IngestArgs {
-    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet, also .gz and .zst),
+    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet .xlsx, also .gz and .zst),
     /// patterns, or - for standard input
     #[arg(value_name = "PATH", help_heading = "Files")]
     pub paths: Vec<PathBuf>,

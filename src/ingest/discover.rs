@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The endings that a folder is searched for, each also with `.gz` or `.zst` behind it.
 pub const KNOWN_ENDINGS: &[&str] =
-    &["json", "jsonl", "ndjson", "csv", "tsv", "txt", "html", "htm", "parquet"];
+    &["json", "jsonl", "ndjson", "csv", "tsv", "txt", "html", "htm", "parquet", "xlsx"];
 
 /// One input of an ingest.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,7 +11,9 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
+use super::Refusal;
 use super::parquet::{self, ParquetText};
+use super::workbook::{self, WorkbookText};
 use crate::ids::hex;
 
 /// Bytes that one compressed file may expand to, unless told otherwise. No ratio: honest repeats reach 148:1.
@@ -42,8 +44,8 @@ pub(super) enum StreamError {
         bytes_of(*.size)
     )]
     Trailing { size: u64, offset: u64, part: &'static str },
-    #[error("the Parquet file cannot be read any further: {0}")]
-    Parquet(String),
+    #[error("{what}: {detail}")]
+    Table { what: &'static str, detail: String },
     #[error("it expands to more than {}, the cap on one compressed file", binary_size(*.0))]
     Cap(u64),
 }
@@ -84,6 +86,22 @@ pub fn identify(path: &Path) -> Result<FileIdentity, InputError> {
     hash().map_err(|source| InputError { path: path.to_owned(), source })
 }
 
+impl InputError {
+    /// What is said of a file whose table cannot be opened; null for one that the disk does not give.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.source.get_ref()?.downcast_ref()? {
+            StreamError::Table { what, detail } => Some(
+                Refusal::new(
+                    "corrupt_stream",
+                    format!("it looks like a {what}, and cannot be read: {detail}"),
+                )
+                .hint("save it again, or hand in its table as CSV"),
+            ),
+            _ => None,
+        }
+    }
+}
+
 impl FileIdentity {
     /// True while the file at `path` still looks like the one that was hashed.
     pub fn still_holds(&self, path: &Path) -> bool {
@@ -109,8 +127,8 @@ pub(super) fn copy_hashed(source: &mut impl Read, target: &mut impl io::Write) -
     }
 }
 
-/// Opens the content of `path`: gzip of any number of members, zstd of any number of frames, a Parquet file as the
-/// CSV of its table, or plain.
+/// Opens the content of `path`: gzip of any number of members, zstd of any number of frames, a Parquet file and
+/// a workbook (XLSX) as the CSV of their table, or plain.
 ///
 /// `position` follows the bytes taken from the disk. A compressed file gives at most `cap` bytes, then an error.
 pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn Read + Send>, InputError> {
@@ -127,6 +145,10 @@ pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn R
             let file = File::open(path)?;
             reader.into_inner().position.store(before, Ordering::Relaxed);
             capped(ParquetText::open(file, counted)?, cap)
+        } else if head.starts_with(workbook::MAGIC) {
+            let file = File::open(path)?;
+            reader.into_inner().position.store(before, Ordering::Relaxed);
+            capped(WorkbookText::open(file, counted)?, cap)
         } else {
             Box::new(reader)
         })

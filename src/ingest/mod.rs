@@ -5,6 +5,7 @@
 //! the same bytes again gives the same pieces, whatever the size of the reads.
 
 mod captured;
+mod cells;
 mod discover;
 mod input;
 mod parquet;
@@ -12,6 +13,7 @@ mod sniff;
 mod split;
 mod spool;
 mod window;
+mod workbook;
 
 pub use captured::{PathDay, day_in_path};
 pub use discover::{DiscoverError, Found, KNOWN_ENDINGS, discover};

@@ -17,6 +17,7 @@ use polars_parquet::read::{
     _read_metadata, BasicDecompressor, FileMetadata, PageReader, column_iter_to_arrays, infer_schema,
 };
 
+use super::cells::write_row;
 use super::input::StreamError;
 
 /// The first bytes of the format.
@@ -47,7 +48,7 @@ pub(super) struct ParquetText {
 }
 
 fn broken(detail: impl std::fmt::Display) -> io::Error {
-    io::Error::other(StreamError::Parquet(detail.to_string()))
+    io::Error::other(StreamError::Table { what: "Parquet file", detail: detail.to_string() })
 }
 
 fn disk(error: io::Error) -> io::Error {
@@ -249,24 +250,6 @@ fn instant(value: i64, unit: TimeUnit, has_zone: bool) -> Option<String> {
     };
     let text = at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     Some(if has_zone { text } else { text.trim_end_matches('Z').to_owned() })
-}
-
-/// One line of CSV. What could be taken for a separator or a line's end is quoted.
-fn write_row(text: &mut Vec<u8>, cells: impl Iterator<Item = Option<String>>) {
-    for (index, cell) in cells.enumerate() {
-        if index > 0 {
-            text.push(b',');
-        }
-        let Some(cell) = cell else { continue };
-        if cell.contains([',', ';', '\t', '"', '\n', '\r']) {
-            text.push(b'"');
-            text.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
-            text.push(b'"');
-        } else {
-            text.extend_from_slice(cell.as_bytes());
-        }
-    }
-    text.push(b'\n');
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Refusal {
 const KNOWN_BINARIES: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "compressed twice (gzip inside)"),
     (b"\x28\xb5\x2f\xfd", "compressed twice (zstd inside)"),
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX)"),
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX) that is compressed once more"),
     (b"PAR1", "a Parquet file that is compressed once more"),
     (b"SQLite format 3\0", "a SQLite database"),
     (b"BZh", "a bzip2 archive"),
@@ -128,7 +128,7 @@ fn refuse_binary(head: &[u8]) -> Result<(), Refusal> {
 
 fn binary(what: &str) -> Refusal {
     Refusal::new("binary_file", format!("it is {what}")).hint(
-        "hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet",
+        "hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet or XLSX",
     )
 }
 
@@ -233,7 +233,11 @@ mod tests {
             (b"\xff\xfe{\0", "encoding", "it is UTF-16LE; only UTF-8 is read"),
             (b"[\0{\0\"\0", "encoding", "it is UTF-16LE; only UTF-8 is read"),
             (b"\0{\0\"", "encoding", "it is UTF-16BE; only UTF-8 is read"),
-            (b"PK\x03\x04zip", "binary_file", "it is a ZIP archive or a spreadsheet (XLSX)"),
+            (
+                b"PK\x03\x04zip",
+                "binary_file",
+                "it is a ZIP archive or a spreadsheet (XLSX) that is compressed once more",
+            ),
             (b"\x1f\x8b\x08", "binary_file", "it is compressed twice (gzip inside)"),
             (b"asin,price\0", "binary_file", "it is not text (control characters in its first bytes)"),
             (

@@ -125,7 +125,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     a.json: refused: it is UTF-16LE; only UTF-8 is read
     a.json: hint: convert it: iconv -f UTF-16LE -t UTF-8 FILE > FILE.utf8
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet or XLSX
     ingest: 2 files (2 refused), 0 records, 0 landed
     error: none of 2 files could be read
     "#);
@@ -134,7 +134,7 @@ fn what_gives_no_records_is_refused_with_what_to_do() {
     exit 3
     --- stderr
     b.json: refused: it is a PNG image
-    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
+    b.json: hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet or XLSX
     ingest: 2 files (1 refused), 0 records, 0 landed
     next: `amzctl quarantine list`
     "#);
@@ -160,7 +160,7 @@ fn wrong_usage_is_told_before_anything_is_read() {
     exit 2
     --- stderr
     error: no file to read in folder lake
-    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet; name other files themselves
+    hint: a folder is searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet .xlsx; name other files themselves
     "#);
     answers!(sandbox.run("ingest undated.json --captured-at 11.9.2025"), @r#"
     exit 2
@@ -225,4 +225,32 @@ fn saved_pages_are_read_and_what_is_no_product_is_named() {
     "#);
     let daily = sandbox.succeed("export daily --format csv --fields marketplace,asin,day,price_minor,source");
     assert_eq!(daily.lines().nth(1), Some("DE,B000000001,2026-02-27,129900,html"), "{daily}");
+}
+
+#[test]
+fn a_workbook_says_what_its_table_says() {
+    let table = include_str!("../../examples/market.csv");
+    let mut workbook = rust_xlsxwriter::Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (row, line) in
+        csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes()).records().enumerate()
+    {
+        for (column, cell) in line.unwrap().iter().enumerate() {
+            let (row, column) = (row as u32, column as u16);
+            match cell.parse::<u32>() {
+                Ok(number) => sheet.write(row, column, number).unwrap(),
+                Err(_) => sheet.write(row, column, cell).unwrap(),
+            };
+        }
+    }
+    let daily = |name: &str, bytes: &[u8]| {
+        let sandbox = Sandbox::initialised();
+        sandbox.write(name, bytes);
+        sandbox.succeed(&format!("ingest -q {name}"));
+        sandbox.succeed("normalize -q");
+        sandbox.succeed("export daily --format csv")
+    };
+    let expected = daily("market.csv", table.as_bytes());
+    assert!(expected.lines().count() > 100);
+    assert_eq!(daily("market.xlsx", &workbook.save_to_buffer().unwrap()), expected);
 }

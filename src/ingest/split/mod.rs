@@ -259,7 +259,7 @@ fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
         Some(StreamError::Trailing { .. }) => Ok((Reason::CorruptStream, error.to_string())),
-        Some(StreamError::Parquet(_)) => Ok((Reason::CorruptStream, error.to_string())),
+        Some(StreamError::Table { .. }) => Ok((Reason::CorruptStream, error.to_string())),
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))

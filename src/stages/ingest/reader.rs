@@ -56,8 +56,9 @@ pub(super) fn start(plan: ReadPlan) -> mpsc::Receiver<Message> {
 }
 
 fn read(plan: &ReadPlan, sender: &mpsc::Sender<Message>) -> Result<(), Message> {
-    let stream = ingest::open(&plan.path, plan.output_cap, plan.position.clone())
-        .map_err(|error| Message::Unreadable(error.source))?;
+    let stream = ingest::open(&plan.path, plan.output_cap, plan.position.clone()).map_err(|error| {
+        error.refusal().map_or_else(|| Message::Unreadable(error.source), Message::Refused)
+    })?;
     let mut splitter = Splitter::open(stream, plan.limits).map_err(|error| match error {
         OpenError::Refused(refusal) => Message::Refused(refusal),
         OpenError::Disk(error) => Message::Unreadable(error),

@@ -67,7 +67,7 @@ fn a_binary_file() {
     exit 1
     --- stderr
     error: noise.json: it is not text (control characters in its first bytes)
-    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
+    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet or XLSX
     "#);
     // Without a zero byte it is the number of control characters that tells.
     let controls: Vec<u8> = noise.iter().map(|byte| if *byte == 0 { 1 } else { *byte }).collect();
@@ -79,14 +79,14 @@ fn a_binary_file() {
     answers!(sandbox.run("ingest book.csv --captured-at 2026-02-28"), @r#"
     exit 1
     --- stderr
-    error: book.csv: it is a ZIP archive or a spreadsheet (XLSX)
-    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
+    error: book.csv: it looks like a workbook, and cannot be read: Zip error: invalid Zip archive: Could not find EOCD
+    hint: save it again, or hand in its table as CSV
     "#);
     answers!(sandbox.run("ingest amzctl.db --captured-at 2026-02-28"), @r#"
     exit 1
     --- stderr
     error: amzctl.db: it is a SQLite database
-    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet
+    hint: hand in JSON, NDJSON, CSV, TSV or HTML pages, plain or compressed with gzip or zstd, or Parquet or XLSX
     "#);
     beside_a_sound_one(&noise);
 }
