@@ -83,9 +83,17 @@ fn fill_facts(days: &ProductDays<'_>, span: &Span, out: &mut DeltaColumns) {
         out.bsr_leaf_category[at] = days.bsr_leaf_category[row];
         out.availability[at] = days.availability[row];
         out.seller_id[at] = days.seller[row];
-        if row > 0 {
-            out.gap_days[at] = i64::from(days.day_no[row] - days.day_no[row - 1]);
+        if let Some(previous) = previous_day(days, row) {
+            out.gap_days[at] = i64::from(days.day_no[row] - previous);
         }
+    }
+}
+
+/// The day of the product's daily row before this one.
+fn previous_day(days: &ProductDays<'_>, row: usize) -> Option<i32> {
+    match row.checked_sub(1) {
+        Some(previous) => Some(days.day_no[previous]),
+        None => Some(days.past.last_day).filter(|_| !days.past.is_nothing()),
     }
 }
 
@@ -202,8 +210,8 @@ fn fill_availability(days: &ProductDays<'_>, span: &Span, out: &mut DeltaColumns
 
 fn fill_sellers(days: &ProductDays<'_>, span: &Span, out: &mut DeltaColumns) {
     let mut latest: Option<usize> = None;
-    let mut known_days = 0;
-    let mut seen: Vec<i32> = Vec::new();
+    let mut known_days = days.past.seller_days;
+    let mut seen = days.past.sellers.clone();
     for row in 0..span.rows.end {
         let seller = days.seller[row];
         let place = seen.binary_search(&seller);
@@ -232,17 +240,17 @@ fn fill_sellers(days: &ProductDays<'_>, span: &Span, out: &mut DeltaColumns) {
 /// How many prices came before each day, how far they reached, and what the latest ones agree on.
 fn fill_price_evidence(days: &ProductDays<'_>, span: &Span, out: &mut DeltaColumns) {
     let prices = days.points(days.price, 0..span.rows.end);
-    let guarded = GuardedPrices::new(&prices);
+    let guarded = GuardedPrices::new(&prices, days.past);
     let mut all_time = AllTime::new(&guarded);
     let mut recent = RecentPrices::new(&prices);
     for (at, row) in (span.at..).zip(span.emitted.clone()) {
-        if let Some(previous_row) = row.checked_sub(1) {
-            let extremes = all_time.as_of(days.day_no[previous_row]);
+        if let Some(previous) = previous_day(days, row) {
+            let extremes = all_time.as_of(previous);
             out.price_low_all_prev[at] = extremes.low;
             out.price_high_all_prev[at] = extremes.high;
         }
         recent.move_before(days.day_no[row]);
-        out.price_known_days[at] = recent.run.end as i64;
+        out.price_known_days[at] = days.past.price_days + recent.run.end as i64;
         let sorted = recent.ordered.sorted();
         out.price_outlier_n[at] = sorted.len() as i64;
         if !sorted.is_empty() {

@@ -5,17 +5,18 @@
 //! The last clause makes a price count later than its own day: as of a day, only days up to it are known.
 
 use super::series::{Ordered, Points, median_x2};
-use super::{NULL, series::Point};
+use super::{NULL, Past, series::Point};
 
 /// So many earlier prices make a median worth trusting.
 const TRUSTED_AFTER: usize = 5;
 
 /// The median looks at so many known prices, however many days they span.
-const MEDIAN_OF: usize = 30;
+pub(super) const MEDIAN_OF: usize = 30;
 
 /// A product's known prices, and the day from which each of them counts.
 pub(super) struct GuardedPrices<'a> {
     points: &'a Points,
+    past: &'a Past,
     /// The price's own day, the day of the next price, or `i32::MAX`: never.
     counts_from: Vec<i32>,
 }
@@ -28,32 +29,57 @@ pub(super) struct Extremes {
 }
 
 impl Extremes {
-    pub(super) const NONE: Extremes = Extremes { low: NULL, high: NULL };
+    fn take(&mut self, value: i64) {
+        self.low = if self.low == NULL { value } else { self.low.min(value) };
+        // NULL is the smallest integer.
+        self.high = self.high.max(value);
+    }
 }
 
 impl<'a> GuardedPrices<'a> {
-    /// Judges every price. `points` must be all that is known of the product.
-    pub(super) fn new(points: &'a Points) -> GuardedPrices<'a> {
+    /// Judges every price. `points` must be all that is known of the product since its past.
+    pub(super) fn new(points: &'a Points, past: &'a Past) -> GuardedPrices<'a> {
         let entries = points.entries();
         let mut before = Ordered::new();
+        past.prices.iter().for_each(|price| before.insert(*price));
+        let days_before = usize::try_from(past.price_days).unwrap_or_default();
         let mut counts_from = Vec::with_capacity(points.len());
         for (index, pair) in entries.windows(2).enumerate() {
             let (point, next) = (&pair[0], &pair[1]);
-            let trusted = index < TRUSTED_AFTER || is_near_median(point.value, before.sorted());
+            let trusted = days_before + index < TRUSTED_AFTER || is_near_median(point.value, before.sorted());
             let confirmed = index + 1 < points.len() && is_confirmed_by(point.value, next.value);
             counts_from.push(match (trusted, confirmed) {
                 (true, _) => point.day,
                 (false, true) => next.day,
                 (false, false) => i32::MAX,
             });
-            let leaving = index.checked_sub(MEDIAN_OF).map(|leaving| entries[leaving].value);
+            let leaving = (past.prices.len() + index).checked_sub(MEDIAN_OF);
+            let leaving = leaving.map(|place| match place.checked_sub(past.prices.len()) {
+                Some(own) => entries[own].value,
+                None => past.prices[place],
+            });
             // Prices mostly hold: then one goes and its like comes.
             if leaving != Some(point.value) {
                 leaving.into_iter().for_each(|value| before.remove(value));
                 before.insert(point.value);
             }
         }
-        GuardedPrices { points, counts_from }
+        GuardedPrices { points, past, counts_from }
+    }
+
+    /// True where the last of the first `known` prices counts only if the next one is near it.
+    pub(super) fn is_waiting(&self, known: usize) -> bool {
+        match known.checked_sub(1) {
+            Some(last) => self.counts_from[last] != self.points.entries()[last].day,
+            None => self.past.is_price_waiting,
+        }
+    }
+
+    /// The last price of the past that waited, and the day that confirmed it.
+    fn confirmed_of_past(&self) -> Option<(i32, i64)> {
+        let waiting = self.past.prices.last().filter(|_| self.past.is_price_waiting)?;
+        let next = self.points.entries()[..self.points.len()].first()?;
+        is_confirmed_by(*waiting, next.value).then_some((next.day, i64::from(*waiting)))
     }
 
     /// Hands the prices that count as of `day` to `take`, from `cursor` on, in day order.
@@ -88,24 +114,25 @@ fn is_confirmed_by(value: i32, next: i32) -> bool {
 /// The extremes of all days up to a day that only moves forward.
 pub(super) struct AllTime<'a> {
     prices: &'a GuardedPrices<'a>,
+    /// A price of the past that counts from a day on.
+    confirmed: Option<(i32, i64)>,
     cursor: usize,
     extremes: Extremes,
 }
 
 impl<'a> AllTime<'a> {
     pub(super) fn new(prices: &'a GuardedPrices<'a>) -> AllTime<'a> {
-        AllTime { prices, cursor: 0, extremes: Extremes::NONE }
+        let extremes = Extremes { low: prices.past.price_low, high: prices.past.price_high };
+        AllTime { prices, confirmed: prices.confirmed_of_past(), cursor: 0, extremes }
     }
 
     /// The extremes as of `day`, which is not before the last one asked for.
     pub(super) fn as_of(&mut self, day: i32) -> Extremes {
         let extremes = &mut self.extremes;
-        self.prices.advance(&mut self.cursor, day, |_, point| {
-            let value = i64::from(point.value);
-            extremes.low = if extremes.low == NULL { value } else { extremes.low.min(value) };
-            // NULL is the smallest integer.
-            extremes.high = extremes.high.max(value);
-        });
+        if let Some((_, value)) = self.confirmed.take_if(|(from, _)| *from <= day) {
+            extremes.take(value);
+        }
+        self.prices.advance(&mut self.cursor, day, |_, point| extremes.take(i64::from(point.value)));
         self.extremes
     }
 }

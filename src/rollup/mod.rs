@@ -12,6 +12,7 @@ mod columns;
 pub mod compare;
 mod delta;
 mod extremes;
+mod past;
 mod ratio;
 pub mod rules;
 mod series;
@@ -21,6 +22,7 @@ pub use columns::{
     Change, ColumnValues, DeltaColumns, Level, NO_CODE, NO_DAY, NULL, RollupColumns, SellerColumns, Spread,
 };
 pub use delta::deltas;
+pub use past::{NO_PAST, Past, pasts};
 pub use series::{MAX_VALUE, ProductDays};
 pub use window::{WINDOWS, roll_windows};
 

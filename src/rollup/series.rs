@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::NO_CODE;
+use super::{NO_CODE, Past};
 
 /// The largest value that a daily row may hold (price-like minor units, ranks, counts). Larger ones are
 /// quarantined long before; here they count as unknown.
@@ -11,10 +11,13 @@ pub const MAX_VALUE: i64 = 300_000_000;
 /// One product's daily rows: one entry per row in every slice, sorted by `day_no`, each day once.
 ///
 /// Unknown is [`NULL`](super::NULL) in `i64` columns and [`NO_CODE`] in code columns. Codes are the caller's:
-/// equal code means equal thing; two codes of categories may still be the same category. The rows must reach back as
-/// far as the product is known: all-time extremes, their guard and "never seen before" look at all of them.
+/// equal code means equal thing; two codes of categories may still be the same category. The rows and the past that goes
+/// before them must reach back as far as the product is known: all-time extremes, their guard and "never seen before"
+/// look at all of it. Rows must reach back 90 days at least before any day that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct ProductDays<'a> {
+    /// What the days before the first row come to.
+    pub past: &'a Past,
     /// Days since 1970-01-01.
     pub day_no: &'a [i32],
     pub price: &'a [i64],

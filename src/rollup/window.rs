@@ -72,7 +72,7 @@ pub fn roll_windows(
         fill_stock(days, of_window(), out);
     }
     fill_leaf_ranks(days, reach, emitted, &slots, &mut out.bsr_leaf);
-    fill_extremes(&prices, &slots, out);
+    fill_extremes(days, &prices, &slots, out);
     push_sellers(days, &slots, sellers);
 }
 
@@ -258,8 +258,8 @@ fn fill_leaf_ranks(
     }
 }
 
-fn fill_extremes(prices: &Points, slots: &[Slot], out: &mut RollupColumns) {
-    let guarded = GuardedPrices::new(prices);
+fn fill_extremes(days: &ProductDays<'_>, prices: &Points, slots: &[Slot], out: &mut RollupColumns) {
+    let guarded = GuardedPrices::new(prices, days.past);
     let mut all_time = AllTime::new(&guarded);
     let mut sliding = WINDOWS.map(|window| (window, Sliding::new(&guarded, window)));
     for slot in slots {

@@ -1,6 +1,6 @@
 //! Products of tests: owned columns, built row by row.
 
-use crate::rollup::{ColumnValues, NO_CODE, NO_DAY, NULL, ProductDays};
+use crate::rollup::{ColumnValues, NO_CODE, NO_DAY, NO_PAST, NULL, Past, ProductDays};
 
 /// (id, name) of the categories. The first two and all from the seventh on are the same as no other; of the others
 /// some share an id, some a name, and a bare name may be the same as two ids.
@@ -120,7 +120,13 @@ impl Product {
     }
 
     pub(super) fn days(&self) -> ProductDays<'_> {
+        self.days_after(&NO_PAST)
+    }
+
+    /// The rows, and what those before them come to.
+    pub(super) fn days_after<'a>(&'a self, past: &'a Past) -> ProductDays<'a> {
         ProductDays {
+            past,
             day_no: &self.day_no,
             price: &self.price,
             list_price: &self.list_price,

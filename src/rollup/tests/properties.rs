@@ -7,7 +7,8 @@ use proptest::sample::select;
 use super::naive;
 use super::product::{Product, Row, lines};
 use crate::rollup::{
-    DeltaColumns, MAX_VALUE, NO_CODE, NULL, RollupColumns, SellerColumns, deltas, roll_windows,
+    DeltaColumns, MAX_VALUE, NO_CODE, NO_PAST, NULL, Past, RollupColumns, SellerColumns, deltas, pasts,
+    roll_windows,
 };
 
 /// Mostly the next day; sometimes a gap, sometimes one longer than the windows.
@@ -81,11 +82,16 @@ fn product() -> impl Strategy<Value = Vec<Row>> {
 
 /// What the kernels write for the days `first..=last`: (rollups, sellers, deltas).
 fn run(rows: &[Row], first: i32, last: i32) -> (Vec<String>, Vec<String>, Vec<String>) {
+    run_after(&NO_PAST, rows, first, last)
+}
+
+fn run_after(past: &Past, rows: &[Row], first: i32, last: i32) -> (Vec<String>, Vec<String>, Vec<String>) {
     let product = Product::new(rows);
+    let days = product.days_after(past);
     let (mut rollups, mut sellers) = (RollupColumns::default(), SellerColumns::default());
     let mut changes = DeltaColumns::default();
-    roll_windows(&product.days(), first..=last, &mut rollups, &mut sellers);
-    deltas(&product.days(), first..=last, &mut changes);
+    roll_windows(&days, first..=last, &mut rollups, &mut sellers);
+    deltas(&days, first..=last, &mut changes);
     (
         lines(rollups.len(), &rollups.into_columns()),
         lines(sellers.len(), &sellers.into_columns()),
@@ -122,6 +128,33 @@ proptest! {
         prop_assert_eq!(part.0, within(&whole.0, first, last));
         prop_assert_eq!(part.1, within(&whole.1, first, last));
         prop_assert_eq!(part.2, within(&whole.2, first, last));
+    }
+
+    #[test]
+    fn a_past_stands_for_the_days_it_was_made_of(rows in product(), a in 0..130usize, b in 0..130usize) {
+        prop_assume!(!rows.is_empty());
+        let day = |index: usize| rows[index.min(rows.len() - 1)].day;
+        let (early, late) = (day(a.min(b)), day(a.max(b)));
+        let of = |past: &Past, from: i32, ends: &[i32]| {
+            let rows: Vec<Row> = rows.iter().filter(|row| row.day >= from).cloned().collect();
+            pasts(&Product::new(&rows).days_after(past), ends)
+        };
+        // Made on the way, at once, or in two steps.
+        let both = of(&NO_PAST, i32::MIN, &[early, late]);
+        let past = both[1].clone();
+        prop_assert_eq!(&both[..1], &of(&NO_PAST, i32::MIN, &[early])[..]);
+        prop_assert_eq!(&both[1..], &of(&both[0], early + 1, &[late])[..]);
+        // Everything from 91 days later on is as with the days themselves.
+        let since: Vec<Row> = rows.iter().filter(|row| row.day > late).cloned().collect();
+        let whole = run(&rows, i32::MIN, i32::MAX);
+        let short = run_after(&past, &since, late + 91, i32::MAX);
+        // Rows are counted from the first one given.
+        let cells = |lines: &[String]| -> Vec<String> {
+            lines.iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+        };
+        prop_assert_eq!(cells(&short.0), cells(&within(&whole.0, late + 91, i32::MAX)));
+        prop_assert_eq!(cells(&short.1), cells(&within(&whole.1, late + 91, i32::MAX)));
+        prop_assert_eq!(cells(&short.2), cells(&within(&whole.2, late + 91, i32::MAX)));
     }
 
     #[test]

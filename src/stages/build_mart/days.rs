@@ -5,7 +5,7 @@ use super::core_files::at;
 use super::products::{Pass, Product, Segment};
 use crate::lake::{Block, Words};
 use crate::model::Availability;
-use crate::rollup::{NO_CODE, NULL, ProductDays};
+use crate::rollup::{NO_CODE, NO_PAST, NULL, ProductDays};
 
 /// One product's days in owned columns, and the words behind its codes.
 #[derive(Default)]
@@ -61,6 +61,7 @@ impl AvailabilityCodes {
 impl Days {
     pub(super) fn as_kernel_input(&self) -> ProductDays<'_> {
         ProductDays {
+            past: &NO_PAST,
             day_no: &self.day_no,
             price: &self.price,
             list_price: &self.list_price,
