@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply};
 use super::secret::Secret;
-use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url};
+use super::{Answer, Conduct, Fault, Item, LONGEST_JOB, Operation, Probe, Request, Source, page_url};
 use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp, micros_of_dollars};
 use crate::normalize::{RecordFormat, recognise};
@@ -30,7 +30,6 @@ const SHORTEST_POLL: Duration = Duration::from_millis(250);
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// A dataset and the price of a run may lag behind its end.
 const SETTLE: Duration = Duration::from_millis(500);
-
 /// Final prices settle about ten seconds after the end.
 const PRICE_SETTLE: Duration = Duration::from_secs(4);
 const PRICE_LOOKS: u32 = 3;
@@ -70,6 +69,7 @@ struct Wrapped<T> {
 #[derive(Deserialize)]
 struct List<T> {
     items: Vec<T>,
+    total: Option<usize>,
 }
 
 /// An actor's run.
@@ -197,7 +197,9 @@ impl Apify {
         let path = format!("/v2/actors/{}/runs", self.options.actor);
         let reply = self.http.send(self.authorised(self.http.post(&path)).json(&input)).await?;
         if !reply.is_success() {
-            return Err(self.refusal(&reply));
+            // A gateway that gave up waiting does not know whether the run was started.
+            let may_have_arrived = matches!(reply.status.as_u16(), 408 | 502 | 504);
+            return Err(Fault { may_have_arrived, ..self.refusal(&reply) });
         }
         Ok(reply.json::<Wrapped<Run>>(&self.http)?.data)
     }
@@ -217,7 +219,7 @@ impl Apify {
             let query =
                 [("desc", "1".to_owned()), ("offset", offset.to_string()), ("limit", RUNS_PAGE.to_string())];
             let runs: List<Run> = self.free(self.http.get(&path).query(&query)).await?;
-            let count = runs.items.len();
+            let (count, total) = (runs.items.len(), runs.total);
             for run in runs.items {
                 if run.started_at.is_some_and(|at| at < request.sent_at - CLOCK_TOLERANCE) {
                     return Ok(None);
@@ -226,10 +228,10 @@ impl Apify {
                     return Ok(Some(run));
                 }
             }
-            if count < RUNS_PAGE {
+            offset += count;
+            if count == 0 || total.is_none_or(|total| offset >= total) {
                 return Ok(None);
             }
-            offset += count;
         }
     }
 
@@ -238,14 +240,18 @@ impl Apify {
         let Some(store) = &run.default_key_value_store_id else { return Ok(false) };
         let path = format!("/v2/key-value-stores/{store}/records/INPUT");
         match self.http.send_well(self.authorised(self.http.get(&path))).await {
+            // Another run's input may be anything; a page of some proxy is none.
+            Ok(reply) if !["json", "html"].iter().any(|kind| reply.is_of(kind)) => Ok(false),
             Ok(reply) => Ok(reply.json::<Value>(&self.http)? == *wanted),
             Err(fault) if fault.kind == FaultKind::Refused => Ok(false),
             Err(fault) => Err(fault),
         }
     }
 
+    /// Waits for the end of a run, but not for ever: one that takes longer is looked at again by the next of ours.
     async fn wait(&self, run_id: &str) -> Result<Run, Fault> {
         let path = format!("/v2/actor-runs/{run_id}");
+        let began = tokio::time::Instant::now();
         let mut pause = SHORTEST_POLL;
         loop {
             let asked_at = tokio::time::Instant::now();
@@ -253,6 +259,11 @@ impl Apify {
             let run: Run = self.free(self.http.get(&path).query(&query)).await?;
             if run.is_final() {
                 return Ok(run);
+            }
+            if began.elapsed() > LONGEST_JOB {
+                let hours = LONGEST_JOB.as_secs() / 3_600;
+                let said = format!("run {run_id} is still {} after {hours} hours", run.status);
+                return Err(Fault::new(FaultKind::Deadline, said));
             }
             // A server that did not wait is not asked again at once.
             tokio::time::sleep_until(asked_at + pause).await;
@@ -308,7 +319,9 @@ impl Apify {
 
     fn judged(&self, request: &Request, run: &Run, raw: Vec<Box<RawValue>>) -> Answer {
         let units = raw.len() as i64;
-        let micros = run.usage_total_usd.and_then(micros_of_dollars);
+        // Nothing for something is a price that is not known yet.
+        let told = run.usage_total_usd.filter(|usd| *usd > 0.0 || units == 0);
+        let micros = told.and_then(micros_of_dollars);
         let micros = micros.or_else(|| Cost::of_units(units, self.options.result_micros).micros);
         let observed_at = run.finished_at.unwrap_or_else(|| self.http.now());
         let mut answer =

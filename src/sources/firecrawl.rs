@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::http::{Http, Reply};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
-use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url, without_answer};
+use super::{
+    Answer, Conduct, Fault, Item, LONGEST_JOB, Operation, Probe, Request, Source, page_url, without_answer,
+};
 use crate::clock::Clock;
 use crate::ids::stable_id;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, ProductRef, Rate, Timestamp};
@@ -235,6 +237,7 @@ impl Firecrawl {
     async fn collect(&self, request: &Request, job: &str) -> Result<Answer, Fault> {
         let path = self.path(&format!("/batch/scrape/{job}"));
         let mut answer = Answer { job_id: Some(job.to_owned()), ..Answer::default() };
+        let began = tokio::time::Instant::now();
         let mut skip: Option<u64> = None;
         let mut credits: Option<i64> = None;
         loop {
@@ -248,6 +251,11 @@ impl Firecrawl {
                 .map_err(|fault| expired(fault, job))?;
             let batch: Batch = reply.json(&self.http)?;
             if batch.status == "scraping" && skip.is_none() {
+                if began.elapsed() > LONGEST_JOB {
+                    let hours = LONGEST_JOB.as_secs() / 3_600;
+                    let said = format!("job {job} is still scraping after {hours} hours");
+                    return Err(Fault::new(FaultKind::Deadline, said));
+                }
                 tokio::time::sleep(POLL).await;
                 continue;
             }

@@ -78,7 +78,8 @@ impl SavedPages {
             None => self.http.get_url(&page_url(marketplace, asin)),
         };
         let reply = self.http.send(request.header("accept", "text/html")).await?;
-        if reply.status.is_server_error() && reply.body.is_empty() {
+        let is_throttled = reply.status.as_u16() == 429;
+        if is_throttled || reply.status.is_server_error() && reply.body.is_empty() {
             return Err(self.http.refusal(&reply));
         }
         Ok((reply.body, i64::from(reply.status.as_u16())))
@@ -172,10 +173,13 @@ impl Source for SavedPages {
             let of_product = pages.iter().filter(|page| page.name.contains(asin.as_str()));
             let newest = of_product.max_by_key(|page| page.saved_at);
             let (page, status, at) = match newest {
-                Some(saved) => {
-                    let page = read_page(&saved.path).map_err(|error| unreadable(&saved.path, &error))?;
-                    (page, 200, saved.saved_at)
-                }
+                Some(saved) => match read_page(&saved.path) {
+                    Ok(page) => (page, 200, saved.saved_at),
+                    Err(error) => {
+                        answer.failed.push((asin, unreadable(&saved.path, &error)));
+                        continue;
+                    }
+                },
                 None if self.options.fetch => {
                     let (page, status) = self.fetched(request.marketplace, asin).await?;
                     (page, status, self.http.now())

@@ -181,6 +181,11 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether its content type names this kind: `json`, `html`.
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.header("content-type").is_none_or(|own| own.contains(kind))
+    }
+
     /// When the server says it answered.
     pub fn date(&self) -> Option<Timestamp> {
         chrono::DateTime::parse_from_rfc2822(self.header("date")?).ok().map(|at| at.to_utc())

@@ -30,6 +30,9 @@ use async_trait::async_trait;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
+/// A provider's job is waited for so long; then the next run looks for it.
+pub(crate) const LONGEST_JOB: Duration = Duration::from_secs(2 * 3_600);
+
 /// One thing that can be asked of a source, with its declared limits.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Operation {

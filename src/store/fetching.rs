@@ -486,6 +486,9 @@ async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) 
     .bind(&settlement.run_id)
     .execute(&mut **tx)
     .await?;
+    if settlement.history.is_some() {
+        return Ok(());
+    }
     sqlx::query("DELETE FROM fetch_failures WHERE marketplace = $1 AND asin = $2")
         .bind(marketplace.code())
         .bind(asin.as_str())

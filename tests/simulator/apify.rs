@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use self::run::{Options, Run, Status, new_run};
-use super::call::{Call, Item, Planned, Refused, Reply};
+use super::call::{Call, Item, Planned, Refused, Reply, Source};
 use super::catalogue::read_url;
 use super::server::Wait;
 use super::{Sim, lock};
@@ -258,7 +258,12 @@ fn start(sim: &Sim, call: &Call, actor: &str) -> Result<Planned, Reply> {
     let fault_key = key.clone();
     Ok(Planned::new("run", key, move |sim| {
         let run = new_run(sim, &actor, shape, input, &urls, options, &fault_key);
-        let mut reply = Reply::json(201, &run.document(sim));
+        let is_unheard =
+            sim.strikes(|faults| faults.start_unheard, "start_unheard", Source::Apify, &fault_key);
+        let mut reply = match is_unheard {
+            Some(_) => Reply::html(502, "<html><body><h1>502 Bad Gateway</h1></body></html>"),
+            None => Reply::json(201, &run.document(sim)),
+        };
         reply.charged.clone_from(&run.items);
         let mut state = lock(&sim.state);
         let index = state.apify.runs.len();

@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) half_empty: f64,
     /// Apify: a run that ends FAILED or TIMED-OUT with part of its items.
     pub(crate) run_failed: f64,
+    /// Apify: a start that was heard and is answered by a gateway: 502.
+    pub(crate) start_unheard: f64,
     /// SP-API: one element of a batch fails (429, 500) inside a 200.
     pub(crate) inner_error: f64,
     /// SP-API: an access token that lapses after three uses.
@@ -125,6 +127,7 @@ impl Faults {
             captcha: rate * 2.0,
             half_empty: rate * 2.0,
             run_failed: rate * 2.0,
+            start_unheard: rate,
             inner_error: rate * 2.0,
             token_expires_early: rate * 4.0,
             never,

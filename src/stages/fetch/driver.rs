@@ -31,8 +31,10 @@ const WAIT_NEWS: TimeDelta = TimeDelta::seconds(5);
 /// A source that fails for so many products, and for this share of those it was asked for, is an incident.
 const INCIDENT_PRODUCTS: u64 = 20;
 const INCIDENT_PCT: u64 = 20;
-/// A product whose item alone failed for a passing reason is asked for so often in one run.
-const ITEM_ATTEMPTS: u8 = 3;
+/// A product goes into so many requests to one source in a run, each with repetitions of its own.
+const REQUESTS_EACH: u8 = 3;
+/// A request that nobody waits for any more and that has no job counts as lost after this.
+const FORGOTTEN: TimeDelta = TimeDelta::days(7);
 
 /// Products that wait for a request of one operation, by marketplace.
 type Queue = BTreeMap<Marketplace, VecDeque<usize>>;
@@ -53,7 +55,7 @@ struct Course {
     step: usize,
     /// Operations of that source without an answer yet.
     waiting: usize,
-    /// How often this source's item alone failed for a passing reason.
+    /// Requests to this source that it went into in vain.
     attempts: u8,
     /// This source has failed for it while it answered for others.
     is_suspect: bool,
@@ -224,9 +226,17 @@ impl<'a> Driver<'a> {
                 self.lose(request, summary).await?;
                 continue;
             };
-            for asin in &request.asins {
-                let key = ProductKey { marketplace: request.marketplace, asin: *asin };
-                let Some(&place) = self.places.get(&key) else { continue };
+            let keys =
+                request.asins.iter().map(|&asin| ProductKey { marketplace: request.marketplace, asin });
+            let due: Vec<usize> = keys.filter_map(|key| self.places.get(&key).copied()).collect();
+            if due.is_empty() && request.job_id.is_none() {
+                // It may have to be started anew: not for products that nobody wants now.
+                if self.common.clock.now() - request.sent_at > FORGOTTEN {
+                    self.lose(request, summary).await?;
+                }
+                continue;
+            }
+            for place in due {
                 let course = &mut self.courses[place];
                 let Some(step) = course.product.chain.iter().position(|&source| source == lane) else {
                     continue;
@@ -474,10 +484,9 @@ impl<'a> Driver<'a> {
                     self.item_failed(place, work.lane, work.operation, fault.clone(), Blame::Source);
                 }
             }
-            // It counts as one of its tries, so that it is not asked for for ever.
-            End::HandedBack(Blame::Request, fault) => {
+            End::HandedBack(blame, fault) => {
                 for place in places {
-                    self.item_failed(place, work.lane, work.operation, fault.clone(), Blame::Request);
+                    self.try_again(place, work.lane, work.operation, fault.clone(), blame);
                 }
             }
             End::Failed(fault) => {
@@ -491,7 +500,7 @@ impl<'a> Driver<'a> {
                 }
             }
             // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
-            End::HandedBack(Blame::Source, _) | End::Stopped => {
+            End::Stopped => {
                 for place in places.into_iter().rev() {
                     let marketplace = self.courses[place].product.key.marketplace;
                     self.queues[work.lane][work.operation].entry(marketplace).or_default().push_front(place);
@@ -532,20 +541,27 @@ impl<'a> Driver<'a> {
 
     /// One item of an answer failed: asked for again where that may help.
     fn item_failed(&mut self, place: usize, lane: usize, operation: usize, fault: Fault, blame: Blame) {
+        match fault.kind {
+            FaultKind::RateLimited | FaultKind::Unavailable | FaultKind::Lost => {
+                self.try_again(place, lane, operation, fault, blame);
+            }
+            _ => self.fail(place, lane, fault),
+        }
+    }
+
+    /// Puts a product behind the others that wait for the source, unless it has been asked for often enough.
+    fn try_again(&mut self, place: usize, lane: usize, operation: usize, fault: Fault, blame: Blame) {
         let course = &mut self.courses[place];
         if course.product.chain.get(course.step) != Some(&lane) || course.waiting == 0 {
             return;
         }
-        let is_passing =
-            matches!(fault.kind, FaultKind::RateLimited | FaultKind::Unavailable | FaultKind::Lost);
-        if is_passing && course.attempts + 1 < ITEM_ATTEMPTS {
-            course.attempts += 1;
-            course.is_suspect |= blame == Blame::Request;
-            let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
-            queue.or_default().push_back(place);
-            return;
+        course.attempts += 1;
+        if course.attempts >= REQUESTS_EACH {
+            return self.fail(place, lane, fault);
         }
-        self.fail(place, lane, fault);
+        course.is_suspect |= blame == Blame::Request;
+        let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
+        queue.or_default().push_back(place);
     }
 
     /// Notes that the source will not answer for the product in this run.

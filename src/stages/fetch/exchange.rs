@@ -82,7 +82,7 @@ pub(super) enum End {
     Failed(Fault),
     /// The provider still works on it, as far as we know: the next run takes its result.
     LeftToJob(Fault),
-    /// The source's breaker opened before it was asked again.
+    /// It failed, and the source's breaker opened before it was asked again.
     HandedBack(Blame, Fault),
     /// Somebody asked for a stop, or the deadline is there.
     Stopped,
@@ -232,6 +232,8 @@ pub(super) async fn exchange(
         if let Some(fault) = failed.take_if(|_| exchange.open.is_none()) {
             match lane.enter() {
                 Gate::Open(ticket) => exchange.ticket = ticket,
+                // What may have been paid for is not bought again later in the run.
+                Gate::Shut(_) if exchange.paid_for_nothing > 0 => break End::Failed(fault),
                 Gate::Shut(_) => break End::HandedBack(exchange.blame(), fault),
                 Gate::Stopped(kind, reason) => break End::Failed(Fault::new(kind, reason)),
             }
@@ -309,6 +311,8 @@ impl Exchange<'_> {
         self.may_have_started |= fault.may_have_arrived;
         let blame = self.blame();
         let state = lane.failed(work.operation, &fault, blame, self.ticket);
+        // A probe is one attempt; those that follow on the same row decide nothing.
+        self.ticket.is_probe = false;
         tracing::warn!(
             source = lane.source.name(),
             operation = operation.name,
@@ -319,7 +323,8 @@ impl Exchange<'_> {
         let has_job = self.job_id.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let can_go_on = lane.source.can_resume() || has_job;
         let mut verdict = common.retries.verdict(&fault, attempt);
-        if operation.is_paid && fault.may_have_arrived && !can_go_on {
+        let may_be_charged = fault.may_have_arrived || fault.cost != Cost::NOTHING;
+        if operation.is_paid && may_be_charged && !can_go_on {
             self.paid_for_nothing += 1;
             if self.paid_for_nothing > PAID_REPETITIONS {
                 verdict = Verdict::GiveUp;

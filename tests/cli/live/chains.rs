@@ -36,7 +36,7 @@ fn when_a_source_is_down_the_next_one_answers_and_it_is_said_why() {
 #[test]
 fn what_a_source_lacks_of_a_batch_is_asked_of_the_next_one() {
     let mut live = Live::new(config(), "apify,rainforest");
-    // A third of the products never comes from a source; each at one of five.
+    // Half of the products never come from a source; each at one of five.
     live.simulator.set_faults(crate::simulator::Faults { never: 0.5, ..Default::default() });
     live.set("apify", "batch", 50);
     let products = live.products(50, 0);
@@ -120,6 +120,25 @@ fn products_that_always_fail_do_not_open_the_breaker_of_a_source_that_answers_fo
     assert!((4..=12).contains(&failed), "{failed} of 45");
     let status = live.json("status --format json");
     assert_eq!(status["sources"][0]["breaker"], "closed", "{status:#}");
+}
+
+#[test]
+fn a_probe_that_is_repeated_opens_the_breaker_once() {
+    let mut live = Live::new(config(), "apify");
+    live.set("apify", "batch", 1);
+    live.set("apify", "concurrency", 8);
+    let products = live.products(8, 0);
+    live.watch(&products, "");
+    live.simulator.set_down(Source::Apify, true);
+    // All are given up, so that nothing is left open.
+    live.run("ingest -q --deadline 30s");
+    let cooldown = |live: &Live| live.number("SELECT cooldown_ms FROM source_states WHERE source = 'apify'");
+    assert_eq!(cooldown(&live), 30_000);
+    live.set_now("2026-03-01T12:00:45Z");
+    let asked = live.asked(Source::Apify);
+    live.run("ingest -q --deadline 12s");
+    assert!(live.asked(Source::Apify) >= asked + 3, "the probe was not repeated: the test shows nothing");
+    assert_eq!(cooldown(&live), 60_000);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn each_provider_is_asked_in_its_batches_and_everything_it_says_is_kept_and_read
 }
 
 #[test]
-fn a_provider_whose_clock_is_hours_off_moves_no_observation() {
+fn a_reply_whose_date_is_hours_off_is_as_old_as_our_clock_says() {
     let live = watching("sp-api");
     let faults = Faults { clock_skew: 1.0, max_attempts: 1, ..Default::default() };
     live.simulator.set_faults(faults);
@@ -215,4 +215,17 @@ fn a_run_whose_start_was_not_heard_of_is_found_again_even_where_its_input_cannot
     let charged: Vec<u32> =
         products.iter().map(|asin| live.simulator.paid(Source::Apify, "US", asin).charged).collect();
     assert_eq!(charged, [1; 2], "a run was started twice");
+}
+
+#[test]
+fn a_run_that_a_gateway_did_not_hear_of_is_not_started_again() {
+    let mut live = Live::new(config(), "apify");
+    live.simulator.set_faults(Faults { start_unheard: 1.0, max_attempts: 1, ..Default::default() });
+    live.set("apify", "batch", 5);
+    let products = live.products(10, 0);
+    live.watch(&products, "");
+    live.ok("ingest -q");
+    assert_eq!(live.number("SELECT COUNT(*) FROM fetches"), 10);
+    assert_eq!(live.simulator.totals().repeated_paid, 0);
+    assert_eq!(live.number("SELECT SUM(cost_micros) FROM source_requests"), 10 * 800);
 }

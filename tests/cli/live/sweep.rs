@@ -205,7 +205,7 @@ fn under_faults_and_kills_every_product_ends_fetched_or_explained_and_no_money_i
     // Most of a case is waiting.
     let together = size("AMZCTL_LIVE_TOGETHER", 2, 3);
     let next = AtomicU64::new(first);
-    let failed = Mutex::new(Vec::new());
+    let (failed, landed) = (Mutex::new(Vec::new()), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..together {
             scope.spawn(|| {
@@ -214,18 +214,25 @@ fn under_faults_and_kills_every_product_ends_fetched_or_explained_and_no_money_i
                     if seed >= first + seeds {
                         break;
                     }
-                    if std::panic::catch_unwind(|| sweep(seed, products)).is_err() {
-                        failed.lock().unwrap().push(seed);
-                    }
+                    match std::panic::catch_unwind(|| sweep(seed, products)) {
+                        Ok(kills) => landed.fetch_add(kills, Ordering::Relaxed),
+                        Err(_) => {
+                            failed.lock().unwrap().push(seed);
+                            0
+                        }
+                    };
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "seeds {failed:?} of {products} products failed");
+    let landed = landed.into_inner();
+    assert!(2 * landed >= seeds, "only {landed} kills landed in {seeds} cases");
 }
 
-fn sweep(seed: u64, products: u64) {
+/// One case; how many of its kills met a running process.
+fn sweep(seed: u64, products: u64) -> u64 {
     let began = Instant::now();
     let case = format!("seed {seed} of {products} products");
     println!("{case}");
@@ -282,6 +289,7 @@ fn sweep(seed: u64, products: u64) {
         live.simulator.totals().requests,
         began.elapsed()
     );
+    landed
 }
 
 /// Whoever answered says what he says on a calm day; fallbacks were not asked then.
