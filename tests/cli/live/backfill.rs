@@ -1,4 +1,4 @@
-//! Days of the past from Keepa's history: asked for once, read into days, never against what was seen.
+//! Days of the past, from Keepa's history and from dated files: asked for or read once, never against what was seen.
 
 use super::{Live, config};
 use crate::simulator::Source;
@@ -77,6 +77,68 @@ fn an_interrupted_backfill_goes_on_where_it_was() {
     let days =
         "SELECT asin || ' ' || day || ' ' || COALESCE(price_minor, -1) FROM product_metrics_daily ORDER BY 1";
     assert_eq!(live.lines(days), whole.lines(days));
+}
+
+#[test]
+fn dated_files_give_the_days_that_are_asked_for_once_and_nobody_is_alerted() {
+    let live = Live::new(config(), "keepa");
+    let products = live.simulator.existing_asins("DE", 2);
+    let watched: Vec<String> = products.iter().map(|asin| format!("DE:{asin}")).collect();
+    live.watch(&watched, "");
+    // A fall by a quarter, of which somebody would be told on its day.
+    let prices = [(29, 2699), (30, 2599), (31, 1899)];
+    for (day, price) in prices {
+        let rows = format!("{},{price},in_stock\n{},1000,in_stock\n", products[0], products[1]);
+        let table = format!("asin,price_minor,availability\n{rows}");
+        live.sandbox.write(&format!("prices/2026-01-{day}/de.csv"), table);
+    }
+    // Whoever reads one of these is refused it and ends with 3.
+    live.sandbox.write("prices/2026-02-01/de.csv", [0_u8; 64]);
+    live.sandbox.write("prices/undated.csv", [0_u8; 64]);
+    let from =
+        |first: u32| format!("backfill --from 2026-01-{first} --to 2026-01-31 --marketplace DE prices");
+    let days = || {
+        live.lines("SELECT day || ' ' || asin || ' ' || price_minor FROM product_metrics_daily ORDER BY 1")
+    };
+    let days_since = |first: u32| {
+        let since = prices.iter().filter(|(day, _)| *day >= first);
+        let mut rows: Vec<String> = since
+            .flat_map(|(day, price)| {
+                [(&products[0], *price), (&products[1], 1000)]
+                    .map(|(asin, price)| format!("2026-01-{day} {asin} {price}"))
+            })
+            .collect();
+        rows.sort();
+        rows
+    };
+    let reads = || live.lines("SELECT path || ' ' || run_id FROM ingest_files ORDER BY 1");
+
+    let planned = live.ok(&format!("{} --dry-run", from(30)));
+    assert!(planned.stderr.contains("2 files, 4 records, 4 would land"), "{planned:#?}");
+    assert!(planned.stderr.contains("1 file left out: no single date in their path"), "{planned:#?}");
+    assert!(planned.stderr.contains("2 files of other days left out"), "{planned:#?}");
+    assert_eq!((live.number("SELECT COUNT(*) FROM raw_receipts"), reads().len()), (0, 0));
+
+    live.ok(&format!("{} -q", from(30)));
+    assert_eq!(days(), days_since(30));
+    let read = reads();
+    assert_eq!(read.len(), 2, "{read:?}");
+
+    let again = live.ok(&from(30));
+    assert!(again.stderr.contains("2 files (2 already read), 0 records, 0 landed"), "{again:#?}");
+    assert_eq!((reads(), days()), (read, days_since(30)), "read twice");
+
+    // An earlier day is all that is read of a longer span.
+    let longer = live.ok(&from(29));
+    assert!(longer.stderr.contains("3 files (2 already read), 2 records, 2 landed"), "{longer:#?}");
+    assert_eq!(days(), days_since(29));
+
+    assert_eq!(live.simulator.totals().requests, 0, "a provider was asked");
+    let found = "SELECT day || ' ' || historical FROM alerts WHERE rule = 'price_drop'";
+    assert_eq!(live.lines(found), ["2026-01-31 1"]);
+    assert_eq!(live.number("SELECT COUNT(*) FROM outbox_events"), 0);
+    live.ok("run -q --no-deliver");
+    assert_eq!(live.number(TOLD), 0);
 }
 
 #[test]

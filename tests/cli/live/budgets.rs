@@ -38,6 +38,33 @@ fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due()
 }
 
 #[test]
+fn what_a_month_may_spend_holds_over_its_days_and_processes_and_the_next_month_begins_anew() {
+    let mut live = Live::new(config(), "rainforest");
+    live.set("rainforest", "concurrency", 8);
+    live.set("rainforest", "max_units_run", 10);
+    live.set("rainforest", "max_units_month", 17);
+    let products = live.products(40, 0);
+    live.watch(&products, "");
+    let of_run = "11 credits would exceed the 10 of `max_units_run`";
+    let of_month = "18 credits would exceed the 17 of `max_units_month`";
+    for (now, spent, still_due, reason) in [
+        ("2026-03-30T12:00:00Z", 10, 30, of_run),
+        // Every day all forty are due again.
+        ("2026-03-31T12:00:00Z", 17, 33, of_month),
+        ("2026-03-31T23:59:59Z", 17, 33, of_month),
+        ("2026-04-01T00:00:00Z", 27, 30, of_run),
+    ] {
+        live.set_now(now);
+        let ended = live.run("ingest");
+        assert_eq!(ended.code, Some(6), "{now}: {ended:#?}");
+        assert!(ended.stderr.contains(reason), "{now}: {ended:#?}");
+        assert_eq!(charged(&live, Source::Rainforest), spent, "{now}");
+        assert_eq!(live.number("SELECT SUM(cost_units) FROM source_requests"), spent, "{now}");
+        assert_eq!(live.json("ingest --dry-run --format json")["due"], still_due, "{now}");
+    }
+}
+
+#[test]
 fn dollars_are_counted_by_the_price_of_a_result_and_a_batch_is_cut_to_what_fits() {
     let mut live = Live::new(config(), "apify");
     live.set("apify", "batch", 5);

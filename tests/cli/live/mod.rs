@@ -7,11 +7,13 @@
 //! | `secrets` | no key in any byte that is written |
 //! | `politeness` | rates are kept and used, servers' hints are obeyed |
 //! | `budgets`, `chains`, `plan` | limits, fallbacks and breakers, what would be asked |
+//! | `html` | pages that somebody saved, and the shop's own |
 //! | `reports`, `backfill` | costs, doctor, days of the past |
 
 mod backfill;
 mod budgets;
 mod chains;
+mod html;
 mod plan;
 mod politeness;
 mod reports;

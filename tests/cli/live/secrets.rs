@@ -47,6 +47,22 @@ fn assert_clean(folder: &Path, case: &str) -> usize {
     files
 }
 
+/// Every body in the database as it was received: no search of the file finds what is compressed.
+fn assert_bodies_clean(live: &Live, case: &str) {
+    for row in live.lines("SELECT sha256 || ' ' || codec || ' ' || hex(bytes) FROM raw_bodies") {
+        let columns: Vec<&str> = row.split(' ').collect();
+        let (sha256, codec, hex) = (columns[0], columns[1], columns[2]);
+        let digits = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
+        let stored: Vec<u8> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+        let body = match codec {
+            "plain" => stored,
+            "zstd" => zstd::decode_all(stored.as_slice()).unwrap(),
+            other => panic!("{case}: {sha256} is stored as {other}"),
+        };
+        assert_eq!(holds(&body), None, "{case}: the body {sha256} holds a secret");
+    }
+}
+
 /// Runs every command that may know a key, as talkative as it can be, with the keys of this variant.
 fn run_all(live: &Live, variant: &str, expected: &[i32]) -> usize {
     let given = keys(variant);
@@ -89,6 +105,7 @@ fn run_all(live: &Live, variant: &str, expected: &[i32]) -> usize {
         }
     }
     assert_clean(live.sandbox.path("").as_path(), variant);
+    assert_bodies_clean(live, variant);
     said
 }
 
@@ -107,6 +124,8 @@ fn no_key_is_in_any_byte_of_what_is_written() {
     let accepted = watching(Config { keys: keys("good"), echoes: true, ..config() });
     assert!(run_all(&accepted, "good", &[0]) > 1_000, "nothing was said");
     assert_eq!(accepted.number("SELECT COUNT(*) FROM fetches WHERE source <> 'sp-api'"), 16);
+    let compressed = accepted.number("SELECT COUNT(*) FROM raw_bodies WHERE codec = 'zstd'");
+    assert!(compressed > 16, "{compressed} bodies were looked into");
 
     // The same, refused: every provider repeats what it was sent.
     let refused = watching(Config { keys: keys("good"), echoes: true, ..config() });
