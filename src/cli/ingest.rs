@@ -30,7 +30,7 @@ use crate::store::Store;
 /// kept in quarantine, the rest goes on. The same file with the same time lands nothing.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct IngestArgs {
-    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm .parquet .xlsx, also .gz and .zst),
+    /// Files, folders (searched for .json .jsonl .ndjson .csv .tsv .txt .html .htm, also .gz and .zst, .parquet .xlsx),
     /// patterns, or - for standard input
     #[arg(value_name = "PATH", help_heading = "Files")]
     pub paths: Vec<PathBuf>,

@@ -4,9 +4,15 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The endings that a folder is searched for, each also with `.gz` or `.zst` behind it.
+/// The endings that a folder is searched for, each but the packed ones also with `.gz` or `.zst` behind it.
 pub const KNOWN_ENDINGS: &[&str] =
     &["json", "jsonl", "ndjson", "csv", "tsv", "txt", "html", "htm", "parquet", "xlsx"];
+
+/// Formats that are compressed in themselves: such a file is refused when it is compressed once more.
+const PACKED_ENDINGS: &[&str] = &["parquet", "xlsx"];
+
+/// What Excel lays beside a workbook while it is open.
+const LOCK_FILE: &str = "~$";
 
 /// One input of an ingest.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +42,7 @@ pub enum DiscoverError {
 /// The inputs that `arguments` name: in their order, what one of them expands to sorted by path, each file once.
 ///
 /// A file that is named is taken whatever its ending; a folder is searched with everything below it, hidden
-/// files and folders left out. Errors: an argument that names nothing.
+/// files and folders and the lock files of Excel left out. Errors: an argument that names nothing.
 pub fn discover(arguments: &[PathBuf]) -> Result<Vec<Found>, DiscoverError> {
     let mut found = Vec::new();
     for argument in arguments {
@@ -113,7 +119,7 @@ fn collect(
     for entry in std::fs::read_dir(folder).map_err(at)? {
         let path = entry.map_err(at)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
+        if name.starts_with('.') || name.starts_with(LOCK_FILE) {
             continue;
         }
         if path.is_dir() {
@@ -127,8 +133,10 @@ fn collect(
 
 fn has_known_ending(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
-    plain.rsplit_once('.').is_some_and(|(_, ending)| KNOWN_ENDINGS.contains(&ending))
+    let compressed = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst"));
+    compressed.unwrap_or(&lower).rsplit_once('.').is_some_and(|(_, ending)| {
+        KNOWN_ENDINGS.contains(&ending) && (compressed.is_none() || !PACKED_ENDINGS.contains(&ending))
+    })
 }
 
 #[cfg(test)]
@@ -169,6 +177,14 @@ mod tests {
         ]);
         let found = names(folder.path(), &[folder.path().to_owned()]);
         assert_eq!(found, ["a.csv", "b/1.ndjson.zst", "b/2.JSON.GZ"]);
+    }
+
+    #[test]
+    fn a_folder_gives_workbooks_as_they_are_and_no_lock_files() {
+        let folder =
+            folder_with(&["a.xlsx", "a.xlsx.gz", "~$a.xlsx", "b.parquet", "b.parquet.zst", "xlsx.csv.gz"]);
+        let found = names(folder.path(), &[folder.path().to_owned()]);
+        assert_eq!(found, ["a.xlsx", "b.parquet", "xlsx.csv.gz"]);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) enum StreamError {
     Trailing { size: u64, offset: u64, part: &'static str },
     #[error("{what}: {detail}")]
     Table { what: &'static str, detail: String },
+    #[error("it is an archive (ZIP), not a workbook")]
+    Archive,
     #[error("it expands to more than {}, the cap on one compressed file", binary_size(*.0))]
     Cap(u64),
 }
@@ -87,18 +89,28 @@ pub fn identify(path: &Path) -> Result<FileIdentity, InputError> {
 }
 
 impl InputError {
-    /// What is said of a file whose table cannot be opened; null for one that the disk does not give.
+    /// What is said of a file that cannot be opened; null when the disk failed.
     pub fn refusal(&self) -> Option<Refusal> {
-        match self.source.get_ref()?.downcast_ref()? {
-            StreamError::Table { what, detail } => Some(
-                Refusal::new(
-                    "corrupt_stream",
-                    format!("it looks like a {what}, and cannot be read: {detail}"),
-                )
-                .hint("save it again, or hand in its table as CSV"),
-            ),
-            _ => None,
+        refusal(&self.source)
+    }
+}
+
+/// What is said of a file that gives nothing but this error; null when the disk failed, or its decoder says why.
+pub(super) fn refusal(error: &io::Error) -> Option<Refusal> {
+    let error: &StreamError = error.get_ref()?.downcast_ref()?;
+    match error {
+        StreamError::Table { what, detail } => {
+            let message = format!("it looks like a {what}, and cannot be read: {detail}");
+            Some(Refusal::new("corrupt_stream", message).hint("save it again, or hand in its table as CSV"))
         }
+        StreamError::Archive => {
+            Some(Refusal::new("binary_file", error.to_string()).hint("unpack it and hand in its files"))
+        }
+        StreamError::Cap(_) => Some(
+            Refusal::new("output_too_large", error.to_string())
+                .hint("raise the cap with --max-decompressed if the file can be trusted"),
+        ),
+        StreamError::Disk(_) | StreamError::Trailing { .. } => None,
     }
 }
 
@@ -130,7 +142,8 @@ pub(super) fn copy_hashed(source: &mut impl Read, target: &mut impl io::Write) -
 /// Opens the content of `path`: gzip of any number of members, zstd of any number of frames, a Parquet file and
 /// a workbook (XLSX) as the CSV of their table, or plain.
 ///
-/// `position` follows the bytes taken from the disk. A compressed file gives at most `cap` bytes, then an error.
+/// `position` follows the bytes taken from the disk. A compressed file gives at most `cap` bytes, then an error; a
+/// workbook may also expand to no more.
 pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn Read + Send>, InputError> {
     let decode = || -> io::Result<Box<dyn Read + Send>> {
         let (before, counted) = (position.load(Ordering::Relaxed), position.clone());
@@ -148,7 +161,7 @@ pub fn open(path: &Path, cap: u64, position: Arc<AtomicU64>) -> Result<Box<dyn R
         } else if head.starts_with(workbook::MAGIC) {
             let file = File::open(path)?;
             reader.into_inner().position.store(before, Ordering::Relaxed);
-            capped(WorkbookText::open(file, counted)?, cap)
+            capped(WorkbookText::open(file, cap, counted)?, cap)
         } else {
             Box::new(reader)
         })

@@ -9,7 +9,7 @@ mod table;
 
 use std::io::{self, Read};
 
-use super::input::{StreamError, binary_size, is_trailing};
+use super::input::{self, StreamError, binary_size, is_trailing};
 use super::sniff::{self, HEAD_SIZE, Layout, Refusal};
 use super::window::{Extent, Window};
 use crate::model::words;
@@ -164,8 +164,7 @@ impl<R: Read> Splitter<R> {
         if window.pending().is_empty()
             && let Some(error) = window.take_damage()
         {
-            let (reason, detail) = explain(error).map_err(OpenError::Disk)?;
-            return Err(Refusal::new(reason.as_str(), detail).into());
+            return Err(unopened(error));
         }
         let mode = match sniff::layout(window.pending(), window.has_ended())? {
             Layout::JsonLines => Mode::JsonLines,
@@ -254,12 +253,25 @@ impl<R: Read> Splitter<R> {
     }
 }
 
+/// Why a stream that gave only this error cannot be opened: the same as if its file could not be.
+fn unopened(error: io::Error) -> OpenError {
+    if let Some(refusal) = input::refusal(&error) {
+        return OpenError::Refused(refusal);
+    }
+    match explain(error) {
+        Ok((reason, detail)) => OpenError::Refused(Refusal::new(reason.as_str(), detail)),
+        Err(error) => OpenError::Disk(error),
+    }
+}
+
 /// What a decoder's complaint means; errors of the disk are passed on.
 fn explain(error: io::Error) -> io::Result<(Reason, String)> {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<StreamError>()) {
         Some(StreamError::Disk(_)) => Err(error),
         Some(StreamError::Trailing { .. }) => Ok((Reason::CorruptStream, error.to_string())),
-        Some(StreamError::Table { .. }) => Ok((Reason::CorruptStream, error.to_string())),
+        Some(StreamError::Table { .. } | StreamError::Archive) => {
+            Ok((Reason::CorruptStream, error.to_string()))
+        }
         Some(StreamError::Cap(_)) => Ok((Reason::OutputTooLarge, error.to_string())),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Ok((Reason::Truncated, "the compressed stream ends early".to_owned()))

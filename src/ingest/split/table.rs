@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::boundary::RowEnd;
-use super::{Extent, Limits, Mode, OpenError, Piece, Place, Reason, Refusal, Splitter, Table, explain};
+use super::{Extent, Limits, Mode, OpenError, Piece, Place, Reason, Refusal, Splitter, Table};
 use crate::ingest::window::Window;
 
 /// A row may end in CR LF: they do not count against the record's limit.
@@ -31,8 +31,7 @@ pub(super) fn read_header<R: Read>(
     if window.is_exhausted()
         && let Some(error) = window.take_damage()
     {
-        let (reason, detail) = explain(error).map_err(OpenError::Disk)?;
-        return Err(Refusal::new(reason.as_str(), detail).into());
+        return Err(super::unopened(error));
     }
     if std::str::from_utf8(&header).is_err() {
         return Err(Refusal::new("encoding", "the header is not UTF-8")

@@ -82,6 +82,16 @@ fn a_binary_file() {
     error: book.csv: it looks like a workbook, and cannot be read: Zip error: invalid Zip archive: Could not find EOCD
     hint: save it again, or hand in its table as CSV
     "#);
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("exports/one.json", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(sound("B0FDKB341G").as_bytes()).unwrap();
+    sandbox.write("exports.zip", archive.finish().unwrap().into_inner());
+    answers!(sandbox.run("ingest exports.zip --captured-at 2026-02-28"), @r#"
+    exit 1
+    --- stderr
+    error: exports.zip: it is an archive (ZIP), not a workbook
+    hint: unpack it and hand in its files
+    "#);
     answers!(sandbox.run("ingest amzctl.db --captured-at 2026-02-28"), @r#"
     exit 1
     --- stderr
