@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::rollup::{ColumnValues, DeltaColumns, RollupColumns, SellerColumns};
+use crate::rollup::{
+    ColumnValues, DeltaColumns, PastColumns, PastPriceColumns, PastSellerColumns, RollupColumns,
+    SellerColumns,
+};
 use crate::store::lake::{DAILY_EXPORT, ExportKind, RANK_EXPORT};
 
 /// Buckets of every table: products spread over them by hash.
@@ -30,6 +33,12 @@ pub enum Table {
     Rollups,
     /// `mart/rollup_sellers`: one row per product, as-of day, window and seller.
     RollupSellers,
+    /// `mart/pasts`: what all days of a product up to the end of a month come to, so that no build reads them again.
+    Pasts,
+    /// `mart/past_prices`: the latest prices of a past.
+    PastPrices,
+    /// `mart/past_sellers`: the sellers of a past.
+    PastSellers,
 }
 
 /// What a column holds.
@@ -76,10 +85,26 @@ impl Table {
     pub(crate) const ASIN: usize = 1;
     pub(crate) const DAY_NO: usize = 2;
 
-    pub const ALL: [Table; 5] =
-        [Table::Daily, Table::Ranks, Table::Deltas, Table::Rollups, Table::RollupSellers];
+    pub const ALL: [Table; 8] = [
+        Table::Daily,
+        Table::Ranks,
+        Table::Deltas,
+        Table::Rollups,
+        Table::RollupSellers,
+        Table::Pasts,
+        Table::PastPrices,
+        Table::PastSellers,
+    ];
     pub(crate) const CORE: [Table; 2] = [Table::Daily, Table::Ranks];
-    pub(crate) const MART: [Table; 3] = [Table::Deltas, Table::Rollups, Table::RollupSellers];
+    pub(crate) const MART: [Table; 6] = [
+        Table::Deltas,
+        Table::Rollups,
+        Table::RollupSellers,
+        Table::Pasts,
+        Table::PastPrices,
+        Table::PastSellers,
+    ];
+    pub(crate) const PAST: [Table; 3] = [Table::Pasts, Table::PastPrices, Table::PastSellers];
 
     /// The folder below the lake's root, and the name in `lake_files`.
     pub fn name(self) -> &'static str {
@@ -89,12 +114,15 @@ impl Table {
             Table::Deltas => "mart/deltas",
             Table::Rollups => "mart/rollups",
             Table::RollupSellers => "mart/rollup_sellers",
+            Table::Pasts => "mart/pasts",
+            Table::PastPrices => "mart/past_prices",
+            Table::PastSellers => "mart/past_sellers",
         }
     }
 
     /// Columns of a file after `marketplace` and `month`.
     pub(crate) fn columns(self) -> &'static [LakeColumn] {
-        static COLUMNS: LazyLock<[Vec<LakeColumn>; 5]> = LazyLock::new(|| Table::ALL.map(columns_of));
+        static COLUMNS: LazyLock<[Vec<LakeColumn>; 8]> = LazyLock::new(|| Table::ALL.map(columns_of));
         &COLUMNS[self as usize]
     }
 
@@ -122,10 +150,11 @@ impl Table {
     /// Columns that order rows of one product and day.
     pub(crate) fn order_within_day(self) -> &'static [&'static str] {
         match self {
-            Table::Daily | Table::Deltas => &[],
-            Table::Ranks => &["ordinal"],
+            Table::Daily | Table::Deltas | Table::Pasts => &[],
+            Table::Ranks | Table::PastPrices => &["ordinal"],
             Table::Rollups => &["window_days"],
             Table::RollupSellers => &["window_days", "seller_id"],
+            Table::PastSellers => &["seller_id"],
         }
     }
 }
@@ -153,11 +182,18 @@ fn columns_of(table: Table) -> Vec<LakeColumn> {
         Table::RollupSellers => {
             columns.extend(SellerColumns::default().into_columns()[2..].iter().map(computed))
         }
+        Table::Pasts => columns.extend(PastColumns::default().into_columns()[2..].iter().map(computed)),
+        Table::PastPrices => {
+            columns.extend(PastPriceColumns::default().into_columns()[2..].iter().map(computed))
+        }
+        Table::PastSellers => {
+            columns.extend(PastSellerColumns::default().into_columns()[2..].iter().map(computed))
+        }
     }
     for column in &mut columns {
         let is_word = match table {
             Table::Deltas => DELTA_WORDS.contains(&column.name),
-            Table::RollupSellers => column.name == "seller_id",
+            Table::RollupSellers | Table::PastSellers => column.name == "seller_id",
             _ => false,
         };
         if is_word {

@@ -260,6 +260,59 @@ const SELLER_NAMES: &[&str] = &["row", "day_no", "window_days", "seller_id", "da
 table!(SellerColumns, SELLER_NAMES);
 
 columns! {
+    /// [`Past`](super::Past)s, as far as they are numbers: one row per product and end of a month, sorted by `day_no`.
+    pub struct PastColumns {
+        /// How many of the product's given rows it covers.
+        row: Vec<i32>,
+        day_no: Vec<i32>,
+        last_day: Vec<i32>,
+        price_days: Vec<i64>,
+        price_low: Vec<i64>,
+        price_high: Vec<i64>,
+        /// 1 if the latest price counts only once the next one is near it.
+        is_price_waiting: Vec<i64>,
+        seller_days: Vec<i64>,
+    }
+}
+
+const PAST_NAMES: &[&str] = &[
+    "row",
+    "day_no",
+    "last_day",
+    "price_days",
+    "price_low",
+    "price_high",
+    "is_price_waiting",
+    "seller_days",
+];
+table!(PastColumns, PAST_NAMES);
+
+columns! {
+    /// The latest known prices of a past, in day order.
+    pub struct PastPriceColumns {
+        row: Vec<i32>,
+        day_no: Vec<i32>,
+        ordinal: Vec<i64>,
+        price: Vec<i64>,
+    }
+}
+
+const PAST_PRICE_NAMES: &[&str] = &["row", "day_no", "ordinal", "price"];
+table!(PastPriceColumns, PAST_PRICE_NAMES);
+
+columns! {
+    /// The sellers of a past, sorted.
+    pub struct PastSellerColumns {
+        row: Vec<i32>,
+        day_no: Vec<i32>,
+        seller_id: Vec<i32>,
+    }
+}
+
+const PAST_SELLER_NAMES: &[&str] = &["row", "day_no", "seller_id"];
+table!(PastSellerColumns, PAST_SELLER_NAMES);
+
+columns! {
     /// A field's value, the previous known one, its day, and the difference.
     ///
     /// All but `value` are null where no earlier value can be compared with today's; `delta` and `pct` also
@@ -424,5 +477,8 @@ mod tests {
         assert_eq!(spelled(&RollupColumns::default()), ROLLUP_NAMES);
         assert_eq!(spelled(&DeltaColumns::default()), DELTA_NAMES);
         assert_eq!(spelled(&SellerColumns::default()), SELLER_NAMES);
+        assert_eq!(spelled(&PastColumns::default()), PAST_NAMES);
+        assert_eq!(spelled(&PastPriceColumns::default()), PAST_PRICE_NAMES);
+        assert_eq!(spelled(&PastSellerColumns::default()), PAST_SELLER_NAMES);
     }
 }

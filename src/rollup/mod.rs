@@ -19,10 +19,11 @@ mod series;
 mod window;
 
 pub use columns::{
-    Change, ColumnValues, DeltaColumns, Level, NO_CODE, NO_DAY, NULL, RollupColumns, SellerColumns, Spread,
+    Change, ColumnValues, DeltaColumns, Level, NO_CODE, NO_DAY, NULL, PastColumns, PastPriceColumns,
+    PastSellerColumns, RollupColumns, SellerColumns, Spread,
 };
 pub use delta::deltas;
-pub use past::{NO_PAST, Past, pasts};
+pub use past::{NO_PAST, Past, PastRows, pasts};
 pub use series::{MAX_VALUE, ProductDays};
 pub use window::{WINDOWS, roll_windows};
 

@@ -5,7 +5,7 @@
 
 use super::extremes::{AllTime, GuardedPrices, MEDIAN_OF};
 use super::series::ProductDays;
-use super::{NO_CODE, NO_DAY, NULL};
+use super::{NO_CODE, NO_DAY, NULL, PastColumns, PastPriceColumns, PastSellerColumns};
 
 /// A product's days up to one of them, boiled down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,12 @@ pub static NO_PAST: Past = Past {
     seller_days: 0,
     sellers: Vec::new(),
 };
+
+impl Default for Past {
+    fn default() -> Past {
+        NO_PAST.clone()
+    }
+}
 
 impl Past {
     pub fn is_nothing(&self) -> bool {
@@ -74,4 +80,40 @@ pub fn pasts(days: &ProductDays<'_>, ends: &[i32]) -> Vec<Past> {
         past.clone()
     };
     ends.iter().copied().map(until).collect()
+}
+
+/// Pasts of many products as rows.
+#[derive(Clone, Debug, Default)]
+pub struct PastRows {
+    pub pasts: PastColumns,
+    pub prices: PastPriceColumns,
+    pub sellers: PastSellerColumns,
+}
+
+impl PastRows {
+    /// Adds what a product's days up to each of `ends` come to; `ends` are sorted.
+    pub fn add(&mut self, days: &ProductDays<'_>, ends: &[i32]) {
+        for (past, &end) in pasts(days, ends).iter().zip(ends).filter(|(past, _)| !past.is_nothing()) {
+            let row = days.rows_in(i32::MIN..=end).end as i32;
+            self.pasts.row.push(row);
+            self.pasts.day_no.push(end);
+            self.pasts.last_day.push(past.last_day);
+            self.pasts.price_days.push(past.price_days);
+            self.pasts.price_low.push(past.price_low);
+            self.pasts.price_high.push(past.price_high);
+            self.pasts.is_price_waiting.push(past.is_price_waiting.into());
+            self.pasts.seller_days.push(past.seller_days);
+            for (ordinal, price) in (0..).zip(&past.prices) {
+                self.prices.row.push(row);
+                self.prices.day_no.push(end);
+                self.prices.ordinal.push(ordinal);
+                self.prices.price.push((*price).into());
+            }
+            for seller in &past.sellers {
+                self.sellers.row.push(row);
+                self.sellers.day_no.push(end);
+                self.sellers.seller_id.push(*seller);
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@ use super::products::{Pass, Product};
 use crate::lake::{Block, Span, Table, Values, Words};
 use crate::model::Availability;
 use crate::rollup::{
-    ColumnValues, DeltaColumns, NO_CODE, NULL, RollupColumns, SellerColumns, WINDOWS, deltas, roll_windows,
+    ColumnValues, DeltaColumns, NO_CODE, NULL, PastRows, RollupColumns, SellerColumns, WINDOWS, deltas,
+    roll_windows,
 };
 
 /// Days of one table that go into one file.
@@ -28,12 +29,14 @@ pub(super) struct Job {
     pub(super) served_deltas: Option<Span>,
     /// Rollups of earlier days are not served.
     pub(super) serve_from: i32,
+    /// Ends of months whose pasts are computed, sorted.
+    pub(super) past_ends: Vec<i32>,
 }
 
 /// What some products gave.
 pub(super) struct Batch {
     /// In the order of [`Table::MART`].
-    computed: [Computed; 3],
+    computed: [Computed; Table::MART.len()],
     /// Each target's rows, among those computed of its table.
     targets: Vec<(Table, Vec<Range<usize>>)>,
     pub(super) served_deltas: Block,
@@ -91,28 +94,45 @@ pub(super) fn compute(
     let mut rollup_rows = RollupColumns::with_capacity(days * WINDOWS.len());
     let mut seller_rows = SellerColumns::with_capacity(days * WINDOWS.len());
     let mut texts = DeltaWords::default();
-    let mut sellers = Vec::new();
-    let mut ends: [Vec<usize>; 3] = Default::default();
+    let mut past_rows = PastRows::default();
+    let (mut sellers, mut past_sellers) = (Vec::new(), Vec::new());
+    let mut ends: [Vec<usize>; Table::MART.len()] = Default::default();
     for product in products {
         let days = Days::gather(pass, product, words, &vocabulary.availability);
         let input = days.as_kernel_input();
         let (first_delta, first_seller) = (delta_rows.len(), seller_rows.len());
+        let first_past_seller = past_rows.sellers.len();
         for span in &job.emit {
             deltas(&input, span.first..=span.last, &mut delta_rows);
             roll_windows(&input, span.first..=span.last, &mut rollup_rows, &mut seller_rows);
         }
+        past_rows.add(&input, &job.past_ends);
         texts.add(&delta_rows, first_delta, &days, vocabulary);
         let seller_word = |code: &i32| place(&days.sellers, *code).unwrap_or(vocabulary.nobody);
         sellers.extend(seller_rows.seller_id[first_seller..].iter().map(seller_word));
-        for (ends, rows) in ends.iter_mut().zip([delta_rows.len(), rollup_rows.len(), seller_rows.len()]) {
+        past_sellers.extend(past_rows.sellers.seller_id[first_past_seller..].iter().map(seller_word));
+        let rows = [
+            delta_rows.len(),
+            rollup_rows.len(),
+            seller_rows.len(),
+            past_rows.pasts.len(),
+            past_rows.prices.len(),
+            past_rows.sellers.len(),
+        ];
+        for (ends, rows) in ends.iter_mut().zip(rows) {
             ends.push(rows);
         }
     }
-    let [delta_ends, rollup_ends, seller_ends] = ends;
+    let [delta_ends, rollup_ends, seller_ends, past_ends, past_price_ends, past_seller_ends] = ends;
     let delta = Computed::new(delta_rows.into_columns(), texts.columns(), products, &delta_ends);
     let rollup = Computed::new(rollup_rows.into_columns(), Vec::new(), products, &rollup_ends);
     let sellers = vec![("seller_id", sellers)];
     let seller = Computed::new(seller_rows.into_columns(), sellers, products, &seller_ends);
+    let PastRows { pasts, prices, sellers } = past_rows;
+    let past = Computed::new(pasts.into_columns(), Vec::new(), products, &past_ends);
+    let past_price = Computed::new(prices.into_columns(), Vec::new(), products, &past_price_ends);
+    let past_sellers = vec![("seller_id", past_sellers)];
+    let past_seller = Computed::new(sellers.into_columns(), past_sellers, products, &past_seller_ends);
     let is_dirty = |day: &&i32| job.dirty.iter().any(|span| span.contains(**day));
     let served_deltas = job.served_deltas.map(|span| delta.rows_in(&[span])).unwrap_or_default();
     let mut batch = Batch {
@@ -123,7 +143,7 @@ pub(super) fn compute(
         computed_rows: delta.block.rows(),
         delta_rows: delta.block.day_nos().iter().filter(is_dirty).count(),
         rollup_rows: rollup.block.day_nos().iter().filter(is_dirty).count(),
-        computed: [delta, rollup, seller],
+        computed: [delta, rollup, seller, past, past_price, past_seller],
         targets: Vec::new(),
     };
     let rows_in = |target: &Target| (target.table, batch.of(target.table).rows_in(&target.spans));

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::products::Pass;
+use super::products::{Pass, PastBlocks};
 use crate::lake::{BUCKETS, Block, FileReader, Lake, LakeColumn, LakeError, Table, Words};
 use crate::model::Marketplace;
 use crate::model::text::canonical_category;
 use crate::rollup::NO_CODE;
 use crate::store::lake::LakeFile;
 
-/// What is read of every daily file; all that is needed of days before any window: the kernels look at all
-/// prices and sellers of a product.
+/// What is read of days before any window, back to the end of a month whose past is kept: the kernels look at all prices
+/// and sellers of a product.
 const HISTORY_COLUMNS: [&str; 4] = ["asin", "day_no", "price_minor", "seller_id"];
 /// What is read of the others, behind [`HISTORY_COLUMNS`].
 const RECENT_COLUMNS: [&str; 14] = [
@@ -31,6 +31,11 @@ const RECENT_COLUMNS: [&str; 14] = [
     "bsr_leaf_category_id",
     "bsr_leaf_category",
 ];
+/// What is read of the pasts that stand for the files before.
+const PAST_COLUMNS: [&str; 7] =
+    ["asin", "last_day", "price_days", "price_low", "price_high", "is_price_waiting", "seller_days"];
+const PAST_PRICE_COLUMNS: [&str; 2] = ["asin", "price"];
+const PAST_SELLER_COLUMNS: [&str; 2] = ["asin", "seller_id"];
 const RANK_COLUMNS: [&str; 6] = ["asin", "day_no", "category_id", "category", "rank", "is_main"];
 
 /// Places in a daily block.
@@ -57,6 +62,14 @@ pub(super) mod at {
     pub(crate) const RANK_NAME: usize = 3;
     pub(crate) const RANK: usize = 4;
     pub(crate) const IS_MAIN: usize = 5;
+    pub(crate) const LAST_DAY: usize = 1;
+    pub(crate) const PRICE_DAYS: usize = 2;
+    pub(crate) const PRICE_LOW: usize = 3;
+    pub(crate) const PRICE_HIGH: usize = 4;
+    pub(crate) const IS_PRICE_WAITING: usize = 5;
+    pub(crate) const SELLER_DAYS: usize = 6;
+    pub(crate) const PAST_PRICE: usize = 1;
+    pub(crate) const PAST_SELLER: usize = 1;
 }
 
 /// The core files of one marketplace that a build reads, in time order.
@@ -64,6 +77,8 @@ pub(super) struct CoreFiles {
     marketplace: Marketplace,
     daily: Vec<CoreFile>,
     ranks: Vec<CoreFile>,
+    /// What stands for all days before the first daily file, by table.
+    pasts: Vec<(Table, CoreFile)>,
 }
 
 struct CoreFile {
@@ -77,7 +92,7 @@ struct CoreFile {
 
 impl CoreFiles {
     /// Chooses what is read for days up to `last`: everything of a file that holds a day from `recent_from` on,
-    /// only prices and sellers of older ones.
+    /// only prices and sellers of older ones, as far as no past stands for them.
     pub(super) fn new(
         lake: &Lake,
         marketplace: Marketplace,
@@ -85,6 +100,9 @@ impl CoreFiles {
         recent_from: i32,
         last: i32,
     ) -> CoreFiles {
+        let is_own = |file: &&LakeFile| file.marketplace == marketplace;
+        let ends = files.iter().filter(is_own).filter(|file| file.table == Table::Pasts.name());
+        let past_end = ends.map(|file| file.last_day_no).filter(|end| *end < recent_from).max();
         let of = |table: Table, first: i32| {
             let mut files: Vec<&LakeFile> = files
                 .iter()
@@ -95,14 +113,22 @@ impl CoreFiles {
             files
                 .into_iter()
                 .map(|file| CoreFile {
-                    reader: FileReader::new(lake, file),
-                    rows: usize::try_from(file.rows).unwrap_or_default(),
                     is_recent: file.last_day_no >= recent_from,
-                    offsets: None,
+                    ..CoreFile::new(lake, file)
                 })
                 .collect()
         };
-        CoreFiles { marketplace, daily: of(Table::Daily, i32::MIN), ranks: of(Table::Ranks, recent_from) }
+        let past = |table: Table| {
+            let own = files.iter().filter(is_own).filter(move |file| file.table == table.name());
+            own.filter(|file| Some(file.last_day_no) == past_end)
+                .map(move |file| (table, CoreFile::new(lake, file)))
+        };
+        CoreFiles {
+            marketplace,
+            daily: of(Table::Daily, past_end.map_or(i32::MIN, |end| end + 1)),
+            ranks: of(Table::Ranks, recent_from),
+            pasts: Table::PAST.into_iter().flat_map(past).collect(),
+        }
     }
 
     /// Bucket ranges that hold at most `most` daily rows each (one bucket at least); a row of which only the
@@ -113,7 +139,8 @@ impl CoreFiles {
         if total <= most {
             return Ok(std::iter::once(0..BUCKETS as usize).collect());
         }
-        self.daily.par_iter_mut().chain(&mut self.ranks).try_for_each(|file| {
+        let pasts = self.pasts.par_iter_mut().map(|(_, file)| file);
+        self.daily.par_iter_mut().chain(&mut self.ranks).chain(pasts).try_for_each(|file| {
             file.offsets = Some(file.reader.bucket_offsets()?);
             Ok(())
         })?;
@@ -151,7 +178,16 @@ impl CoreFiles {
                 block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
             canonical.replace(block, at::RANK_NAME, |row| is_main[row], words);
         }
-        Ok(Pass::new(self.marketplace, daily, ranks, words))
+        let mut pasts = PastBlocks::default();
+        for (table, file) in &self.pasts {
+            let block = blocks(std::slice::from_ref(file), *table, buckets, words)?.pop();
+            match table {
+                Table::Pasts => pasts.pasts = block,
+                Table::PastPrices => pasts.prices = block,
+                _ => pasts.sellers = block,
+            }
+        }
+        Ok(Pass::new(self.marketplace, daily, ranks, &pasts, words))
     }
 }
 
@@ -172,9 +208,21 @@ fn blocks(
 }
 
 impl CoreFile {
+    fn new(lake: &Lake, file: &LakeFile) -> CoreFile {
+        CoreFile {
+            reader: FileReader::new(lake, file),
+            rows: usize::try_from(file.rows).unwrap_or_default(),
+            is_recent: false,
+            offsets: None,
+        }
+    }
+
     fn read(&self, table: Table, buckets: &Range<usize>) -> Result<(Block, Words), LakeError> {
         let names: &[&[&str]] = match table {
             Table::Ranks => &[&RANK_COLUMNS],
+            Table::Pasts => &[&PAST_COLUMNS],
+            Table::PastPrices => &[&PAST_PRICE_COLUMNS],
+            Table::PastSellers => &[&PAST_SELLER_COLUMNS],
             _ if self.is_recent => &[&HISTORY_COLUMNS, &RECENT_COLUMNS],
             _ => &[&HISTORY_COLUMNS],
         };

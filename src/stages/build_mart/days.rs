@@ -5,11 +5,12 @@ use super::core_files::at;
 use super::products::{Pass, Product, Segment};
 use crate::lake::{Block, Words};
 use crate::model::Availability;
-use crate::rollup::{NO_CODE, NO_PAST, NULL, ProductDays};
+use crate::rollup::{NO_CODE, NULL, Past, ProductDays};
 
 /// One product's days in owned columns, and the words behind its codes.
 #[derive(Default)]
 pub(super) struct Days {
+    past: Past,
     day_no: Vec<i32>,
     price: Vec<i64>,
     list_price: Vec<i64>,
@@ -61,7 +62,7 @@ impl AvailabilityCodes {
 impl Days {
     pub(super) fn as_kernel_input(&self) -> ProductDays<'_> {
         ProductDays {
-            past: &NO_PAST,
+            past: &self.past,
             day_no: &self.day_no,
             price: &self.price,
             list_price: &self.list_price,
@@ -121,6 +122,7 @@ impl Days {
             price_basis: as_integers(codes(at::BASIS)),
             bsr_name: codes(at::BSR_NAME),
             leaf_name: codes(at::LEAF_NAME),
+            past: product.past.clone(),
             ..Days::default()
         };
         days.availability = codes(at::AVAILABILITY).iter().map(|word| availability.of(*word)).collect();
@@ -130,7 +132,8 @@ impl Days {
     }
 
     fn set_sellers(&mut self, sellers: Vec<i32>, words: &Words) {
-        let mut distinct: Vec<i32> = sellers.iter().copied().filter(|seller| *seller != NO_CODE).collect();
+        let known = sellers.iter().chain(&self.past.sellers).copied();
+        let mut distinct: Vec<i32> = known.filter(|seller| *seller != NO_CODE).collect();
         distinct.sort_unstable();
         distinct.dedup();
         distinct.sort_by(|a, b| words.compare(*a, *b));
@@ -141,6 +144,8 @@ impl Days {
             found.map_or(NO_CODE, |index| places[index].1)
         };
         self.seller = sellers.iter().map(place).collect();
+        self.past.sellers.iter_mut().for_each(|seller| *seller = place(seller));
+        self.past.sellers.sort_unstable();
         let unknown = Availability::Unknown.code();
         // A day with a seller or a word about stock has a known offer; nothing else of the offer block decides
         // who had the buy box.

@@ -5,7 +5,9 @@
 //! A second run finds no changed day and writes nothing.
 //!
 //! A changed day dirties every later day of its marketplace up to the newest: windows and deltas reach 90 days,
-//! counts and all-time extremes further. That is more than a late correction needs, and never less.
+//! counts and all-time extremes further. That is more than a late correction needs, and never less. What came before is
+//! read back to the last end of a month that no window reaches: the product's past at that day stands for the rest
+//! (`rollup::Past`).
 
 mod categories;
 mod compute;

@@ -134,6 +134,9 @@ async fn dirty(
 
 fn plan_files(market: &mut MarketPlan, state: &LakeState, damaged: &[LakeFile], compact: bool) {
     let newest = (market.newest >= market.first).then_some(Day::from_no(market.newest));
+    let mut past = market.dirty.clone();
+    past.extend(ends_without_past(market, state));
+    let past = merge(past);
     market.files = Table::MART
         .iter()
         .flat_map(|table| {
@@ -142,9 +145,27 @@ fn plan_files(market: &mut MarketPlan, state: &LakeState, damaged: &[LakeFile], 
                 .iter()
                 .filter(|file| file.table == table.name() && file.marketplace == market.marketplace)
                 .collect();
-            plan_table(*table, market.marketplace, &current, damaged, &market.dirty, newest, compact)
+            let changed = if Table::PAST.contains(table) { &past } else { &market.dirty };
+            plan_table(*table, market.marketplace, &current, damaged, changed, newest, compact)
         })
         .collect();
+}
+
+/// Ends of months that are over and have no past yet.
+fn ends_without_past(market: &MarketPlan, state: &LakeState) -> Vec<Span> {
+    let own = state.files.iter().filter(|file| file.marketplace == market.marketplace);
+    let known: BTreeSet<i32> =
+        own.filter(|file| file.table == Table::Pasts.name()).map(|file| file.last_day_no).collect();
+    let ends = month_ends(Span { first: market.first, last: market.newest }).into_iter();
+    ends.filter(|end| !known.contains(end)).map(|end| Span { first: end, last: end }).collect()
+}
+
+/// The last days of months among some days.
+pub(super) fn month_ends(days: Span) -> Vec<i32> {
+    let end_of = |day: i32| Day::from_no(day).month_end().no();
+    std::iter::successors(Some(end_of(days.first)), |end| Some(end_of(end + 1)))
+        .take_while(|end| *end <= days.last)
+        .collect()
 }
 
 /// A plan that goes back to the first day for marketplaces where a product lost all its served rollups to the

@@ -9,13 +9,13 @@ use rayon::prelude::*;
 
 use super::compute::{Batch, Job, Target, Vocabulary, compute};
 use super::core_files::CoreFiles;
-use super::plan::{MarketPlan, MartPlan};
+use super::plan::{MarketPlan, MartPlan, month_ends};
 use super::products::{Pass, Product};
 use super::{serving, stop_if_asked};
 use crate::cancel::CancelToken;
 use crate::clock::Stopwatch;
 use crate::lake::{
-    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Table, Words, merge,
+    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Span, Table, Words, merge,
     numbers_in_folder,
 };
 use crate::store::lake::{LakeFile, LakeState};
@@ -98,10 +98,15 @@ pub(super) fn write(
                 months.entry(&file.month).or_default().push((file, number));
             }
             let months: Vec<_> = months.into_values().collect();
+            let replaced: Vec<&LakeFile> = market.files.iter().flat_map(|file| &file.replaced).collect();
+            let standing = state.files.iter().filter(|file| !replaced.contains(file));
+            let standing: Vec<LakeFile> = standing.cloned().collect();
             for group in months.chunks(limits.months) {
                 let files: Vec<(&FilePlan, usize)> = group.concat();
                 let watch = Stopwatch::start();
-                let group = Group { lake, state, market, files, generation: plan.generation, limits };
+                // Pasts that this build has written stand for the days before them too.
+                let source: Vec<LakeFile> = standing.iter().chain(&done).cloned().collect();
+                let group = Group { lake, source, market, files, generation: plan.generation, limits };
                 let sealed = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
                 done.extend(settled(settling.take())?);
                 let durable = scope.spawn(move || sealed.into_iter().map(Sealed::make_durable).collect());
@@ -185,7 +190,8 @@ impl Gathered {
 /// Some months' files of one marketplace.
 struct Group<'a> {
     lake: &'a Lake,
-    state: &'a LakeState,
+    /// What may be read: files that stay, and those that this build has finished.
+    source: Vec<LakeFile>,
     market: &'a MarketPlan,
     files: Vec<(&'a FilePlan, usize)>,
     generation: i64,
@@ -209,7 +215,7 @@ impl Group<'_> {
         let job = self.job();
         let mut core = job.emit.first().zip(job.emit.last()).map(|(first, last)| {
             let recent_from = first.first - REACH_DAYS;
-            CoreFiles::new(self.lake, self.market.marketplace, &self.state.files, recent_from, last.last)
+            CoreFiles::new(self.lake, self.market.marketplace, &self.source, recent_from, last.last)
         });
         let passes = match &mut core {
             Some(core) => core.passes(self.limits.pass_rows)?,
@@ -243,8 +249,13 @@ impl Group<'_> {
             .map(|(plan, _)| Target { table: plan.table, spans: plan.fresh.clone() })
             .collect();
         let emit = merge(targets.iter().flat_map(|target| target.spans.clone()).collect());
+        let past = targets.iter().filter(|target| target.table == Table::Pasts);
+        let past = past.flat_map(|target| &target.spans);
+        let over = |span: &Span| Span { first: span.first, last: span.last.min(self.market.newest) };
+        let past_ends: BTreeSet<i32> = past.flat_map(|span| month_ends(over(span))).collect();
         Job {
             emit,
+            past_ends: past_ends.into_iter().collect(),
             dirty: self.market.dirty.clone(),
             targets,
             served_deltas: self.market.served_deltas(),
