@@ -38,6 +38,7 @@ pub struct Breaker {
     state: SourceState,
     probing: bool,
     answers: u64,
+    openings: u64,
 }
 
 impl Breaker {
@@ -58,7 +59,7 @@ impl Breaker {
         let longest =
             TimeDelta::milliseconds(state.cooldown_ms.clamp(0, LONGEST_COOLDOWN.as_millis() as i64));
         state.retry_at = state.retry_at.map(|at| at.min(now + longest));
-        Breaker { state, probing: false, answers: 0 }
+        Breaker { state, probing: false, answers: 0, openings: 0 }
     }
 
     pub fn state(&self) -> &SourceState {
@@ -68,6 +69,11 @@ impl Breaker {
     /// How many requests the source has answered in this run.
     pub fn answers(&self) -> u64 {
         self.answers
+    }
+
+    /// How often it has opened in this run.
+    pub fn openings(&self) -> u64 {
+        self.openings
     }
 
     pub fn is_closed(&self) -> bool {
@@ -90,16 +96,16 @@ impl Breaker {
         }
     }
 
-    /// An answer to a request that was admitted as a probe, or when all was well. A straggler from before the opening
-    /// only says when it came.
-    pub fn succeeded(&mut self, now: Timestamp, balance: Option<String>, is_probe: bool) {
+    /// An answer to a request that was sent when it had opened so often: one that was sent since the last time closes it,
+    /// a straggler only says when it came.
+    pub fn succeeded(&mut self, now: Timestamp, balance: Option<String>, openings: u64) {
         self.answers += 1;
         let state = &mut self.state;
         state.last_success_at = Some(now);
         if let Some(balance) = balance {
             state.balance = balance;
         }
-        if !is_probe && state.breaker != BreakerPosition::Closed {
+        if openings != self.openings && state.breaker != BreakerPosition::Closed {
             return;
         }
         self.probing = false;
@@ -144,6 +150,7 @@ impl Breaker {
             };
             let cooldown = cooldown.min(LONGEST_COOLDOWN);
             state.cooldown_ms = cooldown.as_millis() as i64;
+            self.openings += 1;
             state.breaker = BreakerPosition::Open;
             state.retry_at = Some(now + TimeDelta::from_std(cooldown).unwrap_or_default());
             state.reason = format!("{kind}: {detail}");
@@ -196,7 +203,7 @@ mod tests {
         assert_eq!(breaker.admit(at(36)), Admission::Wait(at(95)));
         assert_eq!(breaker.state().reason, "timeout: no answer in time");
         assert_eq!(breaker.admit(at(95)), Admission::Probe);
-        breaker.succeeded(at(96), None, true);
+        breaker.succeeded(at(96), None, 2);
         assert_eq!(breaker.admit(at(96)), Admission::Pass);
         assert_eq!((breaker.state().failures, breaker.state().cooldown_ms), (0, 0));
     }
@@ -208,7 +215,7 @@ mod tests {
             breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
             breaker.failed(at(second), FaultKind::Refused, "status 400", Blame::Source, false);
             if second % 7 == 6 {
-                breaker.succeeded(at(second), Some("7 tokens".into()), false);
+                breaker.succeeded(at(second), Some("7 tokens".into()), 0);
             }
         }
         assert!(breaker.is_closed());
@@ -231,11 +238,11 @@ mod tests {
             breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
         });
         assert!(!breaker.failed(at(5), FaultKind::Network, "reset", Blame::Source, false));
-        breaker.succeeded(at(6), None, false);
+        breaker.succeeded(at(6), None, 0);
         assert_eq!(breaker.admit(at(7)), Admission::Wait(at(34)));
         assert_eq!(breaker.admit(at(34)), Admission::Probe);
         breaker.failed(at(35), FaultKind::Network, "reset", Blame::Source, false);
-        breaker.succeeded(at(35), None, false);
+        breaker.succeeded(at(35), None, 0);
         assert_eq!(breaker.admit(at(35)), Admission::AfterProbe, "the probe is still out");
     }
 
@@ -264,5 +271,18 @@ mod tests {
         assert_eq!(breaker.admit(at(129)), Admission::Probe);
         assert!(!own(&mut breaker, 130, true));
         assert_eq!(breaker.admit(at(130)), Admission::Probe, "that probe decided nothing");
+    }
+
+    #[test]
+    fn whatever_is_answered_since_it_opened_closes_it() {
+        let mut breaker = Breaker::new("apify", None, at(0));
+        (-5..5).for_each(|second| {
+            breaker.failed(at(second), FaultKind::Network, "reset", Blame::Source, false);
+        });
+        assert_eq!(breaker.admit(at(34)), Admission::Probe);
+        assert!(breaker.failed(at(35), FaultKind::Network, "reset", Blame::Source, true));
+        // The same request once more, on its own row of the ledger.
+        breaker.succeeded(at(36), None, breaker.openings());
+        assert_eq!(breaker.admit(at(36)), Admission::Pass);
     }
 }

@@ -187,6 +187,8 @@ struct Exchange<'a> {
     paid_for_nothing: u32,
     /// How many requests the source had answered when this one failed first.
     answers_at_fault: Option<u64>,
+    /// How often the breaker had opened when this attempt was sent.
+    openings: u64,
     ticket: Ticket,
     requests: u64,
     cost: Cost,
@@ -215,6 +217,7 @@ pub(super) async fn exchange(
         job_id: Mutex::new(resumed.and_then(|request| request.job_id.clone())),
         paid_for_nothing: 0,
         answers_at_fault: None,
+        openings: 0,
         ticket,
         requests: 0,
         cost: Cost::NOTHING,
@@ -278,6 +281,7 @@ impl Exchange<'_> {
             },
         };
         self.open = Some(open);
+        self.openings = lane.openings();
         failpoint!("fetch.before_send");
         let answer = self.ask(open.request_id).await;
         failpoint!("fetch.after_send");
@@ -428,7 +432,7 @@ impl Exchange<'_> {
                 let blame = self.blame();
                 lane.failed(work.operation, fault, blame, self.ticket)
             }
-            None => lane.succeeded(work.operation, &answer, self.ticket),
+            None => lane.succeeded(work.operation, &answer, self.openings),
         };
         let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);
         let mut seen = HashSet::new();

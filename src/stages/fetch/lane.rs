@@ -119,6 +119,11 @@ impl Lane {
         }
     }
 
+    /// How often the breaker has opened in this run.
+    pub(super) fn openings(&self) -> u64 {
+        self.lock().breaker.openings()
+    }
+
     /// How many requests the source has answered in this run.
     pub(super) fn answers(&self) -> u64 {
         self.lock().breaker.answers()
@@ -171,8 +176,9 @@ impl Lane {
         self.lock().budget.settle(estimate, cost);
     }
 
-    /// Notes what an answer says about the source; answers its state for the database.
-    pub(super) fn succeeded(&self, operation: usize, answer: &Answer, ticket: Ticket) -> SourceState {
+    /// Notes what an answer to a request says that was sent when the breaker had opened so often; answers the source's
+    /// state for the database.
+    pub(super) fn succeeded(&self, operation: usize, answer: &Answer, openings: u64) -> SourceState {
         if let Some(rate) = answer.rate {
             self.limiters[operation].adjust(rate);
         }
@@ -180,7 +186,7 @@ impl Lane {
             self.limiters[operation].pause(pause);
         }
         let mut state = self.lock();
-        state.breaker.succeeded(self.time.now(), answer.balance.clone(), ticket.is_probe);
+        state.breaker.succeeded(self.time.now(), answer.balance.clone(), openings);
         if state.breaker.is_closed() {
             state.openings = 0;
         }
