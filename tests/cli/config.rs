@@ -150,7 +150,7 @@ fn an_empty_path_is_refused_except_for_the_alerts_file_where_it_means_none() {
     ingest: 1 file, 2 records, 2 landed
     normalize: 2 receipts read, 2 observations written, 2 daily rows changed
     build-mart: 2 changed days to the lake (1 file, 2 rows)
-    build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 2 files
+    build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 4 files
     alert: 2 days judged, 1 new
     deliver: stdout: 1 delivered
     next: `amzctl status`, `amzctl compare`, `amzctl report`

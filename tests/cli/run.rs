@@ -20,7 +20,7 @@ fn a_run_does_every_stage_and_a_second_one_changes_nothing() {
     ingest: 2 files, 2 records, 2 landed
     normalize: 2 receipts read, 2 observations written, 2 daily rows changed
     build-mart: 2 changed days to the lake (1 file, 2 rows)
-    build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 2 files
+    build-mart: built 2 marketplace-days (2026-02-27 to 2026-02-28): 2 delta rows, 3 rollup rows, 4 files
     alert: 2 days judged, 1 new
     deliver: stdout: 1 delivered
     deliver: file alerts.ndjson: 1 delivered
@@ -72,7 +72,7 @@ fn without_a_path_the_inbox_is_read_and_none_is_needed() {
     ingest: 1 file, 1 record, 1 landed
     normalize: 1 receipt read, 1 observation written, 1 daily row changed
     build-mart: 1 changed day to the lake (1 file, 1 row)
-    build-mart: built 1 marketplace-day (2026-02-28): 1 delta row, 0 rollup rows, 1 file
+    build-mart: built 1 marketplace-day (2026-02-28): 1 delta row, 0 rollup rows, 3 files
     alert: 1 day judged, 0 new
     deliver: nothing to deliver
     next: `amzctl status`, `amzctl compare`, `amzctl report`
