@@ -71,11 +71,10 @@ pub(super) async fn run(args: BackfillArgs, context: &Context) -> anyhow::Result
         None if args.paths.is_empty() => Err(Failure::usage("nothing says where the days come from")
             .hint("name a provider with --source keepa, or folders of dated files")
             .into()),
-        None if args.selection != SelectionArgs::default() => {
-            Err(Failure::usage("--only, --tier and --limit choose watched products, not records of files")
-                .into())
+        None => {
+            args.selection.refuse_for_files()?;
+            from_files(days, &args, context).await
         }
-        None => from_files(days, &args, context).await,
     }
 }
 

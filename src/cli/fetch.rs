@@ -37,6 +37,16 @@ pub(super) struct SelectionArgs {
     pub limit: Option<usize>,
 }
 
+impl SelectionArgs {
+    /// Errors: products are chosen where files are read.
+    pub(super) fn refuse_for_files(&self) -> Result<(), Failure> {
+        if *self == SelectionArgs::default() {
+            return Ok(());
+        }
+        Err(Failure::usage("--only, --tier and --limit choose watched products, not records of files"))
+    }
+}
+
 fn parse_tier(text: &str) -> Result<Tier, String> {
     Tier::from_word(text).ok_or_else(|| "it is critical, routine or weekly".to_owned())
 }

@@ -92,13 +92,8 @@ pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<O
         let IngestArgs { selection, deadline, dry_run, output, .. } = args;
         return fetch::run(&selection, deadline, dry_run, &output, context).await;
     }
-    if args.selection != SelectionArgs::default() {
-        return Err(Failure::usage(
-            "--only, --tier and --limit choose watched products, not records of files",
-        )
-        .hint("leave the paths out to ask the providers")
-        .into());
-    }
+    let refused = args.selection.refuse_for_files();
+    refused.map_err(|failure| failure.hint("leave the paths out to ask the providers"))?;
     let inputs = inputs(&args.paths, context)?;
     let store = context.open_store().await?;
     if args.dry_run {

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +16,7 @@ use polars_parquet::read::{
     _read_metadata, BasicDecompressor, FileMetadata, PageReader, column_iter_to_arrays, infer_schema,
 };
 
-use super::cells::write_row;
+use super::cells::{self, hand_out, write_row};
 use super::input::StreamError;
 
 /// The first bytes of the format.
@@ -55,9 +54,8 @@ fn disk(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), StreamError::Disk(error))
 }
 
-/// Runs a reader that may give up on damaged bytes in more than one way.
 fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken("its pages contradict each other")))
+    cells::guarded(read, || broken("its pages contradict each other"))
 }
 
 impl ParquetText {
@@ -147,13 +145,7 @@ impl Read for ParquetText {
             }
             self.write_rows();
         }
-        let rest = self.text.get(self.taken..).unwrap_or_default();
-        let size = rest.len().min(buffer.len());
-        if let (Some(target), Some(source)) = (buffer.get_mut(..size), rest.get(..size)) {
-            target.copy_from_slice(source);
-        }
-        self.taken += size;
-        Ok(size)
+        Ok(hand_out(&self.text, &mut self.taken, buffer))
     }
 }
 

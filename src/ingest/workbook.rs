@@ -7,7 +7,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,7 +16,7 @@ use calamine::{Cell, DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisibl
 use memchr::memmem;
 use zip::ZipArchive;
 
-use super::cells::write_row;
+use super::cells::{self, hand_out, write_row};
 use super::input::{StreamError, binary_size};
 
 /// The first bytes of the format: an archive with at least one file.
@@ -65,9 +64,8 @@ fn unreadable(error: XlsxError) -> io::Error {
     }
 }
 
-/// Runs a reader that may give up on damaged bytes in more than one way.
 fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken("its parts contradict each other")))
+    cells::guarded(read, || broken("its parts contradict each other"))
 }
 
 impl WorkbookText {
@@ -103,13 +101,7 @@ impl Read for WorkbookText {
                 None => self.has_ended = true,
             }
         }
-        let rest = self.text.get(self.taken..).unwrap_or_default();
-        let size = rest.len().min(buffer.len());
-        if let (Some(target), Some(source)) = (buffer.get_mut(..size), rest.get(..size)) {
-            target.copy_from_slice(source);
-        }
-        self.taken += size;
-        Ok(size)
+        Ok(hand_out(&self.text, &mut self.taken, buffer))
     }
 }
 

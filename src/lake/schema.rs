@@ -122,7 +122,8 @@ impl Table {
 
     /// Columns of a file after `marketplace` and `month`.
     pub(crate) fn columns(self) -> &'static [LakeColumn] {
-        static COLUMNS: LazyLock<[Vec<LakeColumn>; 8]> = LazyLock::new(|| Table::ALL.map(columns_of));
+        static COLUMNS: LazyLock<[Vec<LakeColumn>; Table::ALL.len()]> =
+            LazyLock::new(|| Table::ALL.map(columns_of));
         &COLUMNS[self as usize]
     }
 

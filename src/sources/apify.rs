@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Http, Reply};
 use super::secret::Secret;
-use super::{Answer, Conduct, Fault, Item, LONGEST_JOB, Operation, Probe, Request, Source, page_url};
+use super::{Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url, wait_on};
 use crate::clock::Clock;
 use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp, micros_of_dollars};
 use crate::normalize::{RecordFormat, recognise};
@@ -260,11 +260,7 @@ impl Apify {
             if run.is_final() {
                 return Ok(run);
             }
-            if began.elapsed() > LONGEST_JOB {
-                let hours = LONGEST_JOB.as_secs() / 3_600;
-                let said = format!("run {run_id} is still {} after {hours} hours", run.status);
-                return Err(Fault::new(FaultKind::Deadline, said));
-            }
+            wait_on(began, || format!("run {run_id} is still {}", run.status))?;
             // A server that did not wait is not asked again at once.
             tokio::time::sleep_until(asked_at + pause).await;
             pause = (2 * pause).min(LONGEST_POLL);

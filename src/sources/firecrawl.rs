@@ -13,7 +13,7 @@ use super::http::{Http, Reply};
 use super::pages::{PageVerdict, judge};
 use super::secret::Secret;
 use super::{
-    Answer, Conduct, Fault, Item, LONGEST_JOB, Operation, Probe, Request, Source, page_url, without_answer,
+    Answer, Conduct, Fault, Item, Operation, Probe, Request, Source, page_url, wait_on, without_answer,
 };
 use crate::clock::Clock;
 use crate::ids::stable_id;
@@ -251,11 +251,7 @@ impl Firecrawl {
                 .map_err(|fault| expired(fault, job))?;
             let batch: Batch = reply.json(&self.http)?;
             if batch.status == "scraping" && skip.is_none() {
-                if began.elapsed() > LONGEST_JOB {
-                    let hours = LONGEST_JOB.as_secs() / 3_600;
-                    let said = format!("job {job} is still scraping after {hours} hours");
-                    return Err(Fault::new(FaultKind::Deadline, said));
-                }
+                wait_on(began, || format!("job {job} is still scraping"))?;
                 tokio::time::sleep(POLL).await;
                 continue;
             }

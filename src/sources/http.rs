@@ -181,7 +181,7 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether its content type names this kind: `json`, `html`.
+    /// Whether its content type names this kind (`json`, `html`), or it has none.
     pub fn is_of(&self, kind: &str) -> bool {
         self.header("content-type").is_none_or(|own| own.contains(kind))
     }

@@ -31,7 +31,16 @@ use crate::model::{Asin, Cost, FaultKind, Marketplace, Rate, Timestamp};
 use crate::normalize::RecordFormat;
 
 /// A provider's job is waited for so long; then the next run looks for it.
-pub(crate) const LONGEST_JOB: Duration = Duration::from_secs(2 * 3_600);
+const LONGEST_JOB: Duration = Duration::from_secs(2 * 3_600);
+
+/// Ends the wait for a job that takes too long; `job` names it and says what it still is.
+fn wait_on(began: tokio::time::Instant, job: impl FnOnce() -> String) -> Result<(), Fault> {
+    if began.elapsed() <= LONGEST_JOB {
+        return Ok(());
+    }
+    let hours = LONGEST_JOB.as_secs() / 3_600;
+    Err(Fault::new(FaultKind::Deadline, format!("{} after {hours} hours", job())))
+}
 
 /// One thing that can be asked of a source, with its declared limits.
 #[derive(Clone, Copy, PartialEq, Debug)]

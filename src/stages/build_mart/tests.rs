@@ -748,8 +748,8 @@ async fn a_day_is_built_on_what_the_past_comes_to_without_reading_it_again() {
         nightly.put(day).await;
         nightly.build(&options()).await;
     }
+    let standing = nightly.store.lake_state().await.unwrap().files;
     for file in at_once.store.lake_state().await.unwrap().files {
-        let standing = nightly.store.lake_state().await.unwrap().files;
         if let Some(same) = standing.iter().find(|other| other.sha256 == file.sha256) {
             fs::copy(at_once.lake.path_of(&file), nightly.lake.path_of(same)).unwrap();
         }

@@ -159,7 +159,7 @@ impl Conduct for Asking<'_> {
 /// What one attempt led to.
 enum Attempt {
     End(End),
-    /// Ask again after so long.
+    /// It failed like this: ask again after so long.
     Again(Duration, Fault),
 }
 

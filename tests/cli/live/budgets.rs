@@ -7,26 +7,37 @@ fn charged(live: &Live, source: Source) -> i64 {
     live.simulator.ledger()["sources"][source.name()]["paid_units"].as_i64().unwrap_or(0)
 }
 
-#[test]
-fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due() {
+/// Forty products at Rainforest, ten credits a run and seventeen by another limit.
+fn limited_by(limit: &str) -> Live {
     let mut live = Live::new(config(), "rainforest");
     live.set("rainforest", "concurrency", 8);
     live.set("rainforest", "max_units_run", 10);
-    live.set("rainforest", "max_units_day", 17);
+    live.set("rainforest", limit, 17);
     let products = live.products(40, 0);
     live.watch(&products, "");
+    live
+}
+
+/// Asks at `now`: what was spent by then, in the provider's eyes and ours, and the limit that ended it.
+fn assert_stopped(live: &mut Live, now: &str, spent: i64, reason: &str) {
+    live.set_now(now);
+    let ended = live.run("ingest");
+    assert_eq!(ended.code, Some(6), "{now}: {ended:#?}");
+    assert!(ended.stderr.contains(reason), "{now}: {ended:#?}");
+    assert_eq!(charged(live, Source::Rainforest), spent, "{now}");
+    assert_eq!(live.number("SELECT SUM(cost_units) FROM source_requests"), spent, "{now}");
+}
+
+#[test]
+fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due() {
+    let mut live = limited_by("max_units_day");
     for (now, spent, reason) in [
         ("2026-03-01T12:00:00Z", 10, "11 credits would exceed the 10 of `max_units_run`"),
         ("2026-03-01T13:00:00Z", 17, "18 credits would exceed the 17 of `max_units_day`"),
         ("2026-03-01T14:00:00Z", 17, "18 credits would exceed the 17 of `max_units_day`"),
         ("2026-03-02T00:10:00Z", 27, "11 credits would exceed the 10 of `max_units_run`"),
     ] {
-        live.set_now(now);
-        let ended = live.run("ingest");
-        assert_eq!(ended.code, Some(6), "{now}: {ended:#?}");
-        assert!(ended.stderr.contains(reason), "{now}: {ended:#?}");
-        assert_eq!(charged(&live, Source::Rainforest), spent, "{now}");
-        assert_eq!(live.number("SELECT SUM(cost_units) FROM source_requests"), spent, "{now}");
+        assert_stopped(&mut live, now, spent, reason);
     }
     assert_eq!(live.number("SELECT COUNT(*) FROM fetch_failures WHERE fault = 'budget'"), 30);
     live.unset("rainforest", "max_units_run");
@@ -39,12 +50,7 @@ fn what_one_run_and_one_day_may_spend_is_never_exceeded_and_the_rest_stays_due()
 
 #[test]
 fn what_a_month_may_spend_holds_over_its_days_and_processes_and_the_next_month_begins_anew() {
-    let mut live = Live::new(config(), "rainforest");
-    live.set("rainforest", "concurrency", 8);
-    live.set("rainforest", "max_units_run", 10);
-    live.set("rainforest", "max_units_month", 17);
-    let products = live.products(40, 0);
-    live.watch(&products, "");
+    let mut live = limited_by("max_units_month");
     let of_run = "11 credits would exceed the 10 of `max_units_run`";
     let of_month = "18 credits would exceed the 17 of `max_units_month`";
     for (now, spent, still_due, reason) in [
@@ -54,12 +60,7 @@ fn what_a_month_may_spend_holds_over_its_days_and_processes_and_the_next_month_b
         ("2026-03-31T23:59:59Z", 17, 33, of_month),
         ("2026-04-01T00:00:00Z", 27, 30, of_run),
     ] {
-        live.set_now(now);
-        let ended = live.run("ingest");
-        assert_eq!(ended.code, Some(6), "{now}: {ended:#?}");
-        assert!(ended.stderr.contains(reason), "{now}: {ended:#?}");
-        assert_eq!(charged(&live, Source::Rainforest), spent, "{now}");
-        assert_eq!(live.number("SELECT SUM(cost_units) FROM source_requests"), spent, "{now}");
+        assert_stopped(&mut live, now, spent, reason);
         assert_eq!(live.json("ingest --dry-run --format json")["due"], still_due, "{now}");
     }
 }
