@@ -31,7 +31,7 @@ pub use read::{read_days, read_product};
 pub use schema::Table;
 pub(crate) use schema::{BUCKETS, LakeColumn, bucket_of};
 pub use sync::{SyncPlan, SyncSummary};
-pub(crate) use sync::{numbers_in_folder, plan_sync, sync};
+pub(crate) use sync::{files_of, numbers_in_folder, plan_sync, sync};
 pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};
 pub use verify::{LakeFinding, verify};
 pub(crate) use write::{LakeWriter, Sealed};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::schema::Table;
-use crate::model::{Day, Marketplace};
+use crate::model::{Day, DayRange, Marketplace};
 use crate::store::lake::LakeFile;
 
 /// A month in more files than this is compacted.
@@ -26,6 +26,10 @@ impl Span {
 
     pub(crate) fn contains(self, day_no: i32) -> bool {
         self.first <= day_no && day_no <= self.last
+    }
+
+    pub(crate) fn days(self) -> DayRange {
+        DayRange { first: Day::from_no(self.first), last: Day::from_no(self.last) }
     }
 
     pub(crate) fn overlaps(self, other: Span) -> bool {

@@ -8,7 +8,7 @@ use super::series::{Ordered, Points, median_x2};
 use super::{NULL, Past, series::Point};
 
 /// So many earlier prices make a median worth trusting.
-const TRUSTED_AFTER: usize = 5;
+pub(super) const TRUSTED_AFTER: usize = 5;
 
 /// The median looks at so many known prices, however many days they span.
 pub(super) const MEDIAN_OF: usize = 30;

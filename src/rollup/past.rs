@@ -3,7 +3,7 @@
 //! A past is made of a product's rows up to a day, themselves with a past or without, so that it never has to be made
 //! of all history again. Its size does not grow with the history's length.
 
-use super::extremes::{AllTime, GuardedPrices, MEDIAN_OF};
+use super::extremes::{AllTime, GuardedPrices, MEDIAN_OF, TRUSTED_AFTER};
 use super::series::ProductDays;
 use super::{NO_CODE, NO_DAY, NULL, PastColumns, PastPriceColumns, PastSellerColumns};
 
@@ -48,6 +48,15 @@ impl Default for Past {
 impl Past {
     pub fn is_nothing(&self) -> bool {
         self.last_day == NO_DAY
+    }
+
+    /// True where the rollups of days 90 and more behind both pasts are the same with either: all they look at are prices.
+    pub fn is_same_for_rollups(&self, other: &Past) -> bool {
+        let trusted = |past: &Past| past.price_days.min(TRUSTED_AFTER as i64);
+        self.prices == other.prices
+            && (self.price_low, self.price_high) == (other.price_low, other.price_high)
+            && self.is_price_waiting == other.is_price_waiting
+            && trusted(self) == trusted(other)
     }
 }
 

@@ -8,7 +8,7 @@ use super::bulk;
 use super::columns::{to_json, word};
 use super::lake::{FileSwap, set_built, swap_files};
 use super::{Result, Store, Tx};
-use crate::model::{Day, Marketplace};
+use crate::model::{Day, DayRange, Marketplace};
 
 /// One value of a serving row.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,18 +41,18 @@ pub struct DayRecord {
 /// What a build publishes for one marketplace.
 pub struct MartUpdate<'a> {
     pub marketplace: Marketplace,
-    /// The first day whose rows may have changed: everything served from there on is replaced.
-    pub from: Day,
-    /// The first day of which deltas and aggregates are served.
+    /// The first day of which deltas and aggregates are served; those of earlier days are taken away.
     pub served_from: Day,
+    /// Days of which served deltas and aggregates are replaced.
+    pub replaced: Vec<DayRange>,
     /// Days that were rebuilt because their rows changed.
     pub days: Vec<Day>,
     pub deltas: &'a dyn ServingRows,
-    /// Each product's newest rollups, for the products that have any among the rebuilt days.
+    /// Asins of which all served rollups and their sellers are replaced.
+    pub products: &'a [String],
+    /// Newest rollups of these products, as far as there still are any.
     pub rollups: &'a dyn ServingRows,
     pub sellers: &'a dyn ServingRows,
-    /// Asins of `rollups`, each once.
-    pub products: Vec<String>,
     pub daily_aggregates: Vec<DayRecord>,
     pub category_metrics: Vec<DayRecord>,
 }
@@ -112,16 +112,15 @@ impl Store {
         row.map(|row| word(&row, "product_metrics_daily", "day")).transpose()
     }
 
-    /// Products whose served rollups are of `from` or later.
-    pub async fn products_served_since(&self, marketplace: Marketplace, from: Day) -> Result<Vec<String>> {
+    /// The products of which rollups are served, with the day of these.
+    pub async fn served_rollups(&self, marketplace: Marketplace) -> Result<Vec<(String, Day)>> {
         let rows = sqlx::query(
-            "SELECT DISTINCT asin FROM rollups WHERE marketplace = $1 AND as_of >= $2 ORDER BY asin",
+            "SELECT asin, MAX(as_of) AS as_of FROM rollups WHERE marketplace = $1 GROUP BY asin ORDER BY asin",
         )
         .bind(marketplace.code())
-        .bind(from.to_string())
         .fetch_all(self.reader())
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter().map(|row| Ok((row.try_get("asin")?, word(row, "rollups", "as_of")?))).collect()
     }
 }
 
@@ -130,13 +129,17 @@ async fn publish_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
     insert_rows(tx, "deltas", update.marketplace, update.deltas).await
 }
 
-/// Deletes what is replaced, and what is served no longer. Two ranges: where the key begins with the day, one `OR` would
-/// read all rows.
+/// Deletes what is replaced, and what is served no longer. One range each: where the key begins with the day, an `OR`
+/// would read all rows.
 async fn forget_days(tx: &mut Tx, table: &str, update: &MartUpdate<'_>) -> Result<()> {
-    for (range, day) in [("day >= $2", update.from), ("day < $2", update.served_from)] {
-        sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE marketplace = $1 AND {range}")))
+    let no_longer = (Day::from_no(0), update.served_from.plus(-1));
+    let replaced = update.replaced.iter().map(|range| (range.first, range.last));
+    for (first, last) in replaced.chain([no_longer]) {
+        let statement = format!("DELETE FROM {table} WHERE marketplace = $1 AND day BETWEEN $2 AND $3");
+        sqlx::query(AssertSqlSafe(statement))
             .bind(update.marketplace.code())
-            .bind(day.to_string())
+            .bind(first.to_string())
+            .bind(last.to_string())
             .execute(&mut **tx)
             .await?;
     }
@@ -144,18 +147,15 @@ async fn forget_days(tx: &mut Tx, table: &str, update: &MartUpdate<'_>) -> Resul
 }
 
 async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
-    let products = to_json(&update.products);
-    for (statement, by_list) in [
-        ("DELETE FROM rollups WHERE marketplace = $1 AND as_of >= $2", false),
-        ("DELETE FROM rollup_sellers WHERE marketplace = $1 AND as_of >= $2", false),
-        ("DELETE FROM rollups WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))", true),
-        (
-            "DELETE FROM rollup_sellers WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
-            true,
-        ),
+    for statement in [
+        "DELETE FROM rollups WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
+        "DELETE FROM rollup_sellers WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
     ] {
-        let argument = if by_list { products.clone() } else { update.from.to_string() };
-        sqlx::query(statement).bind(update.marketplace.code()).bind(argument).execute(&mut **tx).await?;
+        sqlx::query(statement)
+            .bind(update.marketplace.code())
+            .bind(to_json(&update.products))
+            .execute(&mut **tx)
+            .await?;
     }
     insert_rows(tx, "rollups", update.marketplace, update.rollups).await?;
     insert_rows(tx, "rollup_sellers", update.marketplace, update.sellers).await

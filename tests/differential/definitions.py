@@ -1,15 +1,11 @@
-"""The mart by its definitions, written without a look at how amzctl computes it.
+"""The mart by its definitions in SQL, written without a look at how amzctl computes it; `naive` is its twin.
 
-Counts, sums and look-ups are SQL over the lake's core files; what SQL would hide (guarded extremes, the median
-deviation, the square root) is plain Python. Reads `days` and `ranks`; every function returns
-{key: {column: value}}, unknown as None.
+Reads the lake's core files. Every function returns {key: {column: value}}, unknown as None.
 """
 
-import hashlib
-import math
 from collections import defaultdict
-from datetime import date, datetime, time, timedelta, timezone
-from zoneinfo import ZoneInfo
+
+import duckdb
 
 WINDOWS = (7, 30, 90)
 LOOK_BACK = 90
@@ -47,6 +43,20 @@ GROUPS = {"Electronics": ["CE", "Speakers"]}
 KEY = "marketplace, asin, day_no"
 
 
+def mart(daily_files, rank_files, zone):
+    """{table: {key: row}} of everything that is compared."""
+    db = duckdb.connect()
+    load(db, daily_files, rank_files)
+    return {
+        "deltas": deltas(db),
+        "rollups": rollups(db),
+        "rollup_sellers": rollup_sellers(db),
+        "daily_aggregates": daily_aggregates(db, zone),
+        "category_metrics": category_metrics(db),
+        "partitions": partitions(db),
+    }
+
+
 def load(db, daily_files, rank_files):
     """Makes `days` and `ranks` of the listed core files, and the small tables of words."""
     db.execute("CREATE TABLE words (word TEXT, in_stock BIGINT, is_out BIGINT, is_known BIGINT)")
@@ -62,6 +72,11 @@ def load(db, daily_files, rank_files):
     # By id if both have one, else by name.
     db.execute("""CREATE MACRO same_category(a_id, a_name, b_id, b_name) AS
         CASE WHEN a_id IS NOT NULL AND b_id IS NOT NULL THEN a_id = b_id ELSE a_name = b_name END""")
+    # The sum of the two middle values.
+    db.execute("""CREATE MACRO median_x2(x) AS
+        list_sort(x)[(len(x) + 1) // 2] + list_sort(x)[len(x) // 2 + 1]""")
+    # A cast of HUGEINT rounds wrongly beyond 2^53; a number that is read does not.
+    db.execute("CREATE MACRO nearest_double(x) AS CAST(CAST(x AS VARCHAR) AS DOUBLE)")
     db.execute(
         """CREATE TABLE days AS
         SELECT marketplace, asin, day_no, currency, price_basis, price_minor AS price,
@@ -155,21 +170,36 @@ def deltas(db):
             LEFT JOIN ({latest(f"past.{field} IS NOT NULL")}) USING ({KEY})
             LEFT JOIN days past ON past.marketplace = today.marketplace AND past.asin = today.asin
               AND past.day_no = latest_day AND {comparable.format(field=field)}"""
-        fill(rows, fetch(db, CHANGE.format(key=KEY, field=field, pairs=pairs)), DELTA_KEY)
+        fill(rows, changes(db, field, pairs), DELTA_KEY)
     for field in ["bsr", "bsr_leaf"]:
         pairs = f"""SELECT days.marketplace, days.asin, days.day_no, {field} AS x, prev, prev_day
             FROM days
             LEFT JOIN (SELECT marketplace, asin, as_of, arg_max(rank, day_no) AS prev, max(day_no) AS prev_day
                        FROM {field}_seen WHERE day_no < as_of GROUP BY ALL) seen
             ON seen.marketplace = days.marketplace AND seen.asin = days.asin AND seen.as_of = days.day_no"""
-        fill(rows, fetch(db, CHANGE.format(key=KEY, field=field, pairs=pairs)), DELTA_KEY)
+        fill(rows, changes(db, field, pairs), DELTA_KEY)
     fill(rows, fetch(db, word_before("availability", "availability", "past.stock_known = 1")), DELTA_KEY)
     fill(rows, fetch(db, word_before("seller", "seller_id", "past.seller_id IS NOT NULL")), DELTA_KEY)
     newness = f"""SELECT {KEY}, CASE WHEN seller_id IS NOT NULL THEN CAST(day_no = min(day_no) OVER
             (PARTITION BY marketplace, asin, seller_id) AS BIGINT) END AS seller_is_new FROM days"""
     fill(rows, fetch(db, newness), DELTA_KEY)
-    add_price_evidence(db, rows)
+    fill(rows, fetch(db, OUTLIER), DELTA_KEY)
+    db.execute(GUARDED)
+    extremes = f"""SELECT today.marketplace, today.asin, today.day_no,
+            min(price) AS price_low_all_prev, max(price) AS price_high_all_prev
+        FROM (SELECT {KEY}, lag(day_no) OVER (PARTITION BY marketplace, asin ORDER BY day_no) AS yesterday
+              FROM days) today
+        JOIN guarded ON guarded.marketplace = today.marketplace AND guarded.asin = today.asin
+          AND counts_from <= yesterday
+        GROUP BY ALL"""
+    fill(rows, fetch(db, extremes), DELTA_KEY)
     return rows
+
+
+def changes(db, field, pairs):
+    """The rows of a field's changes, which stay as the table `<field>_changes`."""
+    db.execute(f"CREATE TABLE {field}_changes AS {CHANGE.format(key=KEY, field=field, pairs=pairs)}")
+    return fetch(db, f"SELECT * FROM {field}_changes")
 
 
 def latest(condition):
@@ -185,61 +215,30 @@ def word_before(name, column, condition):
         FROM ({latest(condition)}) l JOIN days past USING (marketplace, asin) WHERE past.day_no = latest_day"""
 
 
-def add_price_evidence(db, rows):
-    """All-time extremes as of the previous daily row, and what the 14 latest prices of 60 days agree on."""
-    for product, series in price_series(db).items():
-        guard = Guard(series)
-        for place, (day, _) in enumerate(series):
-            row = rows[(*product, day)]
-            before = guard.extremes(None, series[place - 1][0]) if place > 0 else (None, None)
-            row["price_low_all_prev"], row["price_high_all_prev"] = before
-            recent = [price for past, price in series[:place] if price is not None and past >= day - 60][-14:]
-            row["price_outlier_n"] = len(recent)
-            if recent:
-                middle = median_x2(recent)
-                row["price_outlier_median_x2"] = middle
-                # Four times the median absolute deviation: |2x - 2 median|, and its median doubled again.
-                row["price_outlier_mad_x4"] = median_x2([abs(2 * price - middle) for price in recent])
+# What the 14 latest prices of the 60 days before agree on. Four times the median absolute deviation is
+# |2x - 2 median|, and its median doubled again.
+OUTLIER = f"""
+    SELECT {KEY}, len(recent) AS price_outlier_n, median_x2(recent) AS price_outlier_median_x2,
+           median_x2(list_transform(recent, lambda x: abs(2 * x - median_x2(recent)))) AS price_outlier_mad_x4
+    FROM (SELECT today.marketplace, today.asin, today.day_no,
+                 list(past.price ORDER BY past.day_no DESC) FILTER (WHERE past.price IS NOT NULL)[:14] AS known,
+                 CASE WHEN known IS NULL THEN CAST([] AS BIGINT[]) ELSE known END AS recent
+          FROM days today LEFT JOIN days past ON past.marketplace = today.marketplace AND past.asin = today.asin
+            AND past.day_no BETWEEN today.day_no - 60 AND today.day_no - 1
+          GROUP BY ALL)"""
 
-
-def price_series(db):
-    """{(marketplace, asin): [(day, price or None)]} in day order."""
-    series = defaultdict(list)
-    for marketplace, asin, day, price in db.execute(f"SELECT {KEY}, price FROM days ORDER BY {KEY}").fetchall():
-        series[marketplace, asin].append((day, price))
-    return series
-
-
-def median_x2(values):
-    ordered = sorted(values)
-    return ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]
-
-
-class Guard:
-    """The lowest and highest price, without prices that were never real.
-
-    A day's price v counts iff fewer than 5 earlier days have a price, or v lies within a third and three times the
-    median of the up to 30 prices before it, or the next known price (not after the as-of day) lies within 10 % of v.
-    """
-
-    def __init__(self, series):
-        self.known = [(day, price) for day, price in series if price is not None]
-        self.near = []
-        for place, (_, price) in enumerate(self.known):
-            before = [earlier for _, earlier in self.known[:place]]
-            middle_x2 = median_x2(before[-30:]) if before else None
-            self.near.append(len(before) < 5 or (middle_x2 <= 6 * price and 2 * price <= 3 * middle_x2))
-
-    def extremes(self, first, as_of):
-        """Of the days from `first` on (of all days for None), as of a day."""
-        seen = [(day, price, near) for (day, price), near in zip(self.known, self.near) if day <= as_of]
-        counted = []
-        for place, (day, price, near) in enumerate(seen):
-            following = seen[place + 1][1] if place + 1 < len(seen) else None
-            confirmed = following is not None and 10 * abs(following - price) <= price
-            if (first is None or day >= first) and (near or confirmed):
-                counted.append(price)
-        return (min(counted), max(counted)) if counted else (None, None)
+# Prices that were real, and the day from which on that is known. A day's price v counts iff fewer than 5 earlier
+# days have a price, or v lies within a third and three times the median of the up to 30 prices before it, or, once
+# it is known, the next price lies within 10 % of v.
+GUARDED = f"""CREATE TABLE guarded AS
+    SELECT {KEY}, price,
+           CASE WHEN len(before) < 5 OR (median_x2(before) <= 6 * price AND 2 * price <= 3 * median_x2(before))
+                THEN day_no
+                WHEN 10 * abs(next_price - price) <= price THEN next_day END AS counts_from
+    FROM (SELECT {KEY}, price, lead(price) OVER product AS next_price, lead(day_no) OVER product AS next_day,
+                 coalesce(list(price) OVER (product ROWS BETWEEN 30 PRECEDING AND 1 PRECEDING), []) AS before
+          FROM days WHERE price IS NOT NULL
+          WINDOW product AS (PARTITION BY marketplace, asin ORDER BY day_no))"""
 
 
 # rollups -----------------------------------------------------------------------------------------------------------
@@ -247,24 +246,47 @@ class Guard:
 ROLLUP_KEY = ("marketplace", "asin", "day_no", "window_days")
 ROLLUP = ", ".join(ROLLUP_KEY)
 
+# One row per (rollup row, day of its window that has a daily row); x is one of its columns. A daily row alone in its
+# window has no rollup row.
+INSIDE = f"""CREATE TABLE inside AS
+    SELECT today.marketplace, today.asin, today.day_no, window_days, past.day_no AS past,
+           past.price, past.bsr, leaf.rank AS bsr_leaf, past.rating, past.ratings_count,
+           past.in_stock, past.stock_known,
+           CASE WHEN past.seller_id IS NOT NULL THEN past.seller_id
+                WHEN past.availability = 'no_featured_offer' THEN '' END AS holder
+    FROM days today CROSS JOIN windows
+    JOIN days past ON past.marketplace = today.marketplace AND past.asin = today.asin
+      AND past.day_no BETWEEN today.day_no - window_days + 1 AND today.day_no
+    LEFT JOIN bsr_leaf_seen leaf ON leaf.marketplace = today.marketplace AND leaf.asin = today.asin
+      AND leaf.as_of = today.day_no AND leaf.day_no = past.day_no
+    QUALIFY count(*) OVER (PARTITION BY {", ".join(f"today.{name}" for name in DELTA_KEY)}, window_days) >= 2"""
+
+# The sum of no values is unknown, not 0.
 LEVEL = """
     SELECT {rollup}, n AS _n, total AS _sum, low AS _min, high AS _max, head AS _first, tail AS _last,
-           ordered[(n + 1) // 2] + ordered[n // 2 + 1] AS _median_x2,
-           CAST(total AS DOUBLE) / CAST(n AS DOUBLE) AS _avg,
+           middle_x2 AS _median_x2,
+           CASE WHEN n >= 1 THEN CAST(total AS DOUBLE) / CAST(n AS DOUBLE) END AS _avg,
            CASE WHEN n >= 2 AND head <> 0
                 THEN CAST((tail - head) * 100 AS DOUBLE) / CAST(head AS DOUBLE) END AS _change_pct
-    FROM (SELECT {rollup}, count(*) AS n, CAST(sum(x) AS BIGINT) AS total, min(x) AS low, max(x) AS high,
-                 arg_min(x, past) AS head, arg_max(x, past) AS tail, list_sort(list(x)) AS ordered
-          FROM ({values}) GROUP BY ALL)"""
+    FROM (SELECT {rollup}, count(x) AS n, CAST(sum(x) AS BIGINT) AS total, min(x) AS low, max(x) AS high,
+                 arg_min(x, past) FILTER (WHERE x IS NOT NULL) AS head,
+                 arg_max(x, past) FILTER (WHERE x IS NOT NULL) AS tail,
+                 median_x2(list(x) FILTER (WHERE x IS NOT NULL)) AS middle_x2
+          FROM (SELECT *, {family} AS x FROM inside) GROUP BY ALL)"""
 
-# x counts the days of the window from 0.
+# t counts the days of the window from 0. The deviation is that of the population.
 SPREAD = """
-    SELECT {rollup}, n, total, CAST(squares AS BIGINT) AS _sumsq,
+    SELECT {rollup}, CAST(squares AS BIGINT) AS _sumsq,
+           CASE WHEN n >= 2 THEN root / CAST(n AS DOUBLE) END AS _sd,
+           CASE WHEN n >= 2 THEN root / CAST(total AS DOUBLE) END AS _volatility,
            CASE WHEN n >= 2 THEN CAST(CAST(n * sxy - sx * total AS BIGINT) AS DOUBLE)
                                / CAST(CAST(n * sxx - sx * sx AS BIGINT) AS DOUBLE) END AS _slope
-    FROM (SELECT {rollup}, count(*) AS n, CAST(sum(x) AS BIGINT) AS total, sum(x * x) AS squares,
-                 sum(t) AS sx, sum(t * t) AS sxx, sum(t * x) AS sxy
-          FROM (SELECT *, CAST(past - (day_no - window_days + 1) AS BIGINT) AS t FROM ({values})) GROUP BY ALL)"""
+    FROM (SELECT *, sqrt(nearest_double(n * squares - total * total)) AS root
+          FROM (SELECT {rollup}, count(*) AS n, sum(x) AS total, sum(x * x) AS squares,
+                       sum(t) AS sx, sum(t * t) AS sxx, sum(t * x) AS sxy
+                FROM (SELECT *, {family} AS x, CAST(past - (day_no - window_days + 1) AS BIGINT) AS t
+                      FROM inside WHERE {family} IS NOT NULL)
+                GROUP BY ALL))"""
 
 # The first and the last half of the window's days; of an odd number the middle day is in neither.
 TREND = """
@@ -273,184 +295,118 @@ TREND = """
                 WHEN 100 * (s2 * n1 - s1 * n2) > 5 * s1 * n2 THEN 1
                 WHEN 100 * (s2 * n1 - s1 * n2) < -5 * s1 * n2 THEN -1
                 ELSE 0 END AS _trend
-    FROM (SELECT {rollup}, count(*) FILTER (WHERE is_first) AS n1, sum(x) FILTER (WHERE is_first) AS s1,
-                 count(*) FILTER (WHERE is_last) AS n2, sum(x) FILTER (WHERE is_last) AS s2
-          FROM (SELECT *, past < day_no - window_days + 1 + window_days // 2 AS is_first,
-                       past > day_no - window_days // 2 AS is_last FROM ({values})) GROUP BY ALL)"""
-
-
-def inside(value):
-    """The values of the windows' days, one row per (rollup row, day)."""
-    return f"""SELECT days.marketplace, days.asin, days.day_no, window_days, past.day_no AS past, {value} AS x
-        FROM days CROSS JOIN windows
-        JOIN days past ON past.marketplace = days.marketplace AND past.asin = days.asin
-          AND past.day_no BETWEEN days.day_no - window_days + 1 AND days.day_no
-        WHERE {value} IS NOT NULL"""
-
-
-LEAF_INSIDE = """SELECT marketplace, asin, as_of AS day_no, window_days, day_no AS past, rank AS x
-    FROM bsr_leaf_seen CROSS JOIN windows WHERE day_no > as_of - window_days"""
+    FROM (SELECT {rollup}, count(x) FILTER (WHERE is_first) AS n1, sum(x) FILTER (WHERE is_first) AS s1,
+                 count(x) FILTER (WHERE is_last) AS n2, sum(x) FILTER (WHERE is_last) AS s2
+          FROM (SELECT *, {family} AS x, past < day_no - window_days + 1 + window_days // 2 AS is_first,
+                       past > day_no - window_days // 2 AS is_last FROM inside) GROUP BY ALL)"""
 
 
 def rollups(db):
     """One row per daily row and window that holds at least two daily rows."""
-    observed = f"""SELECT {ROLLUP}, count(*) AS observed_days,
-               CAST(max(observed_30) AS BIGINT) AS observed_30d
-        FROM ({inside("past.day_no")})
-        JOIN (SELECT marketplace, asin, d.day_no, count(*) AS observed_30 FROM days d
-              JOIN days p USING (marketplace, asin)
-              WHERE p.day_no BETWEEN d.day_no - 29 AND d.day_no GROUP BY ALL) USING ({KEY})
-        GROUP BY ALL HAVING count(*) >= 2"""
+    db.execute(INSIDE)
     rows = defaultdict(dict)
-    fill(rows, fetch(db, observed), ROLLUP_KEY)
-    exists = set(rows)
-    for row in rows.values():
-        row["quality"] = min(1.0, row["observed_30d"] / 30)
-        row.update({f"{family}_n": 0 for family in ["price", "bsr", "bsr_leaf", "rating"]})
-
-    values = {family: inside(f"past.{family}") for family in ["price", "bsr", "rating"]}
-    values["bsr_leaf"] = LEAF_INSIDE
-    for family, relation in values.items():
-        fill(rows, fetch(db, LEVEL.format(rollup=ROLLUP, values=relation)), ROLLUP_KEY, family)
-    for family in ["price", "bsr"]:
-        found = fetch(db, SPREAD.format(rollup=ROLLUP, values=values[family]))
-        for record in found:
-            n, total = record.pop("n"), record.pop("total")
-            record["_sd"], record["_volatility"] = spread(n, total, record["_sumsq"])
-        fill(rows, found, ROLLUP_KEY, family)
-    for family in ["price", "bsr", "rating"]:
-        fill(rows, fetch(db, TREND.format(rollup=ROLLUP, values=values[family])), ROLLUP_KEY, family)
-
-    growth = f"""SELECT {ROLLUP}, CASE WHEN count(*) >= 2 THEN arg_max(x, past) - arg_min(x, past) END
-        AS ratings_growth FROM ({inside("past.ratings_count")}) GROUP BY ALL"""
-    stock = f"""SELECT {ROLLUP}, in_stock_days, known_days,
-            CASE WHEN known_days > 0 THEN CAST(in_stock_days AS DOUBLE) / CAST(known_days AS DOUBLE) END
-            AS in_stock_share
-        FROM (SELECT {ROLLUP}, CAST(sum(x.in_stock) AS BIGINT) AS in_stock_days,
-                     CAST(sum(x.is_known) AS BIGINT) AS known_days
-              FROM ({inside("{'in_stock': past.in_stock, 'is_known': past.stock_known}")}) GROUP BY ALL)"""
-    fill(rows, fetch(db, growth), ROLLUP_KEY)
-    fill(rows, fetch(db, stock), ROLLUP_KEY)
-    # A daily row alone in its window has values there and no row.
-    rows = {key: row for key, row in rows.items() if key in exists}
-    add_extremes(db, rows)
+    for template, families in [
+        (LEVEL, ["price", "bsr", "bsr_leaf", "rating"]),
+        (SPREAD, ["price", "bsr"]),
+        (TREND, ["price", "bsr", "rating"]),
+    ]:
+        for family in families:
+            fill(rows, fetch(db, template.format(rollup=ROLLUP, family=family)), ROLLUP_KEY, family)
+    counts = f"""SELECT *, CASE WHEN known_days > 0
+                 THEN CAST(in_stock_days AS DOUBLE) / CAST(known_days AS DOUBLE) END AS in_stock_share
+        FROM (SELECT {ROLLUP}, count(*) AS observed_days, CAST(sum(in_stock) AS BIGINT) AS in_stock_days,
+                     CAST(sum(stock_known) AS BIGINT) AS known_days FROM inside GROUP BY ALL)"""
+    growth = f"""SELECT {ROLLUP}, CASE WHEN count(*) >= 2
+            THEN arg_max(ratings_count, past) - arg_min(ratings_count, past) END AS ratings_growth
+        FROM inside WHERE ratings_count IS NOT NULL GROUP BY ALL"""
+    # Of 30 days, whatever the window.
+    quality = f"""SELECT {ROLLUP}, observed_30d, least(1.0, CAST(observed_30d AS DOUBLE) / 30.0) AS quality
+        FROM (SELECT DISTINCT {ROLLUP} FROM inside)
+        JOIN (SELECT marketplace, asin, today.day_no, count(*) AS observed_30d
+              FROM days today JOIN days past USING (marketplace, asin)
+              WHERE past.day_no BETWEEN today.day_no - 29 AND today.day_no GROUP BY ALL) USING ({KEY})"""
+    extremes = f"""SELECT place.marketplace, place.asin, place.day_no, window_days,
+            min(price) FILTER (WHERE is_inside) AS price_low, max(price) FILTER (WHERE is_inside) AS price_high,
+            min(price) AS price_low_all, max(price) AS price_high_all
+        FROM (SELECT place.*, price, guarded.day_no > place.day_no - window_days AS is_inside
+              FROM (SELECT DISTINCT {ROLLUP} FROM inside) place
+              JOIN guarded ON guarded.marketplace = place.marketplace AND guarded.asin = place.asin
+                AND counts_from <= place.day_no) place
+        GROUP BY ALL"""
+    for sql in [counts, growth, quality, extremes]:
+        fill(rows, fetch(db, sql), ROLLUP_KEY)
     return rows
-
-
-def spread(n, total, squares):
-    """Standard deviation of the population, and the deviation over the mean."""
-    if n < 2:
-        return None, None
-    root = math.sqrt(n * squares - total * total)
-    return root / n, (root / total if total else None)
-
-
-def add_extremes(db, rows):
-    for product, series in price_series(db).items():
-        guard = Guard(series)
-        for day, _ in series:
-            whole = guard.extremes(None, day)
-            for window in WINDOWS:
-                row = rows.get((*product, day, window))
-                if row is not None:
-                    row["price_low_all"], row["price_high_all"] = whole
-                    row["price_low"], row["price_high"] = guard.extremes(day - window + 1, day)
 
 
 SELLER_KEY = (*ROLLUP_KEY, "seller_id")
 
 
-def rollup_sellers(db, rollup_rows):
+def rollup_sellers(db):
     """Who had the buy box: '' on days that say that nobody had it."""
-    holder = """CASE WHEN past.seller_id IS NOT NULL THEN past.seller_id
-        WHEN past.availability = 'no_featured_offer' THEN '' END"""
-    held = f"""SELECT {ROLLUP}, x AS seller_id, count(*) AS days,
+    held = f"""SELECT {ROLLUP}, holder AS seller_id, count(*) AS days,
             CAST(sum(count(*)) OVER (PARTITION BY {ROLLUP}) AS BIGINT) AS known_days
-        FROM ({inside(holder)}) GROUP BY {ROLLUP}, x"""
+        FROM inside WHERE holder IS NOT NULL GROUP BY {ROLLUP}, holder"""
     rows = defaultdict(dict)
     fill(rows, fetch(db, held), SELLER_KEY)
-    return {key: row for key, row in rows.items() if key[:4] in rollup_rows}
+    return rows
 
 
 # aggregates --------------------------------------------------------------------------------------------------------
 
 
 def level_of(field):
-    return f"""'{field}_n', count({field}), '{field}_sum', CAST(sum({field}) AS BIGINT),
-        '{field}_avg', CAST(CAST(sum({field}) AS BIGINT) AS DOUBLE) / CAST(count({field}) AS DOUBLE),
-        '{field}_list', list_sort(list({field}) FILTER (WHERE {field} IS NOT NULL))"""
+    return f"""count({field}) AS {field}_n, CAST(sum({field}) AS BIGINT) AS {field}_sum,
+        CASE WHEN count({field}) > 0
+             THEN CAST(CAST(sum({field}) AS BIGINT) AS DOUBLE) / CAST(count({field}) AS DOUBLE) END AS {field}_avg,
+        CAST(median_x2(list({field}) FILTER (WHERE {field} IS NOT NULL)) AS DOUBLE) / 2.0 AS {field}_median"""
 
 
-def take_median(record, field):
-    ordered = record.pop(f"{field}_list")
-    record[f"{field}_median"] = median_x2(ordered) / 2 if ordered else None
-
-
-def as_records(rows, key):
-    """The pairs (name, value, name, value, …) of each row as a dictionary, by key."""
-    records = {}
-    for row in rows:
-        place, pairs = tuple(row[: len(key)]), row[len(key) :]
-        record = dict(zip(pairs[::2], pairs[1::2]))
-        for field in ["price", "bsr", "rating"]:
-            take_median(record, field)
-            if record[f"{field}_n"] == 0:
-                record[f"{field}_avg"] = None
-        records[place] = record
-    return records
-
-
-def daily_aggregates(db, delta_rows, zone):
+def daily_aggregates(db, zone):
     """Per (marketplace, day), over the products that have a daily row on it."""
-    db.execute(
-        "CREATE OR REPLACE TABLE changes (marketplace TEXT, asin TEXT, day_no INTEGER, "
-        "price_delta BIGINT, bsr_delta BIGINT, rating_delta BIGINT)"
-    )
-    changes = [(*key, row["price_delta"], row["bsr_delta"], row["rating_delta"]) for key, row in delta_rows.items()]
-    db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", changes)
     moves = ", ".join(
-        f"'{field}_{word}', count(*) FILTER (WHERE {field}_delta {test})"
+        f"count(*) FILTER (WHERE {field}_delta {test}) AS {field}_{word}"
         for field in ["price", "bsr", "rating"]
         for word, test in [("up", "> 0"), ("down", "< 0"), ("same", "= 0")]
     )
     levels = ", ".join(level_of(field) for field in ["price", "bsr", "rating"])
-    rows = db.execute(f"""SELECT marketplace, day_no, 'products', count(*), {levels}, {moves},
-            'ratings_count_n', count(ratings_count), 'ratings_count_sum', CAST(sum(ratings_count) AS BIGINT),
-            'in_stock', CAST(sum(in_stock) AS BIGINT), 'out_of_stock', CAST(sum(is_out) AS BIGINT),
-            'stock_known', CAST(sum(stock_known) AS BIGINT), 'seller_known', count(seller_id),
-            'observed', list(observed_at)
-        FROM days JOIN changes USING ({KEY}) GROUP BY marketplace, day_no""").fetchall()
-    records = as_records(rows, ("marketplace", "day_no"))
-    for (_, day_no), record in records.items():
-        ages = [end_of_day(day_no, zone) - at for at in record.pop("observed")]
-        record["data_age_avg_seconds"] = sum(ages) // (len(ages) * 1_000_000)
-        record["data_age_max_seconds"] = max(ages) // 1_000_000
-    return records
-
-
-def end_of_day(day_no, zone):
-    """The microsecond since 1970 UTC at which a day of the reporting zone ends."""
-    midnight = datetime.combine(date(1970, 1, 1) + timedelta(days=day_no + 1), time(), ZoneInfo(zone))
-    return int(midnight.astimezone(timezone.utc).timestamp()) * 1_000_000
+    end_of_day = f"epoch_us(timezone('{zone}', CAST(DATE '1970-01-01' + (day_no + 1) AS TIMESTAMP)))"
+    changes = " ".join(
+        f"JOIN (SELECT {KEY}, {field}_delta FROM {field}_changes) USING ({KEY})" for field in ["price", "bsr", "rating"]
+    )
+    rows = defaultdict(dict)
+    found = f"""SELECT marketplace, day_no, count(*) AS products, {levels}, {moves},
+            count(ratings_count) AS ratings_count_n, CAST(sum(ratings_count) AS BIGINT) AS ratings_count_sum,
+            CAST(sum(in_stock) AS BIGINT) AS in_stock, CAST(sum(is_out) AS BIGINT) AS out_of_stock,
+            CAST(sum(stock_known) AS BIGINT) AS stock_known, count(seller_id) AS seller_known,
+            CAST(sum({end_of_day} - observed_at) AS BIGINT) // (count(*) * 1000000) AS data_age_avg_seconds,
+            max({end_of_day} - observed_at) // 1000000 AS data_age_max_seconds
+        FROM days {changes} GROUP BY marketplace, day_no"""
+    fill(rows, fetch(db, found), ("marketplace", "day_no"))
+    return rows
 
 
 def category_metrics(db):
     """Per (marketplace, main category, day), over the products with a known rank in it."""
     levels = ", ".join(
-        f"{level_of(field)}, '{field}_min', min({field}), '{field}_max', max({field})"
+        f"{level_of(field)}, min({field}) AS {field}_min, max({field}) AS {field}_max"
         for field in ["price", "bsr", "rating"]
     )
-    rows = db.execute(f"""SELECT marketplace, bsr_category, day_no, 'products', count(*), {levels}
+    rows = defaultdict(dict)
+    found = f"""SELECT marketplace, bsr_category, day_no, count(*) AS products, {levels}
         FROM days WHERE bsr IS NOT NULL AND bsr_category IS NOT NULL
-        GROUP BY marketplace, bsr_category, day_no""").fetchall()
-    return as_records(rows, ("marketplace", "category", "day_no"))
+        GROUP BY marketplace, bsr_category, day_no"""
+    fill(rows, fetch(db, found), ("marketplace", "bsr_category", "day_no"))
+    return rows
 
 
 # keys that every lake row carries ------------------------------------------------------------------------------------
 
 
-def partition_columns(marketplace, asin, day_no):
-    """Month and bucket of a row."""
-    head = hashlib.sha256(f"{marketplace}:{asin}".encode()).digest()[:4]
-    month = (date(1970, 1, 1) + timedelta(days=day_no)).strftime("%Y-%m")
-    return {"month": month, "bucket": int.from_bytes(head, "big") % 64}
+def partitions(db):
+    """Month and bucket of each daily row, and so of every row of its day."""
+    rows = defaultdict(dict)
+    found = f"""SELECT {KEY}, strftime(DATE '1970-01-01' + day_no, '%Y-%m') AS month,
+            CAST(CAST('0x' || sha256(marketplace || ':' || asin)[:8] AS UBIGINT) % 64 AS BIGINT) AS bucket
+        FROM days"""
+    fill(rows, fetch(db, found), DELTA_KEY)
+    return rows

@@ -1,5 +1,6 @@
 """Runs markets through amzctl and holds its mart against the definitions. See `run`."""
 
+import functools
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import compare
 import definitions
 import duckdb
 import edges
+import naive
+import series
 
 ROOT = Path("target/differential")
 PUBLISHED = 35
@@ -28,6 +31,8 @@ class Market:
 
     def __init__(self, amzctl, name, zone="UTC", published=PUBLISHED):
         self.amzctl, self.name, self.zone, self.published = amzctl, name, zone, published
+        # {(marketplace, asin, day): columns of its daily row}, where the input says them
+        self.told = {}
         self.folder = ROOT / name
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -72,6 +77,19 @@ def hand_made(amzctl):
     return market
 
 
+def seeded(amzctl, seed, products, span):
+    """Random series, built after each of their deliveries."""
+    print(f"series of seed {seed}: {products} products within {span} days", flush=True)
+    market = Market(amzctl, f"series-{seed}", published=60)
+    deliveries = series.Deliveries(seed, products, span)
+    deliveries.write(market.folder / "files")
+    for delivery in series.DELIVERIES:
+        market.run("ingest", f"files/{delivery}")
+        market.build()
+    market.told = deliveries.daily()
+    return market
+
+
 def inputs(amzctl):
     """What is compared: one function each, that makes a market and answers it."""
     mixed = ["--shape", "mixed", "--marketplaces", "US,DE,JP,UK"]
@@ -87,6 +105,9 @@ def inputs(amzctl):
     yield market("flat", 3, "--shape", "flat", "--marketplaces", "JP,US")
     for seed in range(4, 12) if full else []:
         yield market(f"mixed-{seed}", seed, *mixed, published=60)
+    for seed in range(1, 13) if full else [1]:
+        products, span = (200, 400) if full else (320, 150)
+        yield functools.partial(seeded, amzctl, seed, products, span)
 
 
 class Written:
@@ -119,11 +140,12 @@ class Written:
         return keyed(rows, key)
 
     def records(self, table, key):
-        """{key: record} of a table of JSON records."""
-        return {
+        """(columns, {key: record}) of a table of JSON records."""
+        rows = {
             tuple(day_no(row[name]) if name == "day" else row[name] for name in key): json.loads(row["record"])
             for row in self.db.execute(f"SELECT * FROM {table}")
         }
+        return sorted(set().union(*rows.values())), rows
 
 
 def day_no(text):
@@ -144,53 +166,80 @@ def check_core(report, market, written):
         columns, rows = written.lake_rows(f"core/{table}", key)
         _, expected = written.served_rows(table, key)
         for row in expected.values():
-            row.update(definitions.partition_columns(row["marketplace"], row["asin"], row["day_no"]))
+            row.update(naive.partition_columns(row["marketplace"], row["asin"], row["day_no"]))
         report.compare(market.name, f"core/{table}", columns, rows, expected)
 
 
+def check_told(report, market, written):
+    """The daily rows are what the input told: none more, none less."""
+    if not market.told:
+        return
+    columns, rows = written.served_rows("product_metrics_daily", definitions.DELTA_KEY)
+    expected = {(marketplace, asin, day_no(str(day))): row for (marketplace, asin, day), row in market.told.items()}
+    name = f"{market.name} told"
+    report.check(f"{name}: rows", compare.row_problems(rows, expected))
+    for column in sorted(set().union(*expected.values())):
+        problems = [
+            f"{compare.show_key(place)}: amzctl {rows[place][column]!r}, told {row.get(column)!r}"
+            for place, row in sorted(expected.items())
+            if place in rows and rows[place][column] != row.get(column)
+        ]
+        report.check(f"{name}.{column}", problems)
+
+
+MART_KEYS = {
+    "deltas": definitions.DELTA_KEY,
+    "rollups": definitions.ROLLUP_KEY,
+    "rollup_sellers": definitions.SELLER_KEY,
+}
+RECORD_KEYS = {"daily_aggregates": ("marketplace", "day"), "category_metrics": ("marketplace", "category", "day")}
+
+
 def check_mart(report, market):
+    """Every table that was written against both references; how many deltas and rollups they have."""
     written = Written(market)
+    check_told(report, market, written)
     check_core(report, market, written)
-    reference = duckdb.connect()
-    definitions.load(reference, written.files("core/product_metrics_daily"), written.files("core/ranks"))
-    deltas = definitions.deltas(reference)
-    rollups = definitions.rollups(reference)
-    tables = [
-        ("deltas", definitions.DELTA_KEY, deltas),
-        ("rollups", definitions.ROLLUP_KEY, rollups),
-        ("rollup_sellers", definitions.SELLER_KEY, definitions.rollup_sellers(reference, rollups)),
-    ]
-    newest = newest_days(deltas)
-    newest_rollup = newest_by_product(rollups)
-    for table, key, expected in tables:
+    core = [f"core/{table}" for table in ["product_metrics_daily", "ranks"]]
+    tables = {
+        **{f"served {table}": written.served_rows(table, key) for table, key in MART_KEYS.items()},
+        **{f"mart/{table}": written.lake_rows(f"mart/{table}", key) for table, key in MART_KEYS.items()},
+        **{table: written.records(table, key) for table, key in RECORD_KEYS.items()},
+    }
+    by_sql = definitions.mart(*[written.files(table) for table in core], market.zone)
+    check_tables(report, f"{market.name} (SQL)", market.published, tables, by_sql)
+    by_sql.clear()
+    _, daily = written.served_rows("product_metrics_daily", definitions.DELTA_KEY)
+    _, ranks = written.served_rows("ranks", (*definitions.DELTA_KEY, "ordinal"))
+    by_hand = naive.mart(daily.values(), ranks.values(), market.zone)
+    check_tables(report, f"{market.name} (Python)", market.published, tables, by_hand)
+    return len(by_hand["deltas"]), len(by_hand["rollups"])
+
+
+def check_tables(report, name, published, tables, reference):
+    newest = newest_days(reference["deltas"])
+    newest_rollup = newest_by_product(reference["rollups"])
+    for table, key in MART_KEYS.items():
+        expected = reference[table]
         for place, row in expected.items():
             row.update(zip(key, place))
-        columns, rows = written.served_rows(table, key)
         served = {
             place: row
             for place, row in expected.items()
             if (
-                place[2] > newest[place[0]] - market.published
+                place[2] > newest[place[0]] - published
                 if table == "deltas"
                 else place[2] == newest_rollup.get(place[:2])
             )
         }
-        report.compare(market.name, f"served {table}", columns, rows, served)
+        report.compare(name, f"served {table}", *tables[f"served {table}"], served)
         for place, row in expected.items():
-            row.update(definitions.partition_columns(*place[:3]))
-        columns, rows = written.lake_rows(f"mart/{table}", key)
-        report.compare(market.name, f"mart/{table}", columns, rows, expected)
-
-    records = [
-        ("daily_aggregates", ("marketplace", "day"), definitions.daily_aggregates(reference, deltas, market.zone)),
-        ("category_metrics", ("marketplace", "category", "day"), definitions.category_metrics(reference)),
-    ]
-    for table, key, expected in records:
-        rows = written.records(table, key)
-        columns = sorted(set().union(*rows.values())) if rows else []
-        served = {place: row for place, row in expected.items() if place[-1] > newest[place[0]] - market.published}
-        report.compare(market.name, table, columns, rows, served)
-    return len(deltas), len(rollups)
+            row.update(reference["partitions"][place[:3]])
+        report.compare(name, f"mart/{table}", *tables[f"mart/{table}"], expected)
+    for table in RECORD_KEYS:
+        expected = reference[table]
+        served = {place: row for place, row in expected.items() if place[-1] > newest[place[0]] - published}
+        report.compare(name, table, *tables[table], served)
 
 
 def newest_days(deltas):

@@ -158,6 +158,24 @@ proptest! {
     }
 
     #[test]
+    fn behind_a_past_that_is_the_same_for_rollups_they_are_the_same(
+        rows in product(), at in 0..60usize, price in 950..1_050i64
+    ) {
+        prop_assume!(!rows.is_empty());
+        let at = at.min(rows.len() - 1);
+        let mut changed = rows.clone();
+        changed[at].price = price;
+        let ends: Vec<i32> = rows[at..].iter().map(|row| row.day).collect();
+        let of = |rows: &[Row]| pasts(&Product::new(rows).days_after(&NO_PAST), &ends);
+        let settled = of(&rows).iter().zip(of(&changed)).position(|(was, is)| was.is_same_for_rollups(&is));
+        if let Some(end) = settled.map(|place| ends[place]) {
+            let (was, is) = (run(&rows, end + 91, i32::MAX), run(&changed, end + 91, i32::MAX));
+            prop_assert_eq!(was.0, is.0);
+            prop_assert_eq!(was.1, is.1);
+        }
+    }
+
+    #[test]
     fn a_day_never_depends_on_later_days(rows in product(), known in 1..130usize) {
         prop_assume!(!rows.is_empty());
         let until_now = &rows[..known.min(rows.len())];

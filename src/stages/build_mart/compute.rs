@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::days::{AvailabilityCodes, Days};
 use super::products::{Pass, Product};
+use super::reach::Dirty;
 use crate::lake::{Block, Span, Table, Values, Words};
 use crate::model::Availability;
 use crate::rollup::{
@@ -20,17 +21,35 @@ pub(super) struct Target {
 
 /// What is to be computed.
 pub(super) struct Job {
-    /// Days of which rows are computed: sorted, without overlap.
-    pub(super) emit: Vec<Span>,
+    /// Days of which deltas are computed: sorted, without overlap.
+    pub(super) deltas: Vec<Span>,
+    /// Days of which rollups and their sellers are computed.
+    pub(super) rollups: Vec<Span>,
     /// Days among them whose rows may have changed; the others are there because their file is written anew.
-    pub(super) dirty: Vec<Span>,
+    pub(super) dirty: Dirty,
     pub(super) targets: Vec<Target>,
     /// Days whose deltas are served from the database.
-    pub(super) served_deltas: Option<Span>,
-    /// Rollups of earlier days are not served.
-    pub(super) serve_from: i32,
+    pub(super) served_deltas: Vec<Span>,
     /// Ends of months whose pasts are computed, sorted.
     pub(super) past_ends: Vec<i32>,
+}
+
+impl Job {
+    /// Days of which rows are computed, of one table or another.
+    pub(super) fn span(&self) -> Option<Span> {
+        let first = self.deltas.iter().chain(&self.rollups).map(|span| span.first);
+        let ends = || self.past_ends.iter().copied();
+        let last = self.deltas.iter().chain(&self.rollups).map(|span| span.last);
+        Some(Span { first: first.chain(ends()).min()?, last: last.chain(ends()).max()? })
+    }
+
+    /// No less than the days of which any product has rows.
+    pub(super) fn days(&self) -> usize {
+        let days = |spans: &[Span]| -> usize {
+            spans.iter().map(|span| (span.last - span.first + 1) as usize).sum()
+        };
+        days(&self.deltas).max(days(&self.rollups))
+    }
 }
 
 /// What some products gave.
@@ -102,8 +121,10 @@ pub(super) fn compute(
         let input = days.as_kernel_input();
         let (first_delta, first_seller) = (delta_rows.len(), seller_rows.len());
         let first_past_seller = past_rows.sellers.len();
-        for span in &job.emit {
+        for span in &job.deltas {
             deltas(&input, span.first..=span.last, &mut delta_rows);
+        }
+        for span in &job.rollups {
             roll_windows(&input, span.first..=span.last, &mut rollup_rows, &mut seller_rows);
         }
         past_rows.add(&input, &job.past_ends);
@@ -133,16 +154,17 @@ pub(super) fn compute(
     let past_price = Computed::new(prices.into_columns(), Vec::new(), products, &past_price_ends);
     let past_sellers = vec![("seller_id", past_sellers)];
     let past_seller = Computed::new(sellers.into_columns(), past_sellers, products, &past_seller_ends);
-    let is_dirty = |day: &&i32| job.dirty.iter().any(|span| span.contains(**day));
-    let served_deltas = job.served_deltas.map(|span| delta.rows_in(&[span])).unwrap_or_default();
+    let within = |spans: &[Span], day: &i32| spans.iter().any(|span| span.contains(*day));
+    let dirty_deltas = || delta.block.day_nos().iter().filter(|day| within(&job.dirty.deltas, day));
+    let dirty_rollups = rollup.block.day_nos().iter().filter(|day| within(&job.dirty.rollups, day)).count();
     let mut batch = Batch {
-        served_deltas: delta.block.some_rows(Table::Deltas, &served_deltas),
-        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows(job.serve_from)),
+        served_deltas: delta.block.some_rows(Table::Deltas, &delta.rows_in(&job.served_deltas)),
+        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows()),
         served_sellers: seller.block.some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller)),
-        days: delta.block.day_nos().iter().filter(is_dirty).copied().collect(),
+        days: dirty_deltas().copied().collect(),
         computed_rows: delta.block.rows(),
-        delta_rows: delta.block.day_nos().iter().filter(is_dirty).count(),
-        rollup_rows: rollup.block.day_nos().iter().filter(is_dirty).count(),
+        delta_rows: dirty_deltas().count(),
+        rollup_rows: dirty_rollups,
         computed: [delta, rollup, seller, past, past_price, past_seller],
         targets: Vec::new(),
     };
@@ -153,7 +175,7 @@ pub(super) fn compute(
 
 /// No less than the days of which rows are computed, over all products.
 fn days_at_most(products: &[Product], job: &Job) -> usize {
-    let emitted: usize = job.emit.iter().map(|span| (span.last - span.first + 1) as usize).sum();
+    let emitted = job.days();
     let known = |product: &Product| product.days.iter().map(|(_, rows)| rows.len()).sum::<usize>();
     products.iter().map(|product| known(product).min(emitted)).sum()
 }
@@ -218,12 +240,12 @@ impl Computed {
         ranges
     }
 
-    /// Each product's rows of its last day, if that is not before `from`.
-    fn newest_rows(&self, from: i32) -> Vec<Range<usize>> {
+    /// Each product's rows of its last day.
+    fn newest_rows(&self) -> Vec<Range<usize>> {
         let days = self.block.day_nos();
         let newest = |product: &Range<usize>| {
             let own = &days[product.clone()];
-            let last = own.last().filter(|last| **last >= from)?;
+            let last = own.last()?;
             Some(product.start + own.partition_point(|day| day < last)..product.end)
         };
         self.products.iter().filter_map(newest).collect()

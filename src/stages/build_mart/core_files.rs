@@ -1,11 +1,11 @@
 //! The core files of a build: which of their columns and rows are read, a bucket range at a time.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rayon::prelude::*;
 
 use super::products::{Pass, PastBlocks};
-use crate::lake::{BUCKETS, Block, FileReader, Lake, LakeColumn, LakeError, Table, Words};
+use crate::lake::{BUCKETS, Block, FileReader, Lake, LakeColumn, LakeError, Table, Words, files_of};
 use crate::model::Marketplace;
 use crate::model::text::canonical_category;
 use crate::rollup::NO_CODE;
@@ -100,35 +100,39 @@ impl CoreFiles {
         recent_from: i32,
         last: i32,
     ) -> CoreFiles {
-        let is_own = |file: &&LakeFile| file.marketplace == marketplace;
-        let ends = files.iter().filter(is_own).filter(|file| file.table == Table::Pasts.name());
-        let past_end = ends.map(|file| file.last_day_no).filter(|end| *end < recent_from).max();
-        let of = |table: Table, first: i32| {
-            let mut files: Vec<&LakeFile> = files
-                .iter()
-                .filter(|file| file.table == table.name() && file.marketplace == marketplace)
-                .filter(|file| file.last_day_no >= first && file.first_day_no <= last)
-                .collect();
-            files.sort_by_key(|file| file.first_day_no);
-            files
-                .into_iter()
-                .map(|file| CoreFile {
-                    is_recent: file.last_day_no >= recent_from,
-                    ..CoreFile::new(lake, file)
-                })
-                .collect()
-        };
-        let past = |table: Table| {
-            let own = files.iter().filter(is_own).filter(move |file| file.table == table.name());
-            own.filter(|file| Some(file.last_day_no) == past_end)
-                .map(move |file| (table, CoreFile::new(lake, file)))
-        };
+        let past_end = past_end_before(marketplace, files, recent_from);
+        let is_recent = |file: &LakeFile| file.last_day_no >= recent_from;
+        let from = past_end.map_or(i32::MIN, |end| end + 1);
         CoreFiles {
             marketplace,
-            daily: of(Table::Daily, past_end.map_or(i32::MIN, |end| end + 1)),
-            ranks: of(Table::Ranks, recent_from),
-            pasts: Table::PAST.into_iter().flat_map(past).collect(),
+            daily: opened(lake, marketplace, files, Table::Daily, from..=last, is_recent),
+            ranks: opened(lake, marketplace, files, Table::Ranks, recent_from..=last, is_recent),
+            pasts: pasts_at(lake, marketplace, files, past_end),
         }
+    }
+
+    /// Prices and sellers of the days that no past before `first` stands for, up to `last`.
+    pub(super) fn up_to(
+        lake: &Lake,
+        marketplace: Marketplace,
+        files: &[LakeFile],
+        first: i32,
+        last: i32,
+    ) -> CoreFiles {
+        let past_end = past_end_before(marketplace, files, first);
+        let from = past_end.map_or(i32::MIN, |end| end + 1);
+        CoreFiles {
+            marketplace,
+            daily: opened(lake, marketplace, files, Table::Daily, from..=last, |_| false),
+            ranks: Vec::new(),
+            pasts: pasts_at(lake, marketplace, files, past_end),
+        }
+    }
+
+    /// The pasts of one month's end and nothing else.
+    pub(super) fn pasts_at(lake: &Lake, marketplace: Marketplace, files: &[LakeFile], end: i32) -> CoreFiles {
+        let pasts = pasts_at(lake, marketplace, files, Some(end));
+        CoreFiles { marketplace, daily: Vec::new(), ranks: Vec::new(), pasts }
     }
 
     /// Bucket ranges that hold at most `most` daily rows each (one bucket at least); a row of which only the
@@ -139,11 +143,7 @@ impl CoreFiles {
         if total <= most {
             return Ok(std::iter::once(0..BUCKETS as usize).collect());
         }
-        let pasts = self.pasts.par_iter_mut().map(|(_, file)| file);
-        self.daily.par_iter_mut().chain(&mut self.ranks).chain(pasts).try_for_each(|file| {
-            file.offsets = Some(file.reader.bucket_offsets()?);
-            Ok(())
-        })?;
+        self.locate_buckets()?;
         let rows_of = |bucket: usize| -> usize {
             let rows = |offsets: &Vec<usize>| offsets[bucket + 1] - offsets[bucket];
             self.daily.iter().map(|file| weight(file, file.offsets.as_ref().map_or(0, rows))).sum()
@@ -162,6 +162,15 @@ impl CoreFiles {
             rows_in_pass += rows;
         }
         Ok(passes)
+    }
+
+    /// Finds out where in each file the buckets lie, so that a range of them can be loaded.
+    pub(super) fn locate_buckets(&mut self) -> Result<(), LakeError> {
+        let pasts = self.pasts.par_iter_mut().map(|(_, file)| file);
+        self.daily.par_iter_mut().chain(&mut self.ranks).chain(pasts).try_for_each(|file| {
+            file.offsets = Some(file.reader.bucket_offsets()?);
+            Ok(())
+        })
     }
 
     /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
@@ -189,6 +198,42 @@ impl CoreFiles {
         }
         Ok(Pass::new(self.marketplace, daily, ranks, &pasts, words))
     }
+}
+
+/// The newest end of a month before a day whose pasts are listed.
+fn past_end_before(marketplace: Marketplace, files: &[LakeFile], day: i32) -> Option<i32> {
+    let pasts =
+        files.iter().filter(|file| file.marketplace == marketplace && file.table == Table::Pasts.name());
+    pasts.map(|file| file.last_day_no).filter(|end| *end < day).max()
+}
+
+/// The files of a table that hold one of the days, in time order.
+fn opened(
+    lake: &Lake,
+    marketplace: Marketplace,
+    files: &[LakeFile],
+    table: Table,
+    days: RangeInclusive<i32>,
+    is_recent: impl Fn(&LakeFile) -> bool,
+) -> Vec<CoreFile> {
+    let mut files = files_of(files, table, marketplace);
+    files.retain(|file| file.last_day_no >= *days.start() && file.first_day_no <= *days.end());
+    files.sort_by_key(|file| file.first_day_no);
+    let open = |file: &LakeFile| CoreFile { is_recent: is_recent(file), ..CoreFile::new(lake, file) };
+    files.into_iter().map(open).collect()
+}
+
+fn pasts_at(
+    lake: &Lake,
+    marketplace: Marketplace,
+    files: &[LakeFile],
+    end: Option<i32>,
+) -> Vec<(Table, CoreFile)> {
+    let of = |table: Table| {
+        let own = files_of(files, table, marketplace).into_iter();
+        own.filter(|file| Some(file.last_day_no) == end).map(move |file| (table, CoreFile::new(lake, file)))
+    };
+    Table::PAST.into_iter().flat_map(of).collect()
 }
 
 /// Reads the files at the same time, each with words of its own, and brings their words together.

@@ -4,10 +4,9 @@
 //! of work: core files with their mark, then mart files with serving tables and theirs; each is one transaction.
 //! A second run finds no changed day and writes nothing.
 //!
-//! A changed day dirties every later day of its marketplace up to the newest: windows and deltas reach 90 days,
-//! counts and all-time extremes further. That is more than a late correction needs, and never less. What came before is
-//! read back to the last end of a month that no window reaches: the product's past at that day stands for the rest
-//! (`rollup::Past`).
+//! A changed day dirties the days whose windows and deltas see it, and those behind them only as far as a product's past
+//! became another (`reach`). What came before the dirty days is read back to the last end of a month that no window
+//! reaches: the product's past at that day stands for the rest (`rollup::Past`).
 
 mod categories;
 mod compute;
@@ -15,6 +14,7 @@ mod core_files;
 mod days;
 mod plan;
 mod products;
+mod reach;
 mod serving;
 mod write;
 
@@ -28,13 +28,14 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Failure, Outcome};
 use crate::failpoint;
-use crate::lake::{self, Lake, LakeError, Owner, SyncPlan, SyncSummary};
+use crate::lake::{self, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
 use crate::model::{Day, DayRange, ReportingZone};
 use crate::store::Store;
 use crate::store::lake::{FileSwap, LakeFile, LakeState};
 use crate::store::mart::MartUpdate;
 
 use plan::MartPlan;
+use serving::{Renewal, Served};
 use write::{Built, Limits};
 
 #[derive(Clone, Debug)]
@@ -52,6 +53,12 @@ pub struct Options {
     /// Days of deltas and aggregates served from the database.
     pub publish_days: u32,
     pub zone: ReportingZone,
+}
+
+impl Options {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 }
 
 /// What was built.
@@ -119,7 +126,7 @@ pub async fn run(
         tracing::warn!(files = summary.files_repaired, "damaged or missing lake files are written again");
     }
     if options.dry_run {
-        describe(store, &state, &sync_plan, options, &mut summary).await?;
+        describe(store, lake, &state, &sync_plan, options, &mut summary).await?;
         return Ok(summary);
     }
     summary.sync = lake::sync(store, lake, &sync_plan, clock.now().into())
@@ -129,7 +136,7 @@ pub async fn run(
 
     let state = store.lake_state().await?;
     let damaged: Vec<LakeFile> = state.files.iter().filter(|file| !lake.is_whole(file)).cloned().collect();
-    let plan = plan::plan(store, &state, &damaged, options).await?;
+    let plan = plan::plan(store, lake, &state, &damaged, options).await?;
     if !plan.is_empty() {
         build(store, lake, clock, &state, plan, cancel, progress, options, &mut summary).await?;
     }
@@ -182,6 +189,7 @@ async fn own_lake(
 /// What a run would do, without doing it.
 async fn describe(
     store: &Store,
+    lake: &Lake,
     state: &LakeState,
     sync: &SyncPlan,
     options: &Options,
@@ -194,11 +202,12 @@ async fn describe(
     // The plan reads which days core has: files that the sync would write are listed as if it had.
     after.files.retain(|file| !sync.files.iter().any(|plan| plan.replaced.contains(file)));
     after.files.extend(sync.files.iter().flat_map(|plan| plan.as_if_written()));
-    let plan = plan::plan(store, &after, &sync.damaged, options).await?;
+    let plan = plan::plan(store, lake, &after, &sync.damaged, options).await?;
     summary.mart_files_written = plan.files().count();
     for market in &plan.markets {
         let days = store.count_days(market.marketplace).await?;
-        let dirty = days.iter().filter(|(day, _)| market.dirty.iter().any(|span| span.contains(day.no())));
+        let dirty =
+            days.iter().filter(|(day, _)| market.dirty.deltas.iter().any(|span| span.contains(day.no())));
         for (day, products) in dirty {
             summary.days_built += 1;
             summary.delta_rows += usize::try_from(*products).unwrap_or_default();
@@ -220,11 +229,16 @@ async fn build(
     options: &Options,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let built = loop {
-        let built = write_in_background(lake, state, &plan, cancel, progress).await?;
+    let (built, renewals) = loop {
+        let built = write_in_background(lake, state, &plan, options.limits(), cancel, progress).await?;
+        let mut renewals = Vec::new();
+        for (market, built_market) in plan.markets.iter().zip(&built.markets) {
+            let served = store.served_rollups(market.marketplace).await?;
+            renewals.push(Renewal::new(market, built_market, &served, &built.words));
+        }
         // A product whose newest rollups are gone falls back on older ones: those days are built too.
-        match plan::widen(store, state, &plan, &built).await? {
-            None => break built,
+        match plan::widen(state, &plan, &renewals) {
+            None => break (built, renewals),
             Some(wider) => plan = wider,
         }
     };
@@ -237,7 +251,7 @@ async fn build(
         added: built.files.clone(),
     };
     let built = Arc::new(built);
-    publish(store, lake, state, &plan, &built, &swap, options).await?;
+    publish(store, lake, state, &plan, &built, &renewals, &swap, options).await?;
     lake::retire(lake, &swap.removed, clock.now().into());
     for market in &built.markets {
         summary.days_built += market.days.len();
@@ -258,6 +272,7 @@ async fn write_in_background(
     lake: &Lake,
     state: &LakeState,
     plan: &MartPlan,
+    limits: Limits,
     cancel: &CancelToken,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> anyhow::Result<Built> {
@@ -270,7 +285,7 @@ async fn write_in_background(
             // Nobody listens any more only where the build was given up.
             let _ = tell.send(rows);
         };
-        write::write(&lake, &state, &plan, Limits::default(), &cancel, &tell)
+        write::write(&lake, &state, &plan, limits, &cancel, &tell)
     });
     while let Some(rows) = told.recv().await {
         progress(rows);
@@ -279,12 +294,14 @@ async fn write_in_background(
 }
 
 /// Files, mark and serving tables in one transaction.
+#[expect(clippy::too_many_arguments, reason = "the ports and all that the run has made")]
 async fn publish(
     store: &Store,
     lake: &Lake,
     state: &LakeState,
     plan: &MartPlan,
     built: &Arc<Built>,
+    renewals: &[Renewal],
     swap: &FileSwap,
     options: &Options,
 ) -> anyhow::Result<()> {
@@ -297,28 +314,30 @@ async fn publish(
         });
         records.push(made.await?.context("failed to aggregate the days")?);
     }
-    let served: Vec<_> = built
-        .markets
-        .iter()
-        .map(|market| {
-            (
-                serving::Served::new(lake::Table::Deltas, &market.deltas, &built.words),
-                serving::Served::new(lake::Table::Rollups, &market.rollups, &built.words),
-                serving::Served::new(lake::Table::RollupSellers, &market.sellers, &built.words),
-            )
-        })
-        .collect();
-    let updates = built.markets.iter().zip(&plan.markets).zip(&served).zip(records).map(
-        |(((market, planned), (deltas, rollups, sellers)), (daily_aggregates, category_metrics))| {
+    let words = &built.words;
+    let served = built.markets.iter().zip(renewals).map(|(market, renewal)| {
+        [
+            Served::new(Table::Deltas, &market.deltas, words),
+            Served::new(Table::Rollups, &renewal.rollups, words),
+            Served::new(Table::RollupSellers, &renewal.sellers, words),
+        ]
+    });
+    let served: Vec<[Served<'_>; 3]> = served.collect();
+    let made = built.markets.iter().zip(&served).zip(renewals).zip(records);
+    let updates = plan.markets.iter().zip(made).map(
+        |(
+            planned,
+            (((market, [deltas, rollups, sellers]), renewal), (daily_aggregates, category_metrics)),
+        )| {
             MartUpdate {
                 marketplace: planned.marketplace,
-                from: Day::from_no(planned.serve_from()),
                 served_from: Day::from_no(planned.served_from),
+                replaced: planned.dirty.deltas.iter().map(|span| span.days()).collect(),
                 days: market.days.iter().map(|day_no| Day::from_no(*day_no)).collect(),
                 deltas,
+                products: &renewal.asins,
                 rollups,
                 sellers,
-                products: market.products(&built.words),
                 daily_aggregates,
                 category_metrics,
             }
@@ -338,18 +357,18 @@ async fn publish(
     Ok(())
 }
 
-/// When the rows of the served days were observed.
+/// When the rows of the days that are served anew were observed.
 async fn observed_at(
     store: &Store,
     lake: &Lake,
     market: &plan::MarketPlan,
 ) -> anyhow::Result<polars::prelude::DataFrame> {
-    let range = DayRange {
-        first: Day::from_no(market.served_from.max(market.serve_from())),
-        last: Day::from_no(market.newest),
-    };
+    let days = market.served();
+    let (first, last) =
+        days.first().zip(days.last()).map_or((1, 0), |(first, last)| (first.first, last.last));
+    let range = Span { first, last }.days();
     let columns = crate::rollup::aggregate::OBSERVED_COLUMNS;
-    lake::read_days(store, lake, lake::Table::Daily, market.marketplace, range, &columns).await
+    lake::read_days(store, lake, Table::Daily, market.marketplace, range, &columns).await
 }
 
 async fn vacuum(

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context as _;
+
 use super::Options;
-use super::write::Built;
-use crate::lake::{FilePlan, Span, Table, merge, plan_table};
+use super::reach::{Dirty, Reach};
+use super::serving::Renewal;
+use crate::lake::{FilePlan, Lake, Span, Table, files_of, merge, plan_table};
 use crate::model::{Day, Marketplace};
 use crate::store::Store;
 use crate::store::lake::{LakeFile, LakeState};
@@ -24,7 +27,7 @@ pub(super) struct MarketPlan {
     pub(super) first: i32,
     pub(super) newest: i32,
     /// Days whose rows may have changed.
-    pub(super) dirty: Vec<Span>,
+    pub(super) dirty: Dirty,
     pub(super) files: Vec<FilePlan>,
     /// The first day of which deltas and aggregates are served.
     pub(super) served_from: i32,
@@ -43,24 +46,20 @@ impl MartPlan {
 }
 
 impl MarketPlan {
-    /// The first of the dirty days that reach up to the newest: what is served from there on is replaced.
-    pub(super) fn serve_from(&self) -> i32 {
-        match self.dirty.last() {
-            Some(span) if span.last >= self.last => span.first,
-            _ => self.last + 1,
-        }
-    }
-
-    /// Days whose deltas are served anew.
-    pub(super) fn served_deltas(&self) -> Option<Span> {
-        let first = self.serve_from().max(self.served_from);
-        (first <= self.newest).then_some(Span { first, last: self.newest })
+    /// Days whose deltas and aggregates are served anew.
+    pub(super) fn served(&self) -> Vec<Span> {
+        let days = self.dirty.deltas.iter().filter_map(|span| {
+            let (first, last) = (span.first.max(self.served_from), span.last.min(self.newest));
+            (first <= last).then_some(Span { first, last })
+        });
+        days.collect()
     }
 }
 
 /// Finds the days that changed since the last build, and with `options` those to build again.
 pub(super) async fn plan(
     store: &Store,
+    lake: &Lake,
     state: &LakeState,
     damaged: &[LakeFile],
     options: &Options,
@@ -75,7 +74,7 @@ pub(super) async fn plan(
     for marketplace in marketplaces {
         let changed = changed.remove(&marketplace).unwrap_or_default();
         let mut market = bounds(state, marketplace, &changed, options);
-        market.dirty = dirty(store, &market, &changed, options).await?;
+        market.dirty = dirty(store, lake, state, &market, changed, options).await?;
         plan_files(&mut market, state, damaged, options.compact);
         if !market.files.is_empty() || !market.dirty.is_empty() {
             markets.push(market);
@@ -96,7 +95,7 @@ fn bounds(state: &LakeState, marketplace: Marketplace, changed: &[i32], options:
         marketplace,
         first,
         newest: newest.unwrap_or(first - 1),
-        dirty: Vec::new(),
+        dirty: Dirty::default(),
         files: Vec::new(),
         served_from,
         last,
@@ -105,20 +104,30 @@ fn bounds(state: &LakeState, marketplace: Marketplace, changed: &[i32], options:
 
 async fn dirty(
     store: &Store,
+    lake: &Lake,
+    state: &LakeState,
     market: &MarketPlan,
-    changed: &[i32],
+    changed: Vec<i32>,
     options: &Options,
-) -> anyhow::Result<Vec<Span>> {
+) -> anyhow::Result<Dirty> {
     let until_last = |first: i32| Span { first, last: market.last };
-    let mut dirty = Vec::new();
-    dirty.extend(changed.iter().min().map(|first| until_last(*first)));
-    if options.full {
-        dirty.push(until_last(market.first.min(market.last)));
-    }
+    let mut dirty = if options.full {
+        let mut whole = Dirty::default();
+        let first = changed.first().copied().unwrap_or(market.last).min(market.first);
+        whole.add(until_last(first.min(market.last)));
+        whole
+    } else {
+        let (lake, files, marketplace) = (lake.clone(), state.files.clone(), market.marketplace);
+        let (last, limits) = (market.last, options.limits());
+        let reached = tokio::task::spawn_blocking(move || {
+            Reach { lake: &lake, files: &files, marketplace, last, limits }.of(&changed)
+        });
+        reached.await?.context("failed to find out how far the changed days reach")?
+    };
     if let Some(range) = options.range {
         let (first, last) = (range.first.no().max(market.first), range.last.no().min(market.last));
         if first <= last {
-            dirty.push(Span { first, last });
+            dirty.add(Span { first, last });
         }
     }
     // More days may have to be served than before: a longer publish_days, or the newest day was taken back.
@@ -127,25 +136,26 @@ async fn dirty(
     if let Some(expected) = expected
         && served.is_none_or(|served| expected < served)
     {
-        dirty.push(until_last(expected.no()));
+        dirty.add(until_last(expected.no()));
     }
-    Ok(merge(dirty))
+    Ok(dirty)
 }
 
 fn plan_files(market: &mut MarketPlan, state: &LakeState, damaged: &[LakeFile], compact: bool) {
     let newest = (market.newest >= market.first).then_some(Day::from_no(market.newest));
-    let mut past = market.dirty.clone();
+    let mut past = market.dirty.deltas.clone();
     past.extend(ends_without_past(market, state));
     let past = merge(past);
+    let Dirty { deltas, rollups } = &market.dirty;
     market.files = Table::MART
         .iter()
         .flat_map(|table| {
-            let current: Vec<&LakeFile> = state
-                .files
-                .iter()
-                .filter(|file| file.table == table.name() && file.marketplace == market.marketplace)
-                .collect();
-            let changed = if Table::PAST.contains(table) { &past } else { &market.dirty };
+            let current = files_of(&state.files, *table, market.marketplace);
+            let changed = match table {
+                Table::Deltas => deltas,
+                Table::Rollups | Table::RollupSellers => rollups,
+                _ => &past,
+            };
             plan_table(*table, market.marketplace, &current, damaged, changed, newest, compact)
         })
         .collect();
@@ -168,28 +178,17 @@ pub(super) fn month_ends(days: Span) -> Vec<i32> {
         .collect()
 }
 
-/// A plan that goes back to the first day for marketplaces where a product lost all its served rollups to the
-/// build; null when there are none.
-pub(super) async fn widen(
-    store: &Store,
-    state: &LakeState,
-    plan: &MartPlan,
-    built: &Built,
-) -> anyhow::Result<Option<MartPlan>> {
+/// A plan that goes back to the first day for marketplaces where a product lost its served rollups to the build and may
+/// have older ones that the build did not compute; null when there are none.
+pub(super) fn widen(state: &LakeState, plan: &MartPlan, renewals: &[Renewal]) -> Option<MartPlan> {
     let mut wider = plan.clone();
     let mut found = false;
-    for (market, made) in wider.markets.iter_mut().zip(&built.markets) {
-        let from = market.serve_from();
-        if from <= market.first || from > market.last {
-            continue;
-        }
-        let products: BTreeSet<String> = made.products(&built.words).into_iter().collect();
-        let served = store.products_served_since(market.marketplace, Day::from_no(from)).await?;
-        if served.iter().any(|asin| !products.contains(asin)) {
-            market.dirty = vec![Span { first: market.first, last: market.last }];
+    for (market, renewal) in wider.markets.iter_mut().zip(renewals) {
+        if renewal.falls_back {
+            market.dirty.add(Span { first: market.first, last: market.last });
             plan_files(market, state, &[], false);
             found = true;
         }
     }
-    Ok(found.then_some(wider))
+    found.then_some(wider)
 }

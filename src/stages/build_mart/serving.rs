@@ -1,10 +1,12 @@
 //! Computed rows as the database takes them, and the aggregates made of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use polars::prelude::*;
 
+use super::plan::MarketPlan;
+use super::write::BuiltMarket;
 use crate::lake::{Block, LakeColumn, Table, Values, Words};
 use crate::model::{Day, ReportingZone};
 use crate::rollup::aggregate::{
@@ -79,18 +81,75 @@ fn text(word: Option<&Arc<str>>) -> ServingValue {
 }
 
 /// The newest rows of each product: of blocks in time order, the last one that knows the product.
-pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table, words: &Words) -> Block {
-    let asin = table.index_of("asin").unwrap_or_default();
+pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table) -> Block {
     let mut newest: HashMap<i32, usize> = HashMap::new();
     for (place, block) in blocks.iter().enumerate() {
-        newest.extend(block.columns[asin].codes().iter().map(|asin| (*asin, place)));
+        newest.extend(block.columns[Table::ASIN].codes().iter().map(|asin| (*asin, place)));
     }
     let mut whole = Block::empty(table);
     for (place, block) in blocks.iter().enumerate() {
-        let asins = block.columns[asin].codes();
+        let asins = block.columns[Table::ASIN].codes();
         append_where(&mut whole, block, |row| newest.get(&asins[row]) == Some(&place));
     }
-    in_key_order(whole, table, words)
+    whole
+}
+
+/// What a build does to the served rollups.
+pub(super) struct Renewal {
+    /// Asins whose served rollups are taken away, in favour of new ones or for good.
+    pub(super) asins: Vec<String>,
+    /// The new ones: all of the build's but those of products of which later ones are served.
+    pub(super) rollups: Block,
+    pub(super) sellers: Block,
+    /// A product lost its served rollups; older ones may be its newest now.
+    pub(super) falls_back: bool,
+}
+
+impl Renewal {
+    /// `served` are the products with rollups in the database, and the days of these.
+    pub(super) fn new(
+        market: &MarketPlan,
+        built: &BuiltMarket,
+        served: &[(String, Day)],
+        words: &Words,
+    ) -> Renewal {
+        let (asins, days) = (built.rollups.columns[Table::ASIN].codes(), built.rollups.day_nos());
+        let computed = asins.iter().zip(days).filter_map(|(asin, day)| Some((words.get(*asin)?, *day)));
+        let mut newest: BTreeMap<&str, i32> = computed.collect();
+        let (mut gone, mut falls_back) = (Vec::new(), false);
+        for (asin, day) in served {
+            let found = newest.get(asin.as_str()).copied();
+            match market.dirty.rollups.iter().find(|span| span.contains(day.no())) {
+                Some(span) if found.is_some_and(|found| found >= span.first) => {}
+                Some(span) => {
+                    falls_back |= span.first > market.first;
+                    gone.push(asin.clone());
+                    newest.remove(asin.as_str());
+                }
+                None if found.is_some_and(|found| found > day.no()) => {}
+                None => {
+                    newest.remove(asin.as_str());
+                }
+            }
+        }
+        let kept: HashSet<i32> = asins
+            .iter()
+            .filter(|asin| words.get(**asin).is_some_and(|asin| newest.contains_key(asin)))
+            .copied()
+            .collect();
+        let of_kept = |block: &Block, table: Table| {
+            let mut rows = Block::empty(table);
+            let asins = block.columns[Table::ASIN].codes();
+            append_where(&mut rows, block, |row| kept.contains(&asins[row]));
+            rows
+        };
+        Renewal {
+            rollups: of_kept(&built.rollups, Table::Rollups),
+            sellers: of_kept(&built.sellers, Table::RollupSellers),
+            asins: newest.keys().map(|asin| (*asin).to_owned()).chain(gone).collect(),
+            falls_back,
+        }
+    }
 }
 
 /// Adds the rows that are kept, run by run: mostly a block is kept as a whole.
@@ -104,7 +163,7 @@ fn append_where(whole: &mut Block, block: &Block, is_kept: impl Fn(usize) -> boo
 }
 
 /// Seller rows that belong to served rollups: same product, same day.
-pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>, words: &Words) -> Block {
+pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>) -> Block {
     let key = |block: &Block, row: usize| {
         let of = |index: usize| block.columns[index].codes()[row];
         (of(Table::ASIN), of(Table::DAY_NO))
@@ -114,7 +173,7 @@ pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>, words: &Words) ->
     for block in &sellers {
         append_where(&mut whole, block, |row| served.contains(&key(block, row)));
     }
-    in_key_order(whole, Table::RollupSellers, words)
+    whole
 }
 
 /// The day and category records of the served deltas' days.

@@ -464,6 +464,109 @@ async fn a_correction_in_a_compacted_month_rewrites_it_from_the_database() {
     assert_eq!(corrected.served().await, fresh.served().await);
 }
 
+/// Paths of a table's files from a day on.
+async fn files_from(fixture: &Fixture, table: Table, from: &str) -> Vec<String> {
+    let files = fixture.store.lake_state().await.unwrap().files.into_iter();
+    let files = files.filter(|file| file.table == table.name() && file.first_day_no >= day(from).no());
+    files.map(|file| file.path).collect()
+}
+
+/// One product on most days of 13 months.
+fn long_history() -> Vec<Seen> {
+    let days = (0..400).filter(|on| on % 9 != 4).map(|on| day("2025-01-01").plus(on));
+    let row = |on: Day| {
+        let price = 1000 + i64::from(on.no() % 7);
+        Seen { seller: Some("S1".to_owned()), ..seen("B000000001", &on.to_string(), price) }
+    };
+    days.map(row).collect()
+}
+
+#[tokio::test]
+async fn a_changed_day_reaches_as_far_as_its_windows_and_the_pasts_that_it_changes() {
+    let corrected =
+        |price: i64| vec![Seen { seller: Some("S1".to_owned()), ..seen("B000000001", "2025-03-10", price) }];
+    let late = vec![Seen { seller: Some("S1".to_owned()), ..seen("B000000001", "2025-03-05", 1003) }];
+    let new_seller = vec![Seen { seller: Some("S2".to_owned()), ..seen("B000000001", "2025-03-10", 1003) }];
+    let last = "2026-02-04";
+    // (change, last day of changed deltas, later files of deltas written anew, later files of rollups)
+    for (change, until, deltas_too, rollups_too) in [
+        // Ninety days behind the end of March, at which the last 30 prices no longer are those of early March ...
+        (corrected(1001), "2025-07-29", false, false),
+        // ... and at which only a new extreme is remembered for good.
+        (corrected(700), last, true, true),
+        // Known days are counted for good, sellers remembered: deltas say so, rollups do not.
+        (late, last, true, false),
+        (new_seller, last, true, false),
+    ] {
+        let fixture = Fixture::new().await;
+        fixture.put(&long_history()).await;
+        fixture.build(&options()).await;
+        let later = async |table: Table| files_from(&fixture, table, "2025-08-01").await;
+        let (deltas, rollups) = (later(Table::Deltas).await, later(Table::Rollups).await);
+        fixture.put(&change).await;
+        let summary = fixture.build(&options()).await;
+        assert_eq!(
+            (summary.first_day, summary.last_day),
+            (Some(change[0].day), Some(day(until))),
+            "{change:?}"
+        );
+        assert_eq!(later(Table::Deltas).await != deltas, deltas_too, "{change:?}");
+        assert_eq!(later(Table::Rollups).await != rollups, rollups_too, "{change:?}");
+        let built = (fixture.everything().await, fixture.served().await);
+        fixture.build(&Options { full: true, ..options() }).await;
+        assert_eq!(built, (fixture.everything().await, fixture.served().await), "{change:?}");
+    }
+}
+
+#[tokio::test]
+async fn corrections_late_days_and_days_taken_back_give_the_mart_of_a_full_build() {
+    for seed in 0..2 {
+        let mut lcg = Lcg(seed + 100);
+        let mut rows: Vec<Seen> = market(seed, 4, "2024-12-10", 260).into_values().flatten().collect();
+        // Products that nobody sees any more keep the rollups of their last days.
+        rows.retain(|row| !row.asin.ends_with('7') || row.day < day("2025-02-10"));
+        let held_back: Vec<Seen> =
+            (0..rows.len() / 12).map(|_| rows.swap_remove(lcg.below(rows.len() as u64) as usize)).collect();
+        let (steps, whole) = (Fixture::new().await, Fixture::new().await);
+        for fixture in [&steps, &whole] {
+            fixture.put(&rows).await;
+            fixture.build(&options()).await;
+        }
+        for (round, late) in held_back.chunks(held_back.len() / 2).enumerate() {
+            let own: Vec<&Seen> = rows.iter().filter(|row| row.marketplace == "US").collect();
+            // First what settles after some weeks, then what never does as well.
+            let mut change: Vec<Seen> = (0..2)
+                .map(|_| {
+                    let early = own.iter().filter(|row| row.day < day("2025-02-20") && row.price.is_some());
+                    let early: Vec<_> = early.collect();
+                    let row = early[lcg.below(early.len() as u64) as usize];
+                    Seen { price: row.price.map(|price| price + 1), ..(*row).clone() }
+                })
+                .collect();
+            let taken_back =
+                own[if round == 0 { own.len() - 1 } else { lcg.below(own.len() as u64) as usize }];
+            if round > 0 {
+                change.extend_from_slice(&late[..1 + lcg.below(late.len() as u64) as usize]);
+                let mut row = rows[lcg.below(rows.len() as u64) as usize].clone();
+                row.price = Some(1 + lcg.below(30_000) as i64).filter(|_| lcg.below(5) > 0);
+                row.seller = Some(format!("S{}", lcg.below(4)));
+                change.push(row);
+            }
+            for fixture in [&steps, &whole] {
+                fixture.put(&change).await;
+                fixture.remove(&taken_back.asin, &taken_back.day.to_string()).await;
+            }
+            steps.build(&options()).await;
+            whole.build(&Options { full: true, ..options() }).await;
+            let expected = whole.everything().await;
+            for (table, rows) in steps.everything().await {
+                assert_eq!(rows, expected[&table], "{table}, seed {seed}, round {round}");
+            }
+            assert_eq!(steps.served().await, whole.served().await, "seed {seed}, round {round}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_taken_back_gives_the_older_rollups_again() {
     let fixture = Fixture::new().await;
@@ -567,7 +670,7 @@ async fn files_written_but_not_published_change_nothing_and_are_vacuumed() {
     // As a build that was killed between writing and publishing leaves it.
     let state = fixture.store.lake_state().await.unwrap();
     let all = Options { full: true, ..options() };
-    let plan = plan::plan(&fixture.store, &state, &[], &all).await.unwrap();
+    let plan = plan::plan(&fixture.store, &fixture.lake, &state, &[], &all).await.unwrap();
     let built =
         write::write(&fixture.lake, &state, &plan, Limits::default(), &CancelToken::default(), &|_| {})
             .unwrap();
@@ -707,7 +810,7 @@ async fn how_much_lies_in_memory_does_not_show_in_the_files() {
         // Carried and computed rows meet in one file.
         Options { compact: true, range: one_day, ..options() },
     ] {
-        let plan = plan::plan(&fixture.store, &state, &[], &all).await.unwrap();
+        let plan = plan::plan(&fixture.store, &fixture.lake, &state, &[], &all).await.unwrap();
         let mut hashes = Vec::new();
         let tiny = Limits { months: 1, pass_rows: 40, batch_days: 1, carried_rows: 20 };
         for limits in [Limits::default(), tiny] {

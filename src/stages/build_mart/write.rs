@@ -45,7 +45,7 @@ impl Default for Limits {
 /// Products of one task: enough to make its columns worth allocating.
 const TASK_PRODUCTS: usize = 8;
 /// Days before a computed one of which everything is read: the longest window, and the furthest previous value.
-const REACH_DAYS: i32 = 90;
+pub(super) const REACH_DAYS: i32 = 90;
 
 /// What a build wrote; nothing of it is current before it is published.
 pub(super) struct Built {
@@ -55,9 +55,10 @@ pub(super) struct Built {
     pub(super) words: Words,
 }
 
-/// What of one marketplace is served, in the order of the serving tables' keys.
+/// What of one marketplace may be served, in the order of the serving tables' keys.
 pub(super) struct BuiltMarket {
     pub(super) deltas: Block,
+    /// Each product's newest rollups among those computed, and their sellers.
     pub(super) rollups: Block,
     pub(super) sellers: Block,
     /// Dirty days that have rows.
@@ -65,14 +66,6 @@ pub(super) struct BuiltMarket {
     /// Rows of these days.
     pub(super) delta_rows: usize,
     pub(super) rollup_rows: usize,
-}
-
-impl BuiltMarket {
-    /// Asins of the served rollups, each once.
-    pub(super) fn products(&self, words: &Words) -> Vec<String> {
-        let asins: BTreeSet<i32> = self.rollups.columns[Table::ASIN].codes().iter().copied().collect();
-        asins.into_iter().filter_map(|asin| words.get(asin)).map(str::to_owned).collect()
-    }
 }
 
 /// Computes and writes every file of the plan.
@@ -108,6 +101,7 @@ pub(super) fn write(
                 let source: Vec<LakeFile> = standing.iter().chain(&done).cloned().collect();
                 let group = Group { lake, source, market, files, generation: plan.generation, limits };
                 let sealed = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
+                gathered.keep_newest();
                 done.extend(settled(settling.take())?);
                 let durable = scope.spawn(move || sealed.into_iter().map(Sealed::make_durable).collect());
                 settling = Some((watch, durable));
@@ -169,17 +163,23 @@ impl Gathered {
         self.rollup_rows += batch.rollup_rows;
     }
 
+    /// Forgets rollups of which a later group of months has computed newer ones.
+    fn keep_newest(&mut self) {
+        let rollups = serving::newest_of_each(std::mem::take(&mut self.rollups), Table::Rollups);
+        self.sellers = vec![serving::sellers_of(&rollups, std::mem::take(&mut self.sellers))];
+        self.rollups = vec![rollups];
+    }
+
     fn into_market(self, words: &Words) -> BuiltMarket {
-        let mut deltas = Block::empty(Table::Deltas);
-        for block in &self.deltas {
-            deltas.append(block);
-        }
-        let rollups = serving::newest_of_each(self.rollups, Table::Rollups, words);
-        let sellers = serving::sellers_of(&rollups, self.sellers, words);
+        let whole = |blocks: Vec<Block>, table: Table| {
+            let mut whole = Block::empty(table);
+            blocks.iter().for_each(|block| whole.append(block));
+            serving::in_key_order(whole, table, words)
+        };
         BuiltMarket {
-            deltas: serving::in_key_order(deltas, Table::Deltas, words),
-            rollups,
-            sellers,
+            deltas: whole(self.deltas, Table::Deltas),
+            rollups: whole(self.rollups, Table::Rollups),
+            sellers: whole(self.sellers, Table::RollupSellers),
             days: self.days,
             delta_rows: self.delta_rows,
             rollup_rows: self.rollup_rows,
@@ -213,9 +213,9 @@ impl Group<'_> {
             .map(|(plan, number)| OpenFile::create(self.lake, plan, self.generation, *number));
         let mut files: Vec<OpenFile> = opened.collect::<Result<_, _>>()?;
         let job = self.job();
-        let mut core = job.emit.first().zip(job.emit.last()).map(|(first, last)| {
-            let recent_from = first.first - REACH_DAYS;
-            CoreFiles::new(self.lake, self.market.marketplace, &self.source, recent_from, last.last)
+        let mut core = job.span().map(|days| {
+            let recent_from = days.first - REACH_DAYS;
+            CoreFiles::new(self.lake, self.market.marketplace, &self.source, recent_from, days.last)
         });
         let passes = match &mut core {
             Some(core) => core.passes(self.limits.pass_rows)?,
@@ -248,24 +248,24 @@ impl Group<'_> {
             .iter()
             .map(|(plan, _)| Target { table: plan.table, spans: plan.fresh.clone() })
             .collect();
-        let emit = merge(targets.iter().flat_map(|target| target.spans.clone()).collect());
-        let past = targets.iter().filter(|target| target.table == Table::Pasts);
-        let past = past.flat_map(|target| &target.spans);
-        let over = |span: &Span| Span { first: span.first, last: span.last.min(self.market.newest) };
-        let past_ends: BTreeSet<i32> = past.flat_map(|span| month_ends(over(span))).collect();
+        let days_of = |tables: &[Table]| {
+            let targets = targets.iter().filter(|target| tables.contains(&target.table));
+            merge(targets.flat_map(|target| target.spans.clone()).collect())
+        };
+        let past = days_of(&Table::PAST).into_iter();
+        let over = |span: Span| Span { first: span.first, last: span.last.min(self.market.newest) };
         Job {
-            emit,
-            past_ends: past_ends.into_iter().collect(),
+            deltas: days_of(&[Table::Deltas]),
+            rollups: days_of(&[Table::Rollups, Table::RollupSellers]),
+            past_ends: past.flat_map(|span| month_ends(over(span))).collect(),
             dirty: self.market.dirty.clone(),
             targets,
-            served_deltas: self.market.served_deltas(),
-            serve_from: self.market.serve_from(),
+            served_deltas: self.market.served(),
         }
     }
 
     fn products_at_once(&self, job: &Job) -> usize {
-        let days: usize = job.emit.iter().map(|span| (span.last - span.first + 1) as usize).sum();
-        (self.limits.batch_days / days.max(1)).max(TASK_PRODUCTS)
+        (self.limits.batch_days / job.days().max(1)).max(TASK_PRODUCTS)
     }
 
     /// Equal shares of the buckets, few enough rows in each.
