@@ -26,6 +26,10 @@ soak:
 bench:
     cargo bench --bench pipeline
 
+# Against DuckDB, polars, day-by-day PostgreSQL and the limit; sizes such as 1000x365, or full (hours).
+bench-peers *sizes:
+    benches/peers/run {{sizes}}
+
 # Licences and advisories of the dependencies (needs cargo-deny).
 deny:
     cargo deny check

@@ -3,8 +3,9 @@
 Does less than amzctl. Left out:
 - rollups: bsr_leaf_* (ranks in the leaf category of the as-of day), price_low, price_high, price_low_all,
   price_high_all (extremes guarded against prices that were never real);
-- deltas: bsr_leaf and its four, bsr_leaf_category, price_low_all_prev, price_high_all_prev, price_outlier_n, price_outlier_median_x2,
-  price_outlier_mad_x4. bsr_prev is looked up among main ranks only, not among all ranks of the day;
+- deltas: bsr_leaf, its _prev, _prev_day, _delta and _pct, bsr_leaf_category, price_low_all_prev, price_high_all_prev,
+  price_outlier_n, price_outlier_median_x2, price_outlier_mad_x4; bsr_prev is looked up among main ranks only, not
+  among all ranks of the day;
 - names of categories are taken as they are; core/ranks is not read at all;
 - mart/pasts, mart/past_prices, mart/past_sellers, daily aggregates, category metrics, and anything in a database.
 """
@@ -12,8 +13,7 @@ Does less than amzctl. Left out:
 import sys
 from pathlib import Path
 
-import duckdb
-from lake import CORE, THREADS, WINDOWS, bucket_ranges, files_of, output_file
+from lake import CORE, WINDOWS, bucket_ranges, files_of, open_duckdb, output_file
 
 DAYS = """CREATE OR REPLACE TEMP TABLE days AS
     SELECT marketplace, month, bucket, asin, day_no, currency, price_basis, price_minor AS price,
@@ -111,12 +111,12 @@ def deltas_sql():
     """One row per daily row: each field against the latest earlier day, at most 90 back, that knows it."""
     inner, outer = [], []
     for field, same in FIELDS.items():
-        known = {"x": field, "day": "day_no"} | {word: word for word in same}
-        known = ", ".join(f"{name}: {value}" for name, value in known.items())
-        inner.append(f"last_value(CASE WHEN {field} IS NOT NULL THEN {{{known}}} END IGNORE NULLS) OVER back AS {field}_was")
+        known = ", ".join([f"x: {field}, day: day_no", *(f"{word}: {word}" for word in same)])
+        inner.append(f"{latest(f'{field} IS NOT NULL', known)} AS {field}_was")
         tests = [f"{word} = {field}_was.{word}" for word in same]
         # A day that says neither price nor what it would be changes nothing.
-        test = " AND ".join(tests).replace("price_basis =", f"coalesce(price_basis, {field}_was.price_basis) =") or "true"
+        basis = f"coalesce(price_basis, {field}_was.price_basis) ="
+        test = " AND ".join(tests).replace("price_basis =", basis) or "true"
         outer += [
             f"{field}, CASE WHEN {test} THEN {field}_was.x END AS {field}_prev",
             f"CASE WHEN {test} THEN {field}_was.day END AS {field}_prev_day, {field} - {field}_prev AS {field}_delta",
@@ -130,16 +130,19 @@ def deltas_sql():
             CASE WHEN seller_id IS NOT NULL THEN CAST(day_no = seller_first AS BIGINT) END AS seller_is_new,
             seller_known_days, price_known_days
         FROM (SELECT *, day_no - lag(day_no) OVER product AS gap_days, {", ".join(inner)},
-                last_value(CASE WHEN stock_known = 1 THEN {{x: availability, day: day_no}} END IGNORE NULLS) OVER back
-                  AS availability_was,
-                last_value(CASE WHEN seller_id IS NOT NULL THEN {{x: seller_id, day: day_no}} END IGNORE NULLS) OVER back
-                  AS seller_was,
+                {latest("stock_known = 1", "x: availability, day: day_no")} AS availability_was,
+                {latest("seller_id IS NOT NULL", "x: seller_id, day: day_no")} AS seller_was,
                 min(day_no) OVER (PARTITION BY marketplace, asin, seller_id) AS seller_first,
                 count(seller_id) OVER earlier AS seller_known_days,
                 count(price) OVER earlier AS price_known_days
               FROM days
               WINDOW product AS ({product}), earlier AS ({product} {before}),
                      back AS ({product} RANGE BETWEEN 90 PRECEDING AND 1 PRECEDING))"""
+
+
+def latest(condition, known):
+    """What the latest earlier day, at most 90 back, on which the condition holds, says."""
+    return f"last_value(CASE WHEN {condition} THEN {{{known}}} END IGNORE NULLS) OVER back"
 
 
 def sellers_sql():
@@ -180,13 +183,13 @@ def queries():
 def main():
     folder, output = map(Path, sys.argv[1:3])
     files = files_of(folder, CORE)
-    db = duckdb.connect(config={"threads": THREADS, "temp_directory": str(output / "spilled")})
+    db = open_duckdb(temp_directory=str(output / "spilled"))
     db.execute("SET preserve_insertion_order = false")
     for first, end in bucket_ranges(folder):
         db.execute(DAYS.format(files=files, first=first, end=end))
         for table, name, query in queries():
             path = output_file(output, table, f"{name}-{first}")
-            db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+            db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
 
 
 if __name__ == "__main__":

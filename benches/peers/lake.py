@@ -10,6 +10,15 @@ ROWS_AT_ONCE = 2_000_000
 CORE = "core/product_metrics_daily"
 
 
+def open_duckdb(**settings):
+    """A database in memory that computes with our number of threads and draws no progress bars."""
+    import duckdb  # Not every user of this module has it loaded, nor is to.
+
+    db = duckdb.connect(config={"threads": THREADS, **settings})
+    db.execute("SET enable_progress_bar = false")
+    return db
+
+
 def files_of(folder, table):
     """The current files of a table, in the order of their days."""
     db = sqlite3.connect(f"file:{folder / 'amzctl.db'}?mode=ro", uri=True)

@@ -5,6 +5,7 @@ as a file of its own (zstd level 1, as the lake's). What is written lies in memo
 count. Nothing waits for the disk: amzctl does (fsync).
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from lake import CORE, THREADS, files_of, mart_tables, output_file
 
 os.environ["POLARS_MAX_THREADS"] = str(THREADS)
-import polars as pl  # noqa: E402: reads the number of threads as it is loaded
+import polars as pl  # noqa: E402 (reads the number of threads as it is loaded)
 
 # Those that build-mart reads (src/stages/build_mart/core_files.rs).
 READ = {
@@ -31,21 +32,23 @@ def main():
     folder, output = map(Path, sys.argv[1:3])
     seconds = {"read": 0.0, "write": 0.0}
 
-    def timed(name, step):
+    @contextlib.contextmanager
+    def timed(name):
         started = time.perf_counter()
-        result = step()
+        yield
         seconds[name] += time.perf_counter() - started
-        return result
 
     for table, columns in READ.items():
         for file in files_of(folder, table):
-            timed("read", lambda: pl.read_parquet(file, columns=columns, hive_partitioning=False))
+            with timed("read"):
+                pl.read_parquet(file, columns=columns, hive_partitioning=False)
     written = listed = 0
     for table in mart_tables(folder):
         for number, file in enumerate(files_of(folder, table)):
             rows = pl.read_parquet(file, hive_partitioning=False).rechunk()
             path = output_file(output, table, number)
-            timed("write", lambda: rows.write_parquet(path, compression="zstd", compression_level=1))
+            with timed("write"):
+                rows.write_parquet(path, compression="zstd", compression_level=1)
             written += path.stat().st_size
             listed += os.path.getsize(file)
             path.unlink()

@@ -107,8 +107,9 @@ class Size:
         parts = json.loads(run.output)
         run.seconds = parts["read"] + parts["write"]
         self.limit_note = (
-            f"The limit of the last round: read in {figure(parts['read'])} s, wrote {figure(parts['written_bytes'] / 2**20)}"
-            f" MiB in {figure(parts['write'])} s; amzctl's files have {figure(parts['amzctl_bytes'] / 2**20)} MiB."
+            f"The limit of the last round: read in {figure(parts['read'])} s, wrote "
+            f"{figure(parts['written_bytes'] / 2**20)} MiB in {figure(parts['write'])} s; "
+            f"amzctl's files have {figure(parts['amzctl_bytes'] / 2**20)} MiB."
         )
         return run
 

@@ -222,7 +222,8 @@ def make(amzctl, folder, products, days):
     db.execute("BEGIN")
     last_day = market.day - timedelta(days=1)
     db.executemany(
-        f"INSERT INTO products VALUES ('US', ?, 'Product ' || ?1, ?, ?, NULL, NULL, 'active', '{first_day}', '{last_day}')",
+        f"""INSERT INTO products (marketplace, asin, title, brand, category, status, first_day, last_day)
+        VALUES ('US', ?1, 'Product ' || ?1, ?2, ?3, 'active', '{first_day}', '{last_day}')""",
         [
             (asin, f"Brand {root}", f"{ROOTS[root]} > {LEAF_WORDS[root * LEAVES + leaf]}")
             for asin, root, leaf in zip(market.asins, market.root, market.leaf)

@@ -1,4 +1,4 @@
-"""The mart in polars expressions: `polars_peer.py FOLDER OUTPUT` reads the core files of a market's lake, writes Parquet.
+"""The mart in polars expressions: `polars_peer.py FOLDER OUTPUT` reads the core files of a lake, writes Parquet.
 
 Has the columns that duckdb_peer.py has, and leaves out the same. A row's `place` is its day, far away from all days
 of other products: so windows run over the whole frame, and no expression has to group by product.
@@ -11,7 +11,7 @@ from pathlib import Path
 from lake import CORE, THREADS, WINDOWS, bucket_ranges, files_of, output_file
 
 os.environ["POLARS_MAX_THREADS"] = str(THREADS)
-import polars as pl  # noqa: E402: reads the number of threads as it is loaded
+import polars as pl  # noqa: E402 (reads the number of threads as it is loaded)
 from polars import col, lit, when  # noqa: E402
 
 KEY = ["marketplace", "month", "bucket", "asin", "day_no"]
@@ -77,7 +77,8 @@ def rolled(rows, window):
         t=(col("day_no") - col("day_no").min()).cast(pl.Int64),
     )
     start = col("row") - col("observed_days") + 1
-    sums = {"growth_n": total(counted("ratings_count")), "growth": ends("ratings_count", start)[1] - ends("ratings_count", start)[0]}
+    first, last = ends("ratings_count", start)
+    sums = {"growth_n": total(counted("ratings_count")), "growth": last - first}
     for field in SUMMED:
         first, last = ends(field, start)
         sums |= {
@@ -189,20 +190,30 @@ def sellers(rows):
     lazy = rows.lazy()
     pairs = lazy.filter(col("holder").is_not_null()).select("product", seller_id="holder").unique()
     pairs = pairs.sort("product", "seller_id").with_row_index("pair")
-    lazy = pairs.join(lazy.drop("seller_id"), on="product", maintain_order="left_right").with_columns(
+    lazy = pairs.join(lazy.select(*KEY, "product", "holder"), on="product", maintain_order="left_right").with_columns(
         place=col("pair").cast(pl.Int64) * APART + col("day_no"),
         held=(col("holder") == col("seller_id")).fill_null(False).cast(pl.Int64),
     )
+    crossed = lazy.collect()
     for window in WINDOWS:
         back = f"{window}i"
-        yield window, lazy.with_columns(
+        counts = crossed.lazy().with_columns(
             window_days=lit(window, pl.Int32),
             observed=counted("day_no").rolling_sum_by("place", back),
             known_days=counted("holder").rolling_sum_by("place", back),
             days=col("held").rolling_sum_by("place", back),
-        ).filter((col("days") > 0) & (col("observed") >= 2)).select(
-            *KEY, "window_days", "seller_id", "days", "known_days"
         )
+        counts = counts.filter((col("days") > 0) & (col("observed") >= 2))
+        yield window, counts.select(*KEY, "window_days", "seller_id", "days", "known_days")
+
+
+def frames(rows):
+    """The table, the name of its file, and what goes there."""
+    yield "deltas", "deltas", deltas(rows)
+    for window in WINDOWS:
+        yield "rollups", f"rollups-{window}", rolled(rows, window)
+    for window, frame in sellers(rows):
+        yield "rollup_sellers", f"sellers-{window}", frame
 
 
 def main():
@@ -210,11 +221,8 @@ def main():
     files = files_of(folder, CORE)
     for first, end in bucket_ranges(folder):
         rows = days(files, first, end)
-        frames = [("deltas", "deltas", deltas(rows))]
-        frames += [("rollups", f"rollups-{window}", rolled(rows, window)) for window in WINDOWS]
-        frames += [("rollup_sellers", f"sellers-{window}", frame) for window, frame in sellers(rows)]
-        for table, name, frame in frames:
-            frame.sink_parquet(output_file(output, table, f"{name}-{first}"), compression="zstd")
+        for table, name, frame in frames(rows):
+            frame.sink_parquet(output_file(output, table, f"{name}-{first}"), compression="zstd", compression_level=1)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import duckdb
 import psycopg
-from lake import CORE, WINDOWS, files_of
+from lake import CORE, WINDOWS, files_of, open_duckdb
 
 SETTINGS = {
     "listen_addresses": "",
@@ -57,7 +56,8 @@ def spread(field):
 
 
 ROLLUPS = f"""SELECT marketplace, asin, %(day)s::int AS day_no, %(window)s::int AS window_days,
-        count(*) AS observed_days, {level("price")}, {spread("price")}, {level("bsr")}, {spread("bsr")}, {level("rating")},
+        count(*) AS observed_days,
+        {level("price")}, {spread("price")}, {level("bsr")}, {spread("bsr")}, {level("rating")},
         max(ratings_count) - min(ratings_count) AS ratings_growth,
         count(*) FILTER (WHERE availability IN ('in_stock', 'low_stock')) AS in_stock_days,
         count(*) FILTER (WHERE availability NOT IN
@@ -119,11 +119,12 @@ def load(connection, folder):
     names = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     connection.execute(f"CREATE TABLE core ({names})")
     taken = ", ".join(IN_LAKE.get(name, name) for name in COLUMNS)
+    lake = open_duckdb()
     copy_in = connection.cursor().copy("COPY core FROM STDIN (FORMAT csv)")
     with tempfile.TemporaryDirectory() as between, copy_in as copy:
         text = Path(between) / "rows.csv"
         for file in files_of(folder, CORE):
-            rows = duckdb.sql(f"SELECT {taken} FROM read_parquet('{file}', hive_partitioning = false) ORDER BY day_no")
+            rows = lake.sql(f"SELECT {taken} FROM read_parquet('{file}', hive_partitioning = false) ORDER BY day_no")
             rows.write_csv(str(text), header=False)
             with text.open("rb") as source:
                 while block := source.read(1 << 20):

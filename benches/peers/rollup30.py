@@ -19,6 +19,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
+from lake import BUCKETS, open_duckdb
 from measure import Run, figure, machine, median, spread
 
 ROOT = Path("target/peers/rollup30").resolve()
@@ -28,7 +29,6 @@ FIRST_DAY = (MONTH_BEGINS - date(1970, 1, 1)).days
 LAST_DAY = FIRST_DAY + DAYS - 1
 WINDOWS = (7, 30)
 FIELDS = {"price": "price_minor", "bsr": "bsr", "rating": "rating_centi"}
-BUCKETS = 64
 SEED = 30
 TABLES = ["duckdb", "amzctl"]
 
@@ -126,8 +126,6 @@ def asins_by_bucket(products, random):
 
 def rollup(core, output):
     """DuckDB: one pass over the rows, then a row for each window that holds at least two of the product's days."""
-    import duckdb
-
     sums, rows = [], []
     for window in WINDOWS:
         inside = f"FILTER (WHERE day_no > {LAST_DAY - window})"
@@ -146,7 +144,7 @@ def rollup(core, output):
             f"SELECT marketplace, bucket, asin, {LAST_DAY} AS day_no, {', '.join(names)} FROM wide "
             f"WHERE observed_{window} >= 2"
         )
-    db = duckdb.connect(config={"threads": 2, "temp_directory": str(output.parent / "spilled")})
+    db = open_duckdb(temp_directory=str(output.parent / "spilled"))
     db.execute("SET preserve_insertion_order = false")
     db.execute(f"""COPY (
         WITH wide AS MATERIALIZED (
@@ -155,14 +153,12 @@ def rollup(core, output):
                   FROM read_parquet('{core}', hive_partitioning = false)
                   WHERE day_no BETWEEN {LAST_DAY - max(WINDOWS) + 1} AND {LAST_DAY})
             GROUP BY marketplace, bucket, asin HAVING max(day_no) = {LAST_DAY})
-        {" UNION ALL ".join(rows)}) TO '{output}' (FORMAT parquet, COMPRESSION zstd)""")
+        {" UNION ALL ".join(rows)}) TO '{output}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)""")
 
 
 def compare(expected, found):
     """Every row of the columns that both have; ends with 1 where they differ."""
-    import duckdb
-
-    db = duckdb.connect(config={"threads": 2})
+    db = open_duckdb()
     columns = {}
     for name, path in [("expected", expected), ("found", found)]:
         db.execute(f"CREATE VIEW {name} AS FROM read_parquet('{path}', hive_partitioning = false)")
@@ -207,7 +203,8 @@ def main():
         runs["amzctl"] += [run] if run else []
     print(f"{machine()}; one process a run\n")
     size = core.stat().st_size / 2**20
-    print(f"{int(products):,} products × {DAYS} days, {int(made.output):,} rows in {figure(size)} MiB; one day's rollups:\n")
+    rows = f"{int(made.output):,} rows in {figure(size)} MiB"
+    print(f"{int(products):,} products × {DAYS} days, {rows}; one day's rollups:\n")
     print("| run | rounds | median s | min–max s | CPU s | peak MiB |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, own in runs.items():
         if own:
