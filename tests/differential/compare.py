@@ -64,7 +64,7 @@ class Report:
         if None in values:
             self.unknown.add((table, column))
         seen = self.seen.setdefault((table, column), set())
-        seen.update(list(values - {None})[: 2 - len(seen)])
+        seen.update(list(values - seen - {None})[: 2 - len(seen)])
 
     def is_root_exact(self, table, column, row):
         is_exact = under_root(row, column) <= EXACT

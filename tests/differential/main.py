@@ -106,7 +106,7 @@ def inputs(amzctl):
     for seed in range(4, 12) if full else []:
         yield market(f"mixed-{seed}", seed, *mixed, published=60)
     for seed in range(1, 13) if full else [1]:
-        products, span = (200, 400) if full else (320, 150)
+        products, span = (200, 400) if full else (300, 150)
         yield functools.partial(seeded, amzctl, seed, products, span)
 
 

@@ -117,7 +117,8 @@ def delta(days, place):
 
     for field in ["price", "list_price", "buy_box_price", "landed_price", "rating", "ratings_count"]:
         prev = latest(within, field)
-        row.update(change(field, today, prev, prev and prev[field] if agree(field, today, prev) else None))
+        before = prev[field] if prev is not None and agree(field, today, prev) else None
+        row.update(change(field, today, prev, before))
     for field in ["bsr", "bsr_leaf"]:
         ranked = [(day, rank_in(day, field, today[f"{field}_in"])) for day in within]
         prev, rank = next((pair for pair in reversed(ranked) if pair[1] is not None), (None, None))
@@ -149,7 +150,7 @@ def latest(days, field):
 
 def agree(field, today, prev):
     """Whether two days' values of a field are of the same currency and say the same thing."""
-    if prev is None or field in ("rating", "ratings_count"):
+    if field in ("rating", "ratings_count"):
         return True
     if today["currency"] != prev["currency"]:
         return False
@@ -293,11 +294,13 @@ def trend(points, first_day, window):
 def rollup_sellers(series):
     """Who had the buy box: '' on days that say that nobody had it."""
 
-    def holders(_, inside, window):
-        del window
-        nobody = [("" if day["availability"] == "no_featured_offer" else None, day) for day in inside]
-        held = [day["seller_id"] if day["seller_id"] is not None else other for other, day in nobody]
-        return [holder for holder in held if holder is not None]
+    def holder_of(day):
+        if day["seller_id"] is not None:
+            return day["seller_id"]
+        return "" if day["availability"] == "no_featured_offer" else None
+
+    def holders(_days, inside, _window):
+        return [holder for holder in map(holder_of, inside) if holder is not None]
 
     return {
         (*place, holder): {"days": held.count(holder), "known_days": len(held)}
