@@ -5,11 +5,12 @@ use serde_json::json;
 use super::context::Context;
 use super::dates::RangeArgs;
 use super::output::{counted, spanned};
+use super::sizes::{parse_size, size};
 use super::ui::Line;
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::Day;
-use crate::stages::build_mart::{self, Options, Summary};
+use crate::stages::build_mart::{self, Estimate, Options, Summary};
 use crate::stages::compare;
 use crate::store::Store;
 
@@ -36,7 +37,11 @@ pub(super) struct BuildMartArgs {
     #[arg(long)]
     pub vacuum_now: bool,
 
-    /// Say what would be built, write nothing
+    /// Hold about this much in memory, in exchange for time: 512MiB, 4GiB [default: about 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+
+    /// Say what would be built and what it would take, write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -50,6 +55,7 @@ pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Resul
         compact: args.compact,
         vacuum_now: args.vacuum_now,
         dry_run: args.dry_run,
+        memory: args.memory,
         ..options(context)
     };
     if args.dry_run {
@@ -96,7 +102,26 @@ pub(super) fn options(context: &Context) -> Options {
         dry_run: false,
         publish_days: context.config.settings.mart.publish_days,
         zone: context.config.zone,
+        memory: None,
     }
+}
+
+/// What it would take.
+fn expected(estimate: &Estimate) -> String {
+    let &Estimate { rows_read, bytes_read, rows_written, bytes_written, seconds, memory_bytes } = estimate;
+    let rows = |rows: u64| counted(usize::try_from(rows).unwrap_or(usize::MAX), "row");
+    let time = match seconds {
+        _ if seconds < 90.0 => format!("{} s", seconds.ceil()),
+        _ => format!("{} min", (seconds / 60.0).ceil()),
+    };
+    format!(
+        "would read {} ({}) and write {} (about {}); about {time} on two cores, {} of memory",
+        rows(rows_read),
+        size(bytes_read),
+        rows(rows_written),
+        size(bytes_written),
+        size(memory_bytes)
+    )
 }
 
 /// What a run did, a line each; a dry run compares nothing.
@@ -130,6 +155,7 @@ pub(super) fn lines(summary: &Summary, comparisons: Option<&compare::Summary>) -
             }
             None => {}
         }
+        lines.extend(summary.estimate.iter().map(expected));
     } else {
         if summary.sync.changed_days + summary.sync.files_written > 0 {
             let written = counted(summary.sync.files_written, "file");

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::context::Context;
 use super::output::counted;
+use super::sizes::size;
 use crate::error::{Failure, Outcome};
 use crate::generate::{self, ListFile, Options, ShapeChoice, Summary};
 use crate::model::{Day, Marketplace};
@@ -159,12 +160,6 @@ fn check_folder(folder: &Path, force: bool) -> anyhow::Result<()> {
             .into());
     }
     Ok(())
-}
-
-/// `12.3 KiB`, `0.9 MiB`.
-fn size(bytes: u64) -> String {
-    let kib = bytes as f64 / 1_024.0;
-    if kib < 100.0 { format!("{kib:.1} KiB") } else { format!("{:.1} MiB", kib / 1_024.0) }
 }
 
 /// What was written, or would be.

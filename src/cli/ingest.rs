@@ -11,6 +11,7 @@ use super::context::Context;
 use super::dates::{DayArg, parse_duration};
 use super::fetch::{self, SelectionArgs};
 use super::output::counted;
+use super::sizes::parse_size;
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::ingest::{DEFAULT_OUTPUT_CAP, DiscoverError, Found, KNOWN_ENDINGS, Spool, discover};
@@ -330,38 +331,12 @@ fn parse_source(text: &str) -> Result<String, &'static str> {
     check_source_name(text).map(|()| text.to_owned())
 }
 
-/// `8GiB`, `500MB`, `1048576`.
-fn parse_size(text: &str) -> Result<u64, String> {
-    const UNITS: &[(&str, u64)] = &[
-        ("gib", 1 << 30),
-        ("mib", 1 << 20),
-        ("kib", 1 << 10),
-        ("gb", 1_000_000_000),
-        ("mb", 1_000_000),
-        ("kb", 1_000),
-        ("b", 1),
-    ];
-    let lower = text.trim().to_ascii_lowercase();
-    let split = UNITS.iter().find_map(|(name, factor)| Some((lower.strip_suffix(name)?, *factor)));
-    let (number, factor) = split.unwrap_or((&lower, 1));
-    let size = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    size.filter(|size| *size > 0).ok_or_else(|| format!("`{text}` is not a size such as 500MiB or 8GiB"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_are_read_as_people_write_them() {
-        for (text, size) in
-            [("8GiB", Ok(8 << 30)), ("500 MB", Ok(500_000_000)), ("1024", Ok(1024)), ("7b", Ok(7))]
-        {
-            assert_eq!(parse_size(text), size);
-        }
-        for text in ["", "GiB", "-1", "0", "1.5GiB", "99999999999GiB"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
+    fn times_are_read_as_people_write_them() {
         let at = "2025-09-11T16:00:00Z".parse().unwrap();
         assert_eq!(parse_time("2025-09-11T18:00:00+02:00"), Ok(Captured::At(at)));
         let day = "2025-09-11".parse().unwrap();

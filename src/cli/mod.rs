@@ -33,6 +33,7 @@ mod run;
 mod runs;
 mod show;
 mod signals;
+mod sizes;
 mod status;
 pub mod ui;
 mod verify;

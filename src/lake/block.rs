@@ -160,27 +160,9 @@ impl Values {
     /// Reads a column of a frame; its type is checked.
     fn from_column(column: &Column, kind: Kind, words: &mut Words) -> PolarsResult<Values> {
         Ok(match kind {
-            Kind::I32 => {
-                let mut values = Vec::with_capacity(column.len());
-                for part in column.i32()?.downcast_iter() {
-                    match part.validity() {
-                        None => values.extend_from_slice(part.values()),
-                        Some(_) => values.extend(part.iter().map(|value| value.copied().unwrap_or(NO_DAY))),
-                    }
-                }
-                Values::I32(values)
-            }
-            Kind::I64 => {
-                let mut values = Vec::with_capacity(column.len());
-                for part in column.i64()?.downcast_iter() {
-                    match part.validity() {
-                        None => values.extend_from_slice(part.values()),
-                        Some(_) => values.extend(part.iter().map(|value| value.copied().unwrap_or(NULL))),
-                    }
-                }
-                Values::I64(values)
-            }
-            Kind::F64 => Values::F64(column.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect()),
+            Kind::I32 => Values::I32(numbers(column.i32()?.downcast_iter(), NO_DAY)),
+            Kind::I64 => Values::I64(numbers(column.i64()?.downcast_iter(), NULL)),
+            Kind::F64 => Values::F64(numbers(column.f64()?.downcast_iter(), f64::NAN)),
             Kind::Text => Values::Text(intern_column(column.str()?, words)),
         })
     }
@@ -201,25 +183,45 @@ pub(super) fn mask_of(known: impl TrustedLen<Item = bool>) -> Option<Bitmap> {
 fn intern_column(texts: &StringChunked, words: &mut Words) -> Vec<i32> {
     let mut codes = Vec::with_capacity(texts.len());
     for part in texts.downcast_iter() {
-        // Neighbours mostly hold the same word, or two take turns (the categories of a product's two ranks), and then
-        // mostly as the same view of one place in memory.
-        let empty = words.intern("");
-        let mut recent = [(View::default(), empty); 2];
-        for (row, view) in part.views().iter().enumerate() {
-            if part.is_null(row) {
-                codes.push(NO_CODE);
-                continue;
+        // Neighbours mostly hold the same word, and few words make a column: mostly as the same view of one place in
+        // memory, which is found sooner than the text behind it.
+        let mut known: PlHashMap<u128, i32> = PlHashMap::default();
+        let mut recent = (View::default(), words.intern(""));
+        let mut code = |row: usize, view: View| {
+            if view != recent.0 {
+                let code = *known.entry(view.as_u128()).or_insert_with(|| words.intern(part.value(row)));
+                recent = (view, code);
             }
-            if *view != recent[0].0 {
-                recent.swap(0, 1);
-                if *view != recent[0].0 {
-                    recent[0] = (*view, words.intern(part.value(row)));
-                }
+            recent.1
+        };
+        let views = part.views().iter().copied().enumerate();
+        match part.validity().filter(|known| known.unset_bits() > 0) {
+            None => codes.extend(views.map(|(row, view)| code(row, view))),
+            Some(is_known) => {
+                codes.extend(views.zip(is_known).map(
+                    |((row, view), is_known)| {
+                        if is_known { code(row, view) } else { NO_CODE }
+                    },
+                ))
             }
-            codes.push(recent[0].1);
         }
     }
     codes
+}
+
+/// Numbers in one list, `unknown` for those that are not known.
+fn numbers<'a, T: NativeType>(parts: impl Iterator<Item = &'a PrimitiveArray<T>>, unknown: T) -> Vec<T> {
+    let mut values: Vec<T> = Vec::new();
+    for part in parts {
+        let first = values.len();
+        values.extend_from_slice(part.values());
+        if let Some(is_known) = part.validity().filter(|known| known.unset_bits() > 0) {
+            for (value, is_known) in values[first..].iter_mut().zip(is_known) {
+                *value = if is_known { *value } else { unknown };
+            }
+        }
+    }
+    values
 }
 
 /// Rows of one table: its columns in order, or some of them.
@@ -291,12 +293,20 @@ impl Block {
 
     /// The rows in the order of some columns.
     pub(crate) fn sorted_by(self, key: &[usize], words: &Words) -> Block {
-        if (1..self.rows()).all(|row| self.compare(row - 1, row, key, words).is_le()) {
-            return self;
-        }
+        if self.is_in_order(key, words) { self } else { self.gather(&self.order_by(key, words)) }
+    }
+
+    /// Places of the rows in the order of some columns.
+    pub(crate) fn order_by(&self, key: &[usize], words: &Words) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.rows()).collect();
-        order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
-        self.gather(&order)
+        if !self.is_in_order(key, words) {
+            order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
+        }
+        order
+    }
+
+    fn is_in_order(&self, key: &[usize], words: &Words) -> bool {
+        (1..self.rows()).all(|row| self.compare(row - 1, row, key, words).is_le())
     }
 
     fn compare(&self, a: usize, b: usize, key: &[usize], words: &Words) -> Ordering {

@@ -28,8 +28,18 @@ impl FileReader {
 
     /// Reads the columns of all rows, or of those in `rows`; row groups outside are skipped.
     pub(crate) fn read(&self, columns: &[&str], rows: Option<Range<usize>>) -> Result<DataFrame, LakeError> {
+        self.read_with(ParallelStrategy::Auto, columns, rows)
+    }
+
+    fn read_with(
+        &self,
+        strategy: ParallelStrategy,
+        columns: &[&str],
+        rows: Option<Range<usize>>,
+    ) -> Result<DataFrame, LakeError> {
         let file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
         ParquetReader::new(file)
+            .read_parallel(strategy)
             .with_columns(Some(columns.iter().map(|&name| name.to_owned()).collect()))
             .with_slice(rows.map(|rows| (rows.start, rows.len())))
             .finish()
@@ -54,7 +64,7 @@ impl FileReader {
         Ok(offsets)
     }
 
-    /// Reads the columns as a block.
+    /// Reads the columns as a block, on this thread alone: whoever wants blocks reads many files side by side.
     pub(crate) fn read_block(
         &self,
         columns: &[LakeColumn],
@@ -62,7 +72,7 @@ impl FileReader {
         words: &mut Words,
     ) -> Result<Block, LakeError> {
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-        let frame = self.read(&names, rows)?;
+        let frame = self.read_with(ParallelStrategy::None, &names, rows)?;
         Block::from_frame(&frame, columns, words).map_err(LakeError::parquet(&self.path))
     }
 

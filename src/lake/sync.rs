@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::block::{Block, Values, Words};
 use super::plan::{FilePlan, Span, merge, plan_table};
 use super::read::FileReader;
-use super::schema::{Table, bucket_of};
+use super::schema::{BUCKETS, Table, bucket_of};
 use super::vacuum::retire;
 use super::verify::check_file;
 use super::write::LakeWriter;
@@ -96,11 +96,16 @@ pub(crate) fn files_of(files: &[LakeFile], table: Table, marketplace: Marketplac
     files.iter().filter(|file| file.table == table.name() && file.marketplace == marketplace).collect()
 }
 
-/// Writes what was planned and publishes it.
+/// What a row of core takes in memory while its file is written: as it was loaded, sorted, and as pages.
+pub(crate) const BYTES_PER_SYNCED_ROW: u64 = 700;
+
+/// Writes what was planned and publishes it. A file of more than `rows_at_once` rows is written in several passes over
+/// its days, each with some of the buckets.
 pub(crate) async fn sync(
     store: &Store,
     lake: &Lake,
     plan: &SyncPlan,
+    rows_at_once: usize,
     now: SystemTime,
 ) -> anyhow::Result<SyncSummary> {
     let mut summary = SyncSummary { changed_days: plan.changed_days, ..SyncSummary::default() };
@@ -111,11 +116,18 @@ pub(crate) async fn sync(
     let mut swap = FileSwap { generation: plan.generation, ..FileSwap::default() };
     let mut writing = None;
     for (file, number) in plan.files.iter().zip(numbers_in_folder(&plan.files)) {
+        swap.removed.extend(file.replaced.iter().cloned());
+        let passes = bucket_passes(store, file, rows_at_once).await?;
+        if passes > 1 {
+            finish_writing(writing.take(), &mut swap).await?;
+            let writer = LakeWriter::create(lake, file, plan.generation, number)?;
+            swap.added.extend(write_in_passes(store, lake, file, writer, passes).await?);
+            continue;
+        }
         // The database is read for the next file while the last one is written.
         let rows = load_fresh(store, file).await?;
         finish_writing(writing.take(), &mut swap).await?;
         let (lake, file, generation) = (lake.clone(), file.clone(), plan.generation);
-        swap.removed.extend(file.replaced.iter().cloned());
         writing =
             Some(tokio::task::spawn_blocking(move || write_file(&lake, &file, generation, number, rows)));
     }
@@ -187,6 +199,57 @@ pub(super) async fn load_block(
     let range = DayRange { first: Day::from_no(span.first), last: Day::from_no(span.last) };
     let rows = store.load_export(export, marketplace, range, &mut |word| words.intern(word)).await?;
     Ok(block_of(marketplace, rows, words))
+}
+
+/// Into how many parts a file's rows must be divided so that each has `rows_at_once` rows at most, going by the rows of
+/// some of its days.
+async fn bucket_passes(store: &Store, plan: &FilePlan, rows_at_once: usize) -> store::Result<usize> {
+    let days: Vec<i32> = plan.fresh.iter().flat_map(|span| span.first..=span.last).collect();
+    let mut most = 0;
+    for day in [days.first(), days.get(days.len() / 2), days.last()].into_iter().flatten() {
+        most = most.max(store.count_rows(plan.marketplace, Day::from_no(*day)).await?);
+    }
+    let ranks = if plan.table == Table::Ranks { 2 } else { 1 };
+    let carried: i64 = plan.carried.iter().map(|file| file.rows).sum();
+    let rows = most * days.len() * ranks + usize::try_from(carried).unwrap_or_default();
+    Ok(rows.div_ceil(rows_at_once.max(1)).clamp(1, BUCKETS as usize))
+}
+
+/// Writes a file's rows bucket range by bucket range, reading its days again for each.
+async fn write_in_passes(
+    store: &Store,
+    lake: &Lake,
+    plan: &FilePlan,
+    mut writer: LakeWriter,
+    passes: usize,
+) -> anyhow::Result<Option<LakeFile>> {
+    let mut words = Words::default();
+    let share = (BUCKETS as usize).div_ceil(passes);
+    for first in (0..BUCKETS as usize).step_by(share) {
+        let buckets = first..(first + share).min(BUCKETS as usize);
+        let mut rows = Block::empty(plan.table);
+        for day in plan.fresh.iter().flat_map(|span| span.first..=span.last) {
+            let span = Span { first: day, last: day };
+            let of_day = load_block(store, plan.table, plan.marketplace, span, &mut words).await?;
+            for (row, bucket) in of_day.columns[Table::BUCKET].codes().iter().enumerate() {
+                if buckets.contains(&(*bucket as usize)) {
+                    rows.append_rows(&of_day, row..row + 1);
+                }
+            }
+        }
+        let (carried, lake, table) = (plan.carried.clone(), lake.clone(), plan.table);
+        let written = tokio::task::spawn_blocking(move || {
+            for file in &carried {
+                let reader = FileReader::new(&lake, file);
+                rows.append(&reader.read_buckets(table.columns(), &buckets, &mut words)?);
+            }
+            let rows = rows.sorted(table, &words);
+            writer.append(&rows, 0..rows.rows(), &words)?;
+            Ok::<_, LakeError>((writer, words))
+        });
+        (writer, words) = written.await??;
+    }
+    Ok(tokio::task::spawn_blocking(move || writer.finish(&words)).await??)
 }
 
 fn block_of(marketplace: Marketplace, rows: ExportRows, words: &Words) -> Block {

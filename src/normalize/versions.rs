@@ -1,9 +1,7 @@
 //! Listing versions (SCD2) of one product, from what one source showed of it over time.
 
-use unicode_normalization::UnicodeNormalization;
-
 use crate::ids::stable_id;
-use crate::model::text::clean_text;
+use crate::model::text::fold_notation;
 use crate::model::{Asin, Listing, Timestamp};
 
 /// The listing as one observation showed it.
@@ -75,18 +73,13 @@ fn version(source: &str, valid_from: Timestamp, listing: Listing) -> ListingVers
     ListingVersion { source: source.to_owned(), valid_from, valid_until: None, content_hash, listing }
 }
 
-/// The text as content is compared: entities decoded, whitespace folded, composed (NFC).
-fn folded(text: &str) -> String {
-    clean_text(text).nfc().collect()
-}
-
 fn folded_list(texts: &[String]) -> Vec<String> {
-    texts.iter().map(|text| folded(text)).collect()
+    texts.iter().map(|text| fold_notation(text)).collect()
 }
 
 /// The fields of a listing in order, folded; an unknown field is an empty list.
 fn folded_fields(listing: &Listing) -> [Vec<String>; 8] {
-    let one = |text: &Option<String>| text.iter().map(|text| folded(text)).collect();
+    let one = |text: &Option<String>| text.iter().map(|text| fold_notation(text)).collect();
     [
         one(&listing.title),
         one(&listing.brand),

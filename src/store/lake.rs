@@ -205,6 +205,18 @@ impl Store {
             .collect()
     }
 
+    /// Daily rows of a marketplace on one day.
+    pub async fn count_rows(&self, marketplace: Marketplace, day: Day) -> Result<usize> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS products FROM product_metrics_daily WHERE marketplace = $1 AND day = $2",
+        )
+        .bind(marketplace.code())
+        .bind(day.to_string())
+        .fetch_one(self.reader())
+        .await?;
+        Ok(row.try_get::<i64, _>("products")?.try_into().unwrap_or_default())
+    }
+
     /// The rows of a core table on the given days; words become codes through `intern`.
     pub async fn load_export(
         &self,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
 /// The longest entity that is looked for (`&CounterClockwiseContourIntegral;`).
 const ENTITY_MAX_BYTES: usize = 34;
 
@@ -25,6 +27,15 @@ pub fn clean_text(text: &str) -> Cow<'_, str> {
     }
     let kept = cleaner.out.trim_matches(|c: char| c.is_whitespace() || c == '\u{200c}' || c == '\u{200d}');
     Cow::Owned(kept.to_owned())
+}
+
+/// The text without differences of notation, for comparing content: cleaned and composed (NFC).
+pub fn fold_notation(text: &str) -> String {
+    let clean = clean_text(text);
+    match clean.is_ascii() || is_nfc_quick(clean.chars()) == IsNormalized::Yes {
+        true => clean.into_owned(),
+        false => clean.nfc().collect(),
+    }
 }
 
 /// True for plain ASCII without anything to strip: most titles, and the only case that need not be copied.

@@ -15,7 +15,7 @@ mod stock;
 pub use amount::{Coupon, currency_fits, foreign_currency, parse_amount, parse_coupon};
 pub use brand::{clean_brand, is_brand_label};
 pub use category::{canonical_category, is_root_category};
-pub use clean::clean_text;
+pub use clean::{clean_text, fold_notation};
 pub use count::{parse_count, parse_rating_centi};
 pub use date::parse_date;
 pub use rank::{is_rank_label, parse_ranks};

@@ -1,11 +1,10 @@
 //! `listing_changed`: title, brand, bullets or images differ between two versions of one source's listing.
 
 use serde_json::{Value, json};
-use unicode_normalization::UnicodeNormalization;
 
 use super::wording::Evidence;
 use super::{Finding, Rule, RuleSet};
-use crate::model::text::clean_text;
+use crate::model::text::fold_notation;
 use crate::model::{Day, ProductKey};
 
 /// What the rule compares of one listing version. Null and empty are unknown.
@@ -93,12 +92,7 @@ fn is_known(texts: &[String]) -> bool {
 }
 
 fn folded(texts: &[String]) -> Vec<String> {
-    texts.iter().map(|text| fold(text)).collect()
-}
-
-/// The text without differences of notation: HTML entities resolved, white space folded, composed (NFC).
-fn fold(text: &str) -> String {
-    clean_text(text).nfc().collect()
+    texts.iter().map(|text| fold_notation(text)).collect()
 }
 
 #[cfg(test)]

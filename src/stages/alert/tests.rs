@@ -95,6 +95,7 @@ impl Bench {
             vacuum_now: false,
             dry_run: false,
             publish_days: 35,
+            memory: None,
             zone: ReportingZone(chrono_tz::UTC),
         };
         let cancel = CancelToken::default();

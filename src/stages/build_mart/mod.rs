@@ -12,12 +12,14 @@ mod categories;
 mod compute;
 mod core_files;
 mod days;
+mod estimate;
 mod plan;
 mod products;
 mod reach;
 mod serving;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +30,14 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Failure, Outcome};
 use crate::failpoint;
-use crate::lake::{self, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
+use crate::lake::{self, FilePlan, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
 use crate::model::{Day, DayRange, ReportingZone};
 use crate::store::Store;
 use crate::store::lake::{FileSwap, LakeFile, LakeState};
 use crate::store::mart::MartUpdate;
 
+use estimate::DayCounts;
+pub use estimate::Estimate;
 use plan::MartPlan;
 use serving::{Renewal, Served};
 use write::{Built, Limits};
@@ -53,11 +57,19 @@ pub struct Options {
     /// Days of deltas and aggregates served from the database.
     pub publish_days: u32,
     pub zone: ReportingZone,
+    /// Bytes that the build may hold in memory, about; null for what makes it fastest.
+    pub memory: Option<u64>,
 }
 
 impl Options {
     fn limits(&self) -> Limits {
-        Limits::default()
+        self.memory.map_or_else(Limits::default, Limits::within)
+    }
+
+    /// Rows of core that a sync may hold at once.
+    fn sync_rows(&self) -> usize {
+        let memory = self.memory.unwrap_or(2 << 30);
+        usize::try_from(memory / 3 / lake::BYTES_PER_SYNCED_ROW).unwrap_or(usize::MAX)
     }
 }
 
@@ -82,6 +94,9 @@ pub struct Summary {
     pub mart_files_written: usize,
     pub mart_bytes_written: i64,
     pub files_vacuumed: usize,
+    /// What a dry run expects; null where nothing would be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 impl Summary {
@@ -129,7 +144,7 @@ pub async fn run(
         describe(store, lake, &state, &sync_plan, options, &mut summary).await?;
         return Ok(summary);
     }
-    summary.sync = lake::sync(store, lake, &sync_plan, clock.now().into())
+    summary.sync = lake::sync(store, lake, &sync_plan, options.sync_rows(), clock.now().into())
         .await
         .context("failed to bring core into the lake")?;
     stop_if_asked(cancel)?;
@@ -204,16 +219,22 @@ async fn describe(
     after.files.extend(sync.files.iter().flat_map(|plan| plan.as_if_written()));
     let plan = plan::plan(store, lake, &after, &sync.damaged, options).await?;
     summary.mart_files_written = plan.files().count();
-    for market in &plan.markets {
-        let days = store.count_days(market.marketplace).await?;
-        let dirty =
-            days.iter().filter(|(day, _)| market.dirty.deltas.iter().any(|span| span.contains(day.no())));
-        for (day, products) in dirty {
+    let mut estimate = Estimate::default();
+    let marketplaces = sync.files.iter().chain(plan.files()).map(|file| file.marketplace);
+    for marketplace in marketplaces.collect::<BTreeSet<_>>() {
+        let days = store.count_days(marketplace).await?;
+        let counts: DayCounts = days.iter().map(|(day, rows)| (day.no(), rows.unsigned_abs())).collect();
+        let market = plan.markets.iter().find(|market| market.marketplace == marketplace);
+        let dirty = market.map_or(&[][..], |market| &market.dirty.deltas);
+        for (day, rows) in dirty.iter().flat_map(|span| counts.range(span.first..=span.last)) {
             summary.days_built += 1;
-            summary.delta_rows += usize::try_from(*products).unwrap_or_default();
-            summary.cover(*day);
+            summary.delta_rows += usize::try_from(*rows).unwrap_or_default();
+            summary.cover(Day::from_no(*day));
         }
+        let core: Vec<&FilePlan> = sync.files.iter().filter(|file| file.marketplace == marketplace).collect();
+        estimate.add(&state.files, &core, market, &counts, options.limits());
     }
+    summary.estimate = (estimate != Estimate::default()).then(|| estimate.finished());
     Ok(())
 }
 
@@ -317,9 +338,9 @@ async fn publish(
     let words = &built.words;
     let served = built.markets.iter().zip(renewals).map(|(market, renewal)| {
         [
-            Served::new(Table::Deltas, &market.deltas, words),
-            Served::new(Table::Rollups, &renewal.rollups, words),
-            Served::new(Table::RollupSellers, &renewal.sellers, words),
+            Served::new(Table::Deltas, &market.deltas, None, words),
+            Served::new(Table::Rollups, &market.rollups, Some(&renewal.renewed), words),
+            Served::new(Table::RollupSellers, &market.sellers, Some(&renewal.renewed), words),
         ]
     });
     let served: Vec<[Served<'_>; 3]> = served.collect();

@@ -15,24 +15,26 @@ use crate::rollup::aggregate::{
 use crate::rollup::{NO_DAY, NULL};
 use crate::store::mart::{DayRecord, ServingRows, ServingValue};
 
-/// Served rows in the order of their SQL table's key.
-pub(super) fn in_key_order(rows: Block, table: Table, words: &Words) -> Block {
-    let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
-    key.push(Table::ASIN);
-    key.extend(table.places_within_day());
-    rows.sorted_by(&key, words)
-}
-
-/// Rows of a lake table under the names of its SQL table: days as dates, no buckets.
+/// Rows of a lake table under the names of its SQL table, in the order of its key: days as dates, no buckets.
 pub(super) struct Served<'a> {
     table: Table,
     rows: &'a Block,
     words: &'a Words,
+    /// Places of the served rows.
+    places: Vec<usize>,
+    /// Of each column, whether it holds days.
+    is_day: Vec<bool>,
     dates: HashMap<i32, Arc<str>>,
 }
 
 impl<'a> Served<'a> {
-    pub(super) fn new(table: Table, rows: &'a Block, words: &'a Words) -> Served<'a> {
+    /// `asins` are the codes of the products that are served; null for all.
+    pub(super) fn new(
+        table: Table,
+        rows: &'a Block,
+        asins: Option<&HashSet<i32>>,
+        words: &'a Words,
+    ) -> Served<'a> {
         let columns = table.columns().iter().zip(&rows.columns);
         let days: HashSet<i32> = columns
             .filter(|(column, _)| is_day(column.name))
@@ -41,7 +43,14 @@ impl<'a> Served<'a> {
             .collect();
         let dates =
             days.into_iter().map(|day_no| (day_no, Day::from_no(day_no).to_string().into())).collect();
-        Served { table, rows, words, dates }
+        let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
+        key.push(Table::ASIN);
+        key.extend(table.places_within_day());
+        let asin_of = rows.columns[Table::ASIN].codes();
+        let mut places = rows.order_by(&key, words);
+        places.retain(|row| asins.is_none_or(|asins| asins.contains(&asin_of[*row])));
+        let is_day = table.columns()[Table::ASIN..].iter().map(|column| is_day(column.name)).collect();
+        Served { table, rows, words, places, is_day, dates }
     }
 }
 
@@ -57,12 +66,13 @@ impl ServingRows for Served<'_> {
     }
 
     fn rows(&self) -> usize {
-        self.rows.rows()
+        self.places.len()
     }
 
     fn value(&self, row: usize, column: usize) -> ServingValue {
+        let row = self.places[row];
         match &self.rows.columns[Table::ASIN + column] {
-            Values::I32(days) if is_day(self.table.columns()[Table::ASIN + column].name) => match days[row] {
+            Values::I32(days) if self.is_day[column] => match days[row] {
                 NO_DAY => ServingValue::Null,
                 day => text(self.dates.get(&day)),
             },
@@ -98,9 +108,8 @@ pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table) -> Block {
 pub(super) struct Renewal {
     /// Asins whose served rollups are taken away, in favour of new ones or for good.
     pub(super) asins: Vec<String>,
-    /// The new ones: all of the build's but those of products of which later ones are served.
-    pub(super) rollups: Block,
-    pub(super) sellers: Block,
+    /// Codes of the products that get those of the build: all but those of which later ones are served.
+    pub(super) renewed: HashSet<i32>,
     /// A product lost its served rollups; older ones may be its newest now.
     pub(super) falls_back: bool,
 }
@@ -132,20 +141,9 @@ impl Renewal {
                 }
             }
         }
-        let kept: HashSet<i32> = asins
-            .iter()
-            .filter(|asin| words.get(**asin).is_some_and(|asin| newest.contains_key(asin)))
-            .copied()
-            .collect();
-        let of_kept = |block: &Block, table: Table| {
-            let mut rows = Block::empty(table);
-            let asins = block.columns[Table::ASIN].codes();
-            append_where(&mut rows, block, |row| kept.contains(&asins[row]));
-            rows
-        };
+        let is_renewed = |asin: &&i32| words.get(**asin).is_some_and(|asin| newest.contains_key(asin));
         Renewal {
-            rollups: of_kept(&built.rollups, Table::Rollups),
-            sellers: of_kept(&built.sellers, Table::RollupSellers),
+            renewed: asins.iter().filter(is_renewed).copied().collect(),
             asins: newest.keys().map(|asin| (*asin).to_owned()).chain(gone).collect(),
             falls_back,
         }

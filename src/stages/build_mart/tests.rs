@@ -59,6 +59,7 @@ fn options() -> Options {
         vacuum_now: false,
         dry_run: false,
         publish_days: 35,
+        memory: None,
         zone: ReportingZone(chrono_tz::UTC),
     }
 }
@@ -485,7 +486,7 @@ fn long_history() -> Vec<Seen> {
 async fn a_changed_day_reaches_as_far_as_its_windows_and_the_pasts_that_it_changes() {
     let corrected =
         |price: i64| vec![Seen { seller: Some("S1".to_owned()), ..seen("B000000001", "2025-03-10", price) }];
-    let late = vec![Seen { seller: Some("S1".to_owned()), ..seen("B000000001", "2025-03-05", 1003) }];
+    let late = vec![Seen { seller: Some("S1".to_owned()), ..seen("B000000001", "2025-03-09", 1003) }];
     let new_seller = vec![Seen { seller: Some("S2".to_owned()), ..seen("B000000001", "2025-03-10", 1003) }];
     let last = "2026-02-04";
     // (change, last day of changed deltas, later files of deltas written anew, later files of rollups)
@@ -778,6 +779,25 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     assert_eq!((summary.sync.changed_days, summary.days_built, summary.delta_rows), (2, 2, 2));
     assert!(!fixture.lake.root().exists());
     assert_eq!(fixture.store.lake_state().await.unwrap().exported_seq, 0);
+}
+
+#[tokio::test]
+async fn a_build_in_little_memory_writes_the_same_files() {
+    let rows: Vec<Seen> = market(3, 12, "2026-01-20", 50).into_values().flatten().collect();
+    let mut written = Vec::new();
+    for memory in [None, Some(1)] {
+        let fixture = Fixture::new().await;
+        fixture.put(&rows[..rows.len() / 2]).await;
+        fixture.build(&Options { memory, ..options() }).await;
+        fixture.put(&rows[rows.len() / 2..]).await;
+        fixture.build(&Options { memory, ..options() }).await;
+        // Core files that lie in several are made one.
+        fixture.build(&Options { memory, compact: true, ..options() }).await;
+        let files = fixture.store.lake_state().await.unwrap().files.into_iter();
+        written.push(files.map(|file| (file.path, file.sha256)).collect::<Vec<_>>());
+        assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
+    }
+    assert_eq!(written[0], written[1]);
 }
 
 #[tokio::test]

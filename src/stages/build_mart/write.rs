@@ -42,6 +42,29 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What lies in memory whatever the limits: the program, words, and what is served in the end.
+    const FIXED: u64 = 150 << 20;
+    /// Row groups of a month's open files, and what their pages take on the way to the disk.
+    pub(super) const PER_MONTH: u64 = 75 << 20;
+
+    /// Limits under which a build holds about `memory` bytes, never more than by default.
+    pub(super) fn within(memory: u64) -> Limits {
+        let most = Limits::default();
+        let months = memory.saturating_sub(Limits::FIXED) / Limits::PER_MONTH;
+        let share = |most: usize, least: usize| {
+            let part = most as u64 * memory / (1 << 30);
+            usize::try_from(part).unwrap_or(most).clamp(least, most)
+        };
+        Limits {
+            months: usize::try_from(months).unwrap_or(most.months).clamp(1, most.months),
+            pass_rows: share(most.pass_rows / 2, 20_000),
+            batch_days: share(most.batch_days / 2, 1_000),
+            carried_rows: share(400_000, 20_000) as i64,
+        }
+    }
+}
+
 /// Products of one task: enough to make its columns worth allocating.
 const TASK_PRODUCTS: usize = 8;
 /// Days before a computed one of which everything is read: the longest window, and the furthest previous value.
@@ -55,7 +78,7 @@ pub(super) struct Built {
     pub(super) words: Words,
 }
 
-/// What of one marketplace may be served, in the order of the serving tables' keys.
+/// What of one marketplace may be served.
 pub(super) struct BuiltMarket {
     pub(super) deltas: Block,
     /// Each product's newest rollups among those computed, and their sellers.
@@ -106,7 +129,7 @@ pub(super) fn write(
                 let durable = scope.spawn(move || sealed.into_iter().map(Sealed::make_durable).collect());
                 settling = Some((watch, durable));
             }
-            built.markets.push(gathered.into_market(&words));
+            built.markets.push(gathered.into_market());
         }
         done.extend(settled(settling)?);
         anyhow::Ok(done)
@@ -170,11 +193,12 @@ impl Gathered {
         self.rollups = vec![rollups];
     }
 
-    fn into_market(self, words: &Words) -> BuiltMarket {
+    fn into_market(self) -> BuiltMarket {
         let whole = |blocks: Vec<Block>, table: Table| {
-            let mut whole = Block::empty(table);
-            blocks.iter().for_each(|block| whole.append(block));
-            serving::in_key_order(whole, table, words)
+            let mut blocks = blocks.into_iter();
+            let mut whole = blocks.next().unwrap_or_else(|| Block::empty(table));
+            blocks.for_each(|block| whole.append(&block));
+            whole
         };
         BuiltMarket {
             deltas: whole(self.deltas, Table::Deltas),

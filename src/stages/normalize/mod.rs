@@ -31,9 +31,9 @@ use crate::store::{
 
 /// Receipts of one transaction.
 const BATCH_RECEIPTS: i64 = 16_000;
-/// Bytes of bodies after which a batch takes no more receipts: a thousand usual payloads are a third of this, one of
-/// the largest accepted records is a batch of its own.
-const BATCH_BYTES: usize = 64 << 20;
+/// Bytes of bodies after which a batch takes no more receipts: a thousand usual payloads are two thirds of this, one of
+/// the largest accepted records is a batch of its own. Two batches lie in memory, one on its way to the database.
+const BATCH_BYTES: usize = 32 << 20;
 /// From this many records of a batch on, and this share of it, the same failure is a drift of the source's
 /// schema: one incident, not a thousand rejects.
 const DRIFT_MIN_RECORDS: i64 = 20;
@@ -103,7 +103,6 @@ pub async fn run(
     progress: &(dyn Fn(u64) + Send + Sync),
     options: &Options,
 ) -> anyhow::Result<Summary> {
-    let unread = options.unread();
     let daily = |day, seen: &[_]| choose_daily_row(day, seen, &options.precedence);
     let derive = Derive {
         daily: &daily,
@@ -113,37 +112,23 @@ pub async fn run(
     };
     let mut summary = Summary { tolerate_failed_pct: options.tolerate_failed_pct, ..Summary::default() };
     let whole = Stopwatch::start();
-    let mut after = 0;
-    loop {
-        let watch = Stopwatch::start();
+    let mut next = read_batch(store, clock, options, 0).await?;
+    while let Some(ReadBatch { batch, until, now, watch }) = next {
         if cancel.is_cancelled() {
             summary.cancelled = true;
             break;
         }
-        let records = store
-            .load_unread(unread, after, BATCH_RECEIPTS, BATCH_BYTES)
-            .await
-            .context("failed to load receipts")?;
-        let Some(last) = records.last() else { break };
-        after = last.receipt_id;
-        let count = records.len() as u64;
-
-        let zone = options.zone;
-        let now = clock.now();
-        // What is logged of single records names the stage too.
-        let stage = tracing::Span::current();
-        let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
-        let mut batch =
-            tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
-        batch.normalized_until = (unread == Unread::New).then_some(after);
         failpoint!("normalize.before_commit");
-        let effect = store
-            .commit_normalized(&options.run_id, now, &batch, &derive)
-            .await
-            .with_context(|| format!("failed to save the facts of receipts up to {after}"))?;
+        // While the database takes a batch, the next one is read.
+        let (effect, following) = tokio::join!(
+            store.commit_normalized(&options.run_id, now, &batch, &derive),
+            read_batch(store, clock, options, until)
+        );
+        let effect = effect.with_context(|| format!("failed to save the facts of receipts up to {until}"))?;
         failpoint!("normalize.after_commit");
         log_batch(&batch, &effect, watch);
 
+        let count = batch.receipts.len() as u64;
         summary.receipts += count;
         summary.observations += effect.observations_written;
         summary.days_changed += effect.days_changed;
@@ -155,6 +140,7 @@ pub async fn run(
         summary.reviews += batch.reviews.len() as u64;
         summary.not_found += batch.observations.iter().filter(|new| !new.observation.found).count() as u64;
         progress(count);
+        next = following?;
     }
     if !summary.cancelled {
         summary.incidents = watch_for_drift(store, clock, options).await?;
@@ -175,25 +161,51 @@ pub async fn preview(
     options: &Options,
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
-    let mut after = 0;
+    let mut until = 0;
     while !cancel.is_cancelled() {
-        let records = store
-            .load_unread(options.unread(), after, BATCH_RECEIPTS, BATCH_BYTES)
-            .await
-            .context("failed to load receipts")?;
-        let Some(last) = records.last() else { return Ok(summary) };
-        after = last.receipt_id;
-        summary.receipts += records.len() as u64;
-        let (zone, now) = (options.zone, clock.now());
-        let batch = tokio::task::spawn_blocking(move || normalize_batch(&records, zone, now))
-            .await
-            .context("failed to parse a batch of receipts")?;
-        summary.observations += batch.observations.len() as u64;
-        summary.reviews += batch.reviews.len() as u64;
-        summary.quarantined += batch.quarantine.len() as u64;
+        let Some(read) = read_batch(store, clock, options, until).await? else { return Ok(summary) };
+        until = read.until;
+        summary.receipts += read.batch.receipts.len() as u64;
+        summary.observations += read.batch.observations.len() as u64;
+        summary.reviews += read.batch.reviews.len() as u64;
+        summary.quarantined += read.batch.quarantine.len() as u64;
     }
     summary.cancelled = true;
     Ok(summary)
+}
+
+/// What some receipts say.
+struct ReadBatch {
+    batch: NormalizedBatch,
+    /// The last receipt.
+    until: i64,
+    now: Timestamp,
+    /// Since its receipts were asked for.
+    watch: Stopwatch,
+}
+
+/// Loads the receipts behind `after` and parses them; null when there are none.
+async fn read_batch(
+    store: &Store,
+    clock: Clock,
+    options: &Options,
+    after: i64,
+) -> anyhow::Result<Option<ReadBatch>> {
+    let watch = Stopwatch::start();
+    let unread = options.unread();
+    let records = store
+        .load_unread(unread, after, BATCH_RECEIPTS, BATCH_BYTES)
+        .await
+        .context("failed to load receipts")?;
+    let Some(until) = records.last().map(|record| record.receipt_id) else { return Ok(None) };
+    let (zone, now) = (options.zone, clock.now());
+    // What is logged of single records names the stage too.
+    let stage = tracing::Span::current();
+    let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
+    let mut batch =
+        tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
+    batch.normalized_until = (unread == Unread::New).then_some(until);
+    Ok(Some(ReadBatch { batch, until, now, watch }))
 }
 
 fn log_batch(batch: &NormalizedBatch, effect: &BatchEffect, watch: Stopwatch) {
@@ -237,34 +249,49 @@ fn cut_versions(
 
 /// Parses on all cores; the order of the receipts is kept.
 fn normalize_batch(records: &[RawRecord], zone: ReportingZone, now: Timestamp) -> NormalizedBatch {
-    let parsed: Vec<Parsed> = records.par_iter().map(|record| parse_record(record, zone, now)).collect();
+    let read: Vec<ReadRecord> = records.par_iter().map(|record| read_record(record, zone, now)).collect();
     let mut batch = NormalizedBatch::default();
-    for (record, mut parsed) in records.iter().zip(parsed) {
+    for (record, ReadRecord { outcome, observations, parsed }) in records.iter().zip(read) {
         for Note { field, detail, .. } in &parsed.notes {
             let RawRecord { source, marketplace, asin_requested: asin, .. } = record;
             tracing::debug!(source, marketplace, asin, field, detail, "odd value read");
         }
-        batch.receipts.push((record.receipt_id, receipt_outcome(&parsed)));
-        let source = shape_of(record).observed_source(&record.source);
-        for (place, observation) in parsed.take_observations() {
-            let observed_at = place.observed_at.unwrap_or(record.observed_at);
-            batch.observations.push(NewObservation {
-                receipt_id: record.receipt_id,
-                item: i64::from(place.item),
-                day: zone.day_of(observed_at),
-                observed_at,
-                fetched_at: record.fetched_at,
-                source: source.to_owned(),
-                body_sha256: record.body_sha256.clone(),
-                content_hash: content_hash(&observation.listing),
-                observation,
-            });
-        }
+        batch.receipts.push((record.receipt_id, outcome));
+        batch.observations.extend(observations);
         let reviews = parsed.reviews.into_iter();
         batch.reviews.extend(reviews.map(|review| (review, record.source.clone(), record.observed_at)));
         batch.quarantine.extend(parsed.rejects.into_iter().map(|reject| quarantined(record, reject)));
     }
     batch
+}
+
+/// What one receipt says.
+struct ReadRecord {
+    outcome: ReceiptOutcome,
+    observations: Vec<NewObservation>,
+    /// The rest.
+    parsed: Parsed,
+}
+
+fn read_record(record: &RawRecord, zone: ReportingZone, now: Timestamp) -> ReadRecord {
+    let mut parsed = parse_record(record, zone, now);
+    let outcome = receipt_outcome(&parsed);
+    let source = shape_of(record).observed_source(&record.source);
+    let observations = parsed.take_observations().into_iter().map(|(place, observation)| {
+        let observed_at = place.observed_at.unwrap_or(record.observed_at);
+        NewObservation {
+            receipt_id: record.receipt_id,
+            item: i64::from(place.item),
+            day: zone.day_of(observed_at),
+            observed_at,
+            fetched_at: record.fetched_at,
+            source: source.to_owned(),
+            body_sha256: record.body_sha256.clone(),
+            content_hash: content_hash(&observation.listing),
+            observation,
+        }
+    });
+    ReadRecord { outcome, observations: observations.collect(), parsed }
 }
 
 fn shape_of(record: &RawRecord) -> Shape {

@@ -87,6 +87,7 @@ impl Fixture {
             vacuum_now: false,
             dry_run: false,
             publish_days: 35,
+            memory: None,
             zone: ReportingZone(chrono_tz::UTC),
         };
         let cancel = CancelToken::default();
