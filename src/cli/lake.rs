@@ -19,7 +19,7 @@ pub(super) struct LakeArgs {
 enum LakeCommand {
     /// Bring the Delta logs up to the current files
     ///
-    /// Every build-mart does this at its end, unless the configuration says `delta = false` under [lake]. A log that
+    /// Every build-mart does this at its end, unless the configuration says `[lake] delta = false`. A log that
     /// is damaged, or was written by somebody else, is written anew.
     PublishDelta(PublishDeltaArgs),
 }
