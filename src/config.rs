@@ -67,11 +67,13 @@ impl Default for StoreSettings {
 pub struct LakeSettings {
     /// Folder of the lake.
     pub root: PathBuf,
+    /// Keep Delta logs beside the files, by which other engines read them.
+    pub delta: bool,
 }
 
 impl Default for LakeSettings {
     fn default() -> Self {
-        LakeSettings { root: "lake".into() }
+        LakeSettings { root: "lake".into(), delta: true }
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`ingest`] | bytes to records: files, compression, formats, without knowing what a record means |
 //! | [`normalize`] | one raw record to facts or rejects, the daily row, listing versions; pure |
 //! | [`rollup`] | the measures: deltas, windows, comparisons, alert rules; pure, integers first |
-//! | [`lake`] | Parquet files beside the database: written whole, listed in the database, read by that list |
+//! | [`lake`] | Parquet files beside the database: written whole, listed in the database, read by that list; Delta logs for others |
 //! | [`store`] | the embedded database; one method is one unit of work |
 //! | [`notify`] | ways out for alerts |
 //! | [`narrate`] | the structured report: what a comparison means, in sentences by rule |

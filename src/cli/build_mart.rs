@@ -99,6 +99,8 @@ pub(super) fn options(context: &Context) -> Options {
         full: false,
         compact: false,
         vacuum_now: false,
+        delta: context.config.settings.lake.delta,
+        damaged: Vec::new(),
         dry_run: false,
         publish_days: context.config.settings.mart.publish_days,
         zone: context.config.zone,
@@ -115,7 +117,7 @@ fn expected(estimate: &Estimate) -> String {
         _ => format!("{} min", (seconds / 60.0).ceil()),
     };
     format!(
-        "would read {} ({}) and write {} (about {}); about {time} on two cores, {} of memory",
+        "would read {} ({}) and write about {} ({}): about {time} on two cores, {} of memory",
         rows(rows_read),
         size(bytes_read),
         rows(rows_written),
@@ -140,7 +142,9 @@ pub(super) fn lines(summary: &Summary, comparisons: Option<&compare::Summary>) -
         format!("{} ({})", counted(summary.days_built, "marketplace-day"), spanned(first, last))
     });
     if summary.is_nothing() {
-        if compared == 0 {
+        if !summary.delta_commits.is_empty() {
+            lines.push(format!("told {}", counted(summary.delta_commits.len(), "Delta log")));
+        } else if compared == 0 {
             lines.push("nothing new".to_owned());
         }
     } else if summary.dry_run {
@@ -171,6 +175,7 @@ pub(super) fn lines(summary: &Summary, comparisons: Option<&compare::Summary>) -
             None => {}
         }
     }
+    lines.extend(summary.delta_commits.iter().filter_map(super::lake::distrust_line));
     if compared > 0 {
         lines.push(format!("published {}", counted(compared, "comparison")));
     }

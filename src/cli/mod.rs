@@ -22,6 +22,7 @@ mod fetch;
 mod generate;
 mod ingest;
 mod init;
+mod lake;
 mod man;
 mod normalize;
 mod output;
@@ -180,6 +181,7 @@ enum Command {
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
     Export(export::ExportArgs),
+    Lake(lake::LakeArgs),
     Config(config::ConfigArgs),
     Gen(generate::GenArgs),
     Completions(completions::CompletionsArgs),
@@ -232,6 +234,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Show(args) => show::run(args, context).await,
         Command::Explain(args) => explain::run(args, context).await,
         Command::Export(args) => export::run(args, context).await,
+        Command::Lake(args) => lake::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Gen(args) => generate::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,

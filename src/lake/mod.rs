@@ -3,9 +3,11 @@
 //!
 //! Layout: `<root>/<table>/marketplace=US/month=2026-02/g00000002-00000.parquet`. A file never changes; which
 //! files are current is the list `lake_files` in the database, swapped in one transaction with what it brings.
-//! Readers take that list, never a directory.
+//! Readers take that list, never a directory; other engines read the Delta log beside the files, which is told
+//! afterwards what the list says.
 
 mod block;
+mod delta;
 mod encode;
 mod hash;
 mod plan;
@@ -24,6 +26,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use block::{Block, Values, Words};
+pub use delta::DeltaCommit;
+pub(crate) use delta::{Publishing, publish as publish_delta};
 pub use hash::hash_table;
 pub(crate) use plan::{FilePlan, Span, merge, plan_table};
 pub(crate) use read::FileReader;
@@ -33,7 +37,7 @@ pub(crate) use schema::{BUCKETS, LakeColumn, bucket_of};
 pub(crate) use sync::{BYTES_PER_SYNCED_ROW, files_of, numbers_in_folder, plan_sync, sync};
 pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};
-pub use verify::{LakeFinding, verify};
+pub use verify::{LakeFinding, verify, verify_delta};
 pub(crate) use write::{LakeWriter, Sealed};
 
 use crate::error::Outcome;

@@ -18,7 +18,7 @@ use crate::store::lake::{DAILY_EXPORT, ExportKind, RANK_EXPORT};
 pub(crate) const BUCKETS: u32 = 64;
 
 /// What all rows of a file have in common.
-const PARTITION: [&str; 2] = ["marketplace", "month"];
+pub(super) const PARTITION: [&str; 2] = ["marketplace", "month"];
 
 /// A table of the lake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -104,6 +104,9 @@ impl Table {
         Table::PastPrices,
         Table::PastSellers,
     ];
+    /// Those that other engines read: the others are amzctl's own notes.
+    pub(crate) const PUBLISHED: [Table; 5] =
+        [Table::Daily, Table::Ranks, Table::Deltas, Table::Rollups, Table::RollupSellers];
     pub(crate) const PAST: [Table; 3] = [Table::Pasts, Table::PastPrices, Table::PastSellers];
 
     /// The folder below the lake's root, and the name in `lake_files`.

@@ -44,17 +44,18 @@ pub struct SyncSummary {
 }
 
 /// Finds out what changed since the last sync; `compact` makes one file of every month, `thorough` also reads every
-/// core file to see that it has the content that was written.
+/// core file to see that it has the content that was written, `known` are listed files that have not.
 pub(crate) async fn plan_sync(
     store: &Store,
     lake: &Lake,
     state: &LakeState,
     compact: bool,
     thorough: bool,
+    known: &[LakeFile],
 ) -> anyhow::Result<SyncPlan> {
     let until = state.changed_seq;
     let changed = store.changed_days(state.exported_seq, until).await?;
-    let damaged = damaged_files(lake, &state.files, thorough).await?;
+    let damaged = damaged_files(lake, &state.files, thorough, known).await?;
 
     let mut spans: BTreeMap<Marketplace, Vec<Span>> = BTreeMap::new();
     for (marketplace, day) in &changed {
@@ -82,11 +83,18 @@ pub(crate) async fn plan_sync(
     })
 }
 
-async fn damaged_files(lake: &Lake, files: &[LakeFile], thorough: bool) -> anyhow::Result<Vec<LakeFile>> {
-    let (lake, files) = (lake.clone(), files.to_vec());
+async fn damaged_files(
+    lake: &Lake,
+    files: &[LakeFile],
+    thorough: bool,
+    known: &[LakeFile],
+) -> anyhow::Result<Vec<LakeFile>> {
+    let (lake, files, known) = (lake.clone(), files.to_vec(), known.to_vec());
     let is_core = |file: &LakeFile| Table::CORE.iter().any(|table| table.name() == file.table);
     let is_damaged = move |file: &LakeFile| {
-        !lake.is_whole(file) || thorough && is_core(file) && check_file(&lake, file).is_some()
+        !lake.is_whole(file)
+            || known.contains(file)
+            || thorough && is_core(file) && check_file(&lake, file).is_some()
     };
     Ok(tokio::task::spawn_blocking(move || files.into_iter().filter(is_damaged).collect()).await?)
 }

@@ -18,9 +18,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 ///
 /// A file that cannot be marked is only deleted sooner.
 pub(crate) fn retire(lake: &Lake, unlisted: &[LakeFile], now: SystemTime) {
-    for file in unlisted {
-        let _ = File::open(lake.path_of(file)).and_then(|file| file.set_modified(now));
-    }
+    unlisted.iter().for_each(|file| retire_path(&lake.path_of(file), now));
+}
+
+/// The same for one file, which may be gone already.
+pub(super) fn retire_path(path: &Path, now: SystemTime) {
+    let _ = File::open(path).and_then(|file| file.set_modified(now));
 }
 
 /// Deletes every file of the lake that is not listed and was last written, or taken off the list, `grace` before

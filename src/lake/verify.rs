@@ -1,5 +1,6 @@
 //! Is the lake whole: every listed file there and unchanged, and core in the lake what the database says.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -13,9 +14,9 @@ use super::plan::{Span, by_month};
 use super::read::FileReader;
 use super::schema::Table;
 use super::sync::{files_of, load_block};
-use super::{Lake, LakeError, Owner};
+use super::{Lake, LakeError, Owner, delta};
 use crate::ids::hex;
-use crate::model::Marketplace;
+use crate::model::{Day, Marketplace};
 use crate::store::Store;
 use crate::store::lake::LakeFile;
 
@@ -62,13 +63,41 @@ pub enum LakeFinding {
         month: String,
         in_database: usize,
         in_lake: usize,
+        /// The days whose rows differ, in time order.
+        days: Vec<Day>,
+    },
+    /// The Delta log of a table was not told yet what the list says: not damage.
+    DeltaBehind {
+        table: String,
+    },
+    /// The Delta log of a table cannot have come of the list, or cannot be read.
+    DeltaWrong {
+        table: String,
+        reason: String,
     },
 }
 
 impl LakeFinding {
     /// False for what the next `build-mart` brings by itself.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, LakeFinding::NotYetExported { .. })
+        !matches!(self, LakeFinding::NotYetExported { .. } | LakeFinding::DeltaBehind { .. })
+    }
+
+    /// The files themselves are not touched by what is wrong with a Delta log.
+    pub fn is_about_rows(&self) -> bool {
+        !matches!(self, LakeFinding::DeltaBehind { .. } | LakeFinding::DeltaWrong { .. })
+    }
+
+    /// The path of the listed file that it is about.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            LakeFinding::MissingFile { path }
+            | LakeFinding::SizeDiffers { path, .. }
+            | LakeFinding::HashDiffers { path }
+            | LakeFinding::RowsDiffer { path, .. }
+            | LakeFinding::Unreadable { path, .. } => Some(path),
+            _ => None,
+        }
     }
 
     /// What to do where a full build is not the way: what `build-mart` itself would say.
@@ -76,6 +105,12 @@ impl LakeFinding {
         match self {
             LakeFinding::OfAnother { root } => LakeError::OfAnother(root.clone()).hints(),
             LakeFinding::Outdated { root } => LakeError::Outdated(root.clone()).hints(),
+            LakeFinding::DeltaWrong { .. } => {
+                vec![
+                    "`amzctl lake publish-delta` writes a Delta log anew that is not to be trusted"
+                        .to_owned(),
+                ]
+            }
             _ => Vec::new(),
         }
     }
@@ -96,10 +131,16 @@ impl fmt::Display for LakeFinding {
             }
             LakeFinding::Unreadable { path, error } => write!(f, "{path} cannot be read: {error}"),
             LakeFinding::NotYetExported { days } => write!(f, "{days} changed days are not in the lake yet"),
-            LakeFinding::ContentDiffers { table, marketplace, month, in_database, in_lake } => write!(
+            LakeFinding::ContentDiffers { table, marketplace, month, in_database, in_lake, .. } => write!(
                 f,
                 "{table} of {marketplace} {month} differs from the database ({in_database} rows there, {in_lake} here)"
             ),
+            LakeFinding::DeltaBehind { table } => {
+                write!(f, "the Delta log of {table} is behind the list of files")
+            }
+            LakeFinding::DeltaWrong { table, reason } => {
+                write!(f, "the Delta log of {table} is not to be trusted: {reason}")
+            }
         }
     }
 }
@@ -139,6 +180,18 @@ pub async fn verify(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFindin
         compare_core(store, lake, &sound, &mut findings).await?;
     }
     Ok(findings)
+}
+
+/// Compares the Delta logs with the list, whatever state the files are in.
+///
+/// Reads every log from its newest checkpoint on, and no file of rows.
+pub async fn verify_delta(store: &Store, lake: &Lake) -> anyhow::Result<Vec<LakeFinding>> {
+    let state = store.lake_state().await?;
+    let (Some(identity), Owner::Us) = (store.identity().await?, lake.owner_for(store).await?) else {
+        return Ok(Vec::new());
+    };
+    let lake = lake.clone();
+    Ok(tokio::task::spawn_blocking(move || delta::check(&lake, &identity, &state)).await??)
 }
 
 /// What is wrong with one file; reads all of it.
@@ -211,17 +264,36 @@ async fn compare_month(
         for file in files {
             exported.append(&file.read_block(table.columns(), None, &mut words)?);
         }
-        let (in_database, in_lake) = (stored.rows(), exported.rows());
-        let same = in_database == in_lake
-            && stored.sorted(table, &words).columns == exported.sorted(table, &words).columns;
-        Ok::<_, LakeError>((in_database, in_lake, same))
+        let (stored, exported) = (stored.sorted(table, &words), exported.sorted(table, &words));
+        let days =
+            if stored.columns == exported.columns { Vec::new() } else { differing(&stored, &exported) };
+        Ok::<_, LakeError>((stored.rows(), exported.rows(), days))
     });
-    let (in_database, in_lake, same) = compared.await??;
-    Ok((!same).then(|| LakeFinding::ContentDiffers {
+    let (in_database, in_lake, days) = compared.await??;
+    Ok((!days.is_empty()).then(|| LakeFinding::ContentDiffers {
         table: table.name().to_owned(),
         marketplace,
         month: month.to_owned(),
         in_database,
         in_lake,
+        days,
     }))
+}
+
+/// The days whose rows are not the same in both; the rows of a day lie in the same order in both.
+fn differing(stored: &Block, exported: &Block) -> Vec<Day> {
+    let by_day = |block: &Block| {
+        let mut rows: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+        for (row, day_no) in block.day_nos().iter().enumerate() {
+            rows.entry(*day_no).or_default().push(row);
+        }
+        rows
+    };
+    let (in_database, in_lake) = (by_day(stored), by_day(exported));
+    let days: BTreeSet<i32> = in_database.keys().chain(in_lake.keys()).copied().collect();
+    let rows = |block: &Block, days: &BTreeMap<i32, Vec<usize>>, day: i32| {
+        block.gather(days.get(&day).map_or(&[], Vec::as_slice)).columns
+    };
+    let differs = |day: &i32| rows(stored, &in_database, *day) != rows(exported, &in_lake, *day);
+    days.into_iter().filter(differs).map(Day::from_no).collect()
 }

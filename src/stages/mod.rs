@@ -4,9 +4,11 @@ pub mod alert;
 pub mod build_mart;
 pub mod compare;
 pub mod deliver;
+pub mod delta;
 pub mod fetch;
 pub mod ingest;
 pub mod normalize;
+pub mod repair;
 pub mod report;
 pub mod verify;
 

@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::lake::{Lake, LakeError, LakeFinding, Table, hash_table, verify as verify_lake};
+use crate::lake::{Lake, LakeError, LakeFinding, Table, hash_table, verify as verify_lake, verify_delta};
 use crate::store::{Store, TableHash, combined};
 
 /// What to look at.
@@ -14,6 +14,8 @@ use crate::store::{Store, TableHash, combined};
 pub struct What {
     pub hash: bool,
     pub lake: bool,
+    /// With the lake, its Delta logs.
+    pub delta: bool,
     pub raw: bool,
     pub database: bool,
 }
@@ -31,7 +33,7 @@ pub struct Report {
 }
 
 /// What is to be done about problems that have no hint of their own.
-const REBUILD: &str = "`amzctl build-mart --full` rebuilds the lake; a backup restores the database";
+const REBUILD: &str = "`amzctl verify --lake --repair` mends the lake; a backup restores the database";
 
 pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Report> {
     let mut report = Report::default();
@@ -51,11 +53,15 @@ pub async fn run(store: &Store, lake: &Lake, what: What) -> anyhow::Result<Repor
             .extend(damaged.iter().map(|sha256| format!("raw body {sha256} does not have its hash")));
     }
     if what.lake {
-        let findings = verify_lake(store, lake).await.context("failed to check the lake")?;
+        let mut findings = verify_lake(store, lake).await.context("failed to check the lake")?;
         if !findings.iter().any(|finding| matches!(finding, LakeFinding::OfAnother { .. })) {
-            report.checked.push("lake: files compared with their list, core with the database".to_owned());
+            let compared = if what.delta { "files and Delta logs" } else { "files" };
+            report.checked.push(format!("lake: {compared} compared with their list, core with the database"));
         }
         is_sound = !findings.iter().any(LakeFinding::is_damage);
+        if what.delta {
+            findings.extend(verify_delta(store, lake).await.context("failed to check the Delta logs")?);
+        }
         for finding in findings {
             let hints = finding.hints();
             with_own_hints += usize::from(!hints.is_empty());

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{unreadable, word};
-use super::ops::set_mark;
+use super::ops::{bump_mark, set_mark};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
 
@@ -270,6 +270,29 @@ impl Store {
         let mut tx = self.begin().await?;
         swap_files(&mut tx, swap).await?;
         set_mark(&mut tx, EXPORTED, exported_seq).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Marks days changed whose rows the lake does not hold as they are: the next sync writes them again, and what of
+    /// the mart follows from them is built anew.
+    pub async fn mark_days_changed(&self, days: &[(Marketplace, Day)]) -> Result<()> {
+        if days.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        let seq = bump_mark(&mut tx, "changed_seq").await?;
+        for (marketplace, day) in days {
+            sqlx::query(
+                "INSERT INTO changed_days (marketplace, day, changed_seq) VALUES ($1, $2, $3)
+                 ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq",
+            )
+            .bind(marketplace.code())
+            .bind(day.to_string())
+            .bind(seq)
+            .execute(&mut *tx)
+            .await?;
+        }
         tx.commit().await?;
         Ok(())
     }

@@ -27,6 +27,7 @@ fn a_dry_run_says_what_would_be_built_and_writes_nothing() {
     --- stderr
     build-mart: would move 8 changed days to the lake
     build-mart: would build 8 marketplace-days (2026-02-20 to 2026-02-27): 8 delta rows
+    build-mart: would read 8 rows (0.1 KiB) and write about 92 rows (3.3 KiB): about 1 s on two cores, 80.0 MiB of memory
     "#);
     assert_eq!((lake(&sandbox).len(), sandbox.succeed("verify --hash")), (0, before));
     assert!(!sandbox.succeed("runs list --format csv --fields command").contains("build-mart"));
@@ -61,6 +62,7 @@ fn what_changed_is_built_once_and_everything_again_when_asked() {
     --- stderr
     days 2026-02-26 to 2026-02-27
     build-mart: would build 2 marketplace-days (2026-02-26 to 2026-02-27): 2 delta rows
+    build-mart: would read 8 rows (10.3 KiB) and write about 35 rows (31.8 KiB): about 1 s on two cores, 80.0 MiB of memory
     "#);
     answers!(sandbox.run("build-mart --from 2026-02-26 --to 2026-02-27"), @r#"
     exit 0

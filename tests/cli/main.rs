@@ -19,6 +19,7 @@ mod generate;
 mod help;
 mod ingest;
 mod init;
+mod lake;
 mod live;
 mod locks;
 mod logs;

@@ -330,7 +330,8 @@ fn of_the_ledger_and_the_checks() {
     summary.alert: cancelled days_judged escalated gap_too_long historical opened rows_judged source_incidents superseded
     summary.build_mart: comparisons mart
     summary.build_mart.comparisons: changed cohorts
-    summary.build_mart.mart: days_built delta_rows dry_run files_repaired files_vacuumed first_day lake_rebuilt last_day mart_bytes_written mart_files_written rollup_rows sync
+    summary.build_mart.mart: days_built delta_commits delta_rows dry_run files_repaired files_vacuumed first_day lake_rebuilt last_day mart_bytes_written mart_files_written rollup_rows sync
+    summary.build_mart.mart.delta_commits[]: added distrusted removed table version
     summary.build_mart.mart.sync: changed_days files_written rows_written
     summary.ingest: already_read already_there cancelled dry_run files inputs landed new_problems records refused rejected repeats
     summary.ingest.files[]: already_there captured_at hint landed message new_problems path problems records refusal rejected repeats resumed_at status

@@ -108,6 +108,9 @@ impl Market {
     }
 
     fn end_state(&self) -> EndState {
+        let lake = self.command(&["verify", "--lake"]).output().unwrap();
+        let said = String::from_utf8_lossy(&lake.stderr);
+        assert!(lake.status.success() && !said.contains("Delta log of"), "the lake is not whole: {said}");
         let tables = self.ok(&["verify", "--hash", "--tables"]);
         let file = std::fs::read_to_string(self.path("alerts.ndjson")).unwrap_or_default();
         let events: Vec<String> = file

@@ -93,6 +93,8 @@ impl Bench {
             full: false,
             compact: false,
             vacuum_now: false,
+            delta: true,
+            damaged: Vec::new(),
             dry_run: false,
             publish_days: 35,
             memory: None,

@@ -2,7 +2,7 @@
 //!
 //! Reads core days that changed since the last build. Writes lake files and the mart's serving tables. Two units
 //! of work: core files with their mark, then mart files with serving tables and theirs; each is one transaction.
-//! A second run finds no changed day and writes nothing.
+//! The lake's Delta logs are told last what came of it. A second run finds no changed day and writes nothing.
 //!
 //! A changed day dirties the days whose windows and deltas see it, and those behind them only as far as a product's past
 //! became another (`reach`). What came before the dirty days is read back to the last end of a month that no window
@@ -30,8 +30,9 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Failure, Outcome};
 use crate::failpoint;
-use crate::lake::{self, FilePlan, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
+use crate::lake::{self, DeltaCommit, FilePlan, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
 use crate::model::{Day, DayRange, ReportingZone};
+use crate::stages::delta;
 use crate::store::Store;
 use crate::store::lake::{FileSwap, LakeFile, LakeState};
 use crate::store::mart::MartUpdate;
@@ -52,6 +53,10 @@ pub struct Options {
     pub compact: bool,
     /// Delete files that no list names at once, without waiting for readers.
     pub vacuum_now: bool,
+    /// Tell the lake's Delta logs what is current.
+    pub delta: bool,
+    /// Listed files known to be damaged, besides those that are missing or cut off: they are written again.
+    pub damaged: Vec<LakeFile>,
     /// Only find out what would be done.
     pub dry_run: bool,
     /// Days of deltas and aggregates served from the database.
@@ -93,6 +98,8 @@ pub struct Summary {
     /// In a dry run those planned: one that turns out to have no row is not written.
     pub mart_files_written: usize,
     pub mart_bytes_written: i64,
+    /// Commits to the lake's Delta logs.
+    pub delta_commits: Vec<DeltaCommit>,
     pub files_vacuumed: usize,
     /// What a dry run expects; null where nothing would be done.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +142,8 @@ pub async fn run(
     let whole = Stopwatch::start();
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let state = own_lake(store, lake, options, &mut summary).await?;
-    let sync_plan = lake::plan_sync(store, lake, &state, options.compact, options.full).await?;
+    let sync_plan =
+        lake::plan_sync(store, lake, &state, options.compact, options.full, &options.damaged).await?;
     summary.files_repaired = sync_plan.damaged.len();
     if summary.files_repaired > 0 {
         tracing::warn!(files = summary.files_repaired, "damaged or missing lake files are written again");
@@ -150,16 +158,35 @@ pub async fn run(
     stop_if_asked(cancel)?;
 
     let state = store.lake_state().await?;
-    let damaged: Vec<LakeFile> = state.files.iter().filter(|file| !lake.is_whole(file)).cloned().collect();
+    let damaged = damaged_files(lake, &state, options);
     let plan = plan::plan(store, lake, &state, &damaged, options).await?;
     if !plan.is_empty() {
         build(store, lake, clock, &state, plan, cancel, progress, options, &mut summary).await?;
     }
-    vacuum(store, lake, clock, options, &mut summary).await?;
+    let state = store.lake_state().await?;
+    // Before the files go that the logs still name.
+    publish_delta(store, lake, clock, options, &state, &mut summary).await?;
+    vacuum(lake, clock, options, &state, &mut summary)?;
     let &Summary { days_built: days, delta_rows, rollup_rows, mart_files_written: files, .. } = &summary;
     let duration_ms = whole.elapsed_ms();
     tracing::info!(days, delta_rows, rollup_rows, files, duration_ms, "mart built");
     Ok(summary)
+}
+
+/// Files to be written again. What stands for the days up to the end of a month is of one piece: without one of its
+/// files the others say too little.
+fn damaged_files(lake: &Lake, state: &LakeState, options: &Options) -> Vec<LakeFile> {
+    let is_damaged = |file: &&LakeFile| !lake.is_whole(file) || options.damaged.contains(file);
+    let damaged: Vec<&LakeFile> = state.files.iter().filter(is_damaged).collect();
+    let is_past = |file: &LakeFile| lake::Table::PAST.iter().any(|table| table.name() == file.table);
+    let goes_with = |file: &LakeFile, other: &LakeFile| {
+        file == other
+            || is_past(file)
+                && is_past(other)
+                && (file.marketplace, &file.month) == (other.marketplace, &other.month)
+    };
+    let affected = |file: &&LakeFile| damaged.iter().any(|other| goes_with(file, other));
+    state.files.iter().filter(affected).cloned().collect()
 }
 
 /// Makes sure that the lake is this database's: a new or emptied folder, or the lake of before a restore, is written
@@ -392,16 +419,33 @@ async fn observed_at(
     lake::read_days(store, lake, Table::Daily, market.marketplace, range, &columns).await
 }
 
-async fn vacuum(
+async fn publish_delta(
     store: &Store,
     lake: &Lake,
     clock: Clock,
     options: &Options,
+    state: &LakeState,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let listed = store.lake_state().await?.files;
-    let grace = if options.vacuum_now { Duration::ZERO } else { lake::GRACE };
-    summary.files_vacuumed = lake::vacuum(lake, &listed, clock.now().into(), grace)?;
+    if options.delta {
+        let asked = lake::Publishing { now: clock.now(), grace: grace(options), dry_run: false };
+        summary.delta_commits = delta::publish(store, lake, state, asked).await?;
+    }
+    Ok(())
+}
+
+fn grace(options: &Options) -> Duration {
+    if options.vacuum_now { Duration::ZERO } else { lake::GRACE }
+}
+
+fn vacuum(
+    lake: &Lake,
+    clock: Clock,
+    options: &Options,
+    state: &LakeState,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    summary.files_vacuumed = lake::vacuum(lake, &state.files, clock.now().into(), grace(options))?;
     if summary.files_vacuumed > 0 {
         tracing::debug!(files = summary.files_vacuumed, "lake files of no list deleted");
     }

@@ -74,7 +74,9 @@ pub(super) async fn plan(
     for marketplace in marketplaces {
         let changed = changed.remove(&marketplace).unwrap_or_default();
         let mut market = bounds(state, marketplace, &changed, options);
-        market.dirty = dirty(store, lake, state, &market, changed, options).await?;
+        // What a damaged file said of the pasts cannot be compared with.
+        let sound = state.files.iter().filter(|file| !damaged.contains(file)).cloned().collect();
+        market.dirty = dirty(store, lake, sound, &market, changed, options).await?;
         plan_files(&mut market, state, damaged, options.compact);
         if !market.files.is_empty() || !market.dirty.is_empty() {
             markets.push(market);
@@ -105,25 +107,27 @@ fn bounds(state: &LakeState, marketplace: Marketplace, changed: &[i32], options:
 async fn dirty(
     store: &Store,
     lake: &Lake,
-    state: &LakeState,
+    files: Vec<LakeFile>,
     market: &MarketPlan,
     changed: Vec<i32>,
     options: &Options,
 ) -> anyhow::Result<Dirty> {
     let until_last = |first: i32| Span { first, last: market.last };
-    let mut dirty = if options.full {
-        let mut whole = Dirty::default();
+    let mut dirty = Dirty::default();
+    if options.full {
         let first = changed.first().copied().unwrap_or(market.last).min(market.first);
-        whole.add(until_last(first.min(market.last)));
-        whole
+        dirty.add(until_last(first.min(market.last)));
+    } else if options.dry_run {
+        // Core that is not in the lake yet cannot be looked at: no more than all later days.
+        changed.first().into_iter().for_each(|first| dirty.add(until_last(*first)));
     } else {
-        let (lake, files, marketplace) = (lake.clone(), state.files.clone(), market.marketplace);
-        let (last, limits) = (market.last, options.limits());
+        let (lake, marketplace, last) = (lake.clone(), market.marketplace, market.last);
+        let limits = options.limits();
         let reached = tokio::task::spawn_blocking(move || {
             Reach { lake: &lake, files: &files, marketplace, last, limits }.of(&changed)
         });
-        reached.await?.context("failed to find out how far the changed days reach")?
-    };
+        dirty = reached.await?.context("failed to find out how far the changed days reach")?;
+    }
     if let Some(range) = options.range {
         let (first, last) = (range.first.no().max(market.first), range.last.no().min(market.last));
         if first <= last {

@@ -57,6 +57,8 @@ fn options() -> Options {
         full: false,
         compact: false,
         vacuum_now: false,
+        delta: true,
+        damaged: Vec::new(),
         dry_run: false,
         publish_days: 35,
         memory: None,
