@@ -156,7 +156,7 @@ def deltas(rows):
             prev.alias(f"{field}_prev"),
             when(test).then(col("day_no").gather(at)).alias(f"{field}_prev_day"),
             (x - prev).alias(f"{field}_delta"),
-            ((x - prev) * 100 / prev).alias(f"{field}_pct"),
+            when(prev != 0).then((x - prev) * 100 / prev).alias(f"{field}_pct"),
         ]
     for name, word in [("availability", "availability"), ("seller", "seller_id")]:
         at = col(f"{word}_at")

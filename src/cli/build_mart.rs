@@ -37,13 +37,23 @@ pub(super) struct BuildMartArgs {
     #[arg(long)]
     pub vacuum_now: bool,
 
-    /// Hold about this much in memory, in exchange for time: 512MiB, 4GiB [default: about 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    /// Hold about this much in memory, in exchange for time: 512MiB, at least 256MiB [default: what is fastest]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: Option<u64>,
 
     /// Say what would be built and what it would take, write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Below this the program itself, one month's open files and what is served do not fit.
+const LEAST_MEMORY: u64 = 256 << 20;
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        memory if memory < LEAST_MEMORY => Err("a build needs 256MiB at least".to_owned()),
+        memory => Ok(memory),
+    }
 }
 
 pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Result<Outcome> {
@@ -176,6 +186,9 @@ pub(super) fn lines(summary: &Summary, comparisons: Option<&compare::Summary>) -
         }
     }
     lines.extend(summary.delta_commits.iter().filter_map(super::lake::distrust_line));
+    lines.extend(summary.delta_failure.iter().map(|reason| {
+        format!("the Delta logs are behind: {reason}; `amzctl lake publish-delta` tries again")
+    }));
     if compared > 0 {
         lines.push(format!("published {}", counted(compared, "comparison")));
     }

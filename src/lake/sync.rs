@@ -217,9 +217,9 @@ async fn bucket_passes(store: &Store, plan: &FilePlan, rows_at_once: usize) -> s
     for day in [days.first(), days.get(days.len() / 2), days.last()].into_iter().flatten() {
         most = most.max(store.count_rows(plan.marketplace, Day::from_no(*day)).await?);
     }
-    let ranks = if plan.table == Table::Ranks { 2 } else { 1 };
     let carried: i64 = plan.carried.iter().map(|file| file.rows).sum();
-    let rows = most * days.len() * ranks + usize::try_from(carried).unwrap_or_default();
+    // A day's two ranks take less than its one daily row.
+    let rows = most * days.len() + usize::try_from(carried).unwrap_or_default();
     Ok(rows.div_ceil(rows_at_once.max(1)).clamp(1, BUCKETS as usize))
 }
 

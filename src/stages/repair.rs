@@ -13,7 +13,7 @@ use super::{build_mart, compare, delta};
 use crate::cancel::CancelToken;
 use crate::clock::Clock;
 use crate::lake::{DeltaCommit, Lake, LakeFinding, verify};
-use crate::model::{Day, Marketplace};
+use crate::model::{Day, DayRange, Marketplace};
 use crate::store::Store;
 use crate::store::lake::LakeFile;
 
@@ -49,11 +49,13 @@ pub async fn run(
             break;
         }
         let damaged = named_files(store, &findings).await?;
-        let days = differing_days(&findings);
+        let mut days = differing_days(&findings);
         summary.files += damaged.len();
         summary.days += days.len();
+        days.extend(misread_days(&findings, &damaged));
+        let range = misread_pasts(&findings, &damaged);
         store.mark_days_changed(&days).await?;
-        let options = build_mart::Options { damaged, ..options.clone() };
+        let options = build_mart::Options { damaged, range, ..options.clone() };
         let built = build_mart::run(store, lake, clock, cancel, progress, &options).await?;
         summary.files_written += built.sync.files_written + built.mart_files_written;
         summary.delta_commits.extend(built.delta_commits);
@@ -72,6 +74,31 @@ async fn named_files(store: &Store, findings: &[LakeFinding]) -> anyhow::Result<
     let paths: BTreeSet<&str> = findings.iter().filter_map(LakeFinding::path).collect();
     let listed = store.lake_state().await?.files.into_iter();
     Ok(listed.filter(|file| paths.contains(file.path.as_str())).collect())
+}
+
+/// Files with other content than was written may have been read, and what was computed from them is then wrong as well.
+fn misread<'a>(findings: &'a [LakeFinding], damaged: &'a [LakeFile]) -> impl Iterator<Item = &'a LakeFile> {
+    let is_other = |finding: &&LakeFinding| {
+        matches!(finding, LakeFinding::HashDiffers { .. } | LakeFinding::RowsDiffer { .. })
+    };
+    let paths: BTreeSet<&str> = findings.iter().filter(is_other).filter_map(LakeFinding::path).collect();
+    damaged.iter().filter(move |file| paths.contains(file.path.as_str()))
+}
+
+/// Days of core that may have been misread.
+fn misread_days(findings: &[LakeFinding], damaged: &[LakeFile]) -> Vec<(Marketplace, Day)> {
+    let core = misread(findings, damaged).filter(|file| file.table.starts_with("core/"));
+    let days = core.flat_map(|file| {
+        (file.first_day_no..=file.last_day_no).map(|day| (file.marketplace, Day::from_no(day)))
+    });
+    days.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// All days behind the first past that may have been misread.
+fn misread_pasts(findings: &[LakeFinding], damaged: &[LakeFile]) -> Option<DayRange> {
+    let pasts = misread(findings, damaged).filter(|file| file.table.starts_with("mart/past"));
+    let first = pasts.map(|file| Day::from_no(file.last_day_no).plus(1)).min()?;
+    Some(DayRange { first, last: first.plus(36_525) })
 }
 
 fn differing_days(findings: &[LakeFinding]) -> Vec<(Marketplace, Day)> {

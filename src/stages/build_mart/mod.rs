@@ -73,7 +73,7 @@ impl Options {
 
     /// Rows of core that a sync may hold at once.
     fn sync_rows(&self) -> usize {
-        let memory = self.memory.unwrap_or(2 << 30);
+        let memory = self.memory.unwrap_or(6 << 30);
         usize::try_from(memory / 3 / lake::BYTES_PER_SYNCED_ROW).unwrap_or(usize::MAX)
     }
 }
@@ -100,6 +100,9 @@ pub struct Summary {
     pub mart_bytes_written: i64,
     /// Commits to the lake's Delta logs.
     pub delta_commits: Vec<DeltaCommit>,
+    /// Why the Delta logs could not be told of the build, which is current nonetheless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta_failure: Option<String>,
     pub files_vacuumed: usize,
     /// What a dry run expects; null where nothing would be done.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,8 +110,9 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Failed where other engines do not see what was built.
     pub fn outcome(&self) -> Outcome {
-        Outcome::Done
+        if self.delta_failure.is_some() { Outcome::Failed } else { Outcome::Done }
     }
 
     /// True when nothing changed since the last build.
@@ -164,9 +168,14 @@ pub async fn run(
         build(store, lake, clock, &state, plan, cancel, progress, options, &mut summary).await?;
     }
     let state = store.lake_state().await?;
-    // Before the files go that the logs still name.
-    publish_delta(store, lake, clock, options, &state, &mut summary).await?;
-    vacuum(lake, clock, options, &state, &mut summary)?;
+    // Before the files go that the logs still name. The mart itself is current, with logs or without.
+    match publish_delta(store, lake, clock, options, &state, &mut summary).await {
+        Ok(()) => vacuum(lake, clock, options, &state, &mut summary)?,
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "the Delta logs were not told");
+            summary.delta_failure = Some(format!("{error:#}"));
+        }
+    }
     let &Summary { days_built: days, delta_rows, rollup_rows, mart_files_written: files, .. } = &summary;
     let duration_ms = whole.elapsed_ms();
     tracing::info!(days, delta_rows, rollup_rows, files, duration_ms, "mart built");
@@ -259,7 +268,7 @@ async fn describe(
             summary.cover(Day::from_no(*day));
         }
         let core: Vec<&FilePlan> = sync.files.iter().filter(|file| file.marketplace == marketplace).collect();
-        estimate.add(&state.files, &core, market, &counts, options.limits());
+        estimate.add(&state.files, &core, market, &counts, (options.limits(), options.sync_rows()));
     }
     summary.estimate = (estimate != Estimate::default()).then(|| estimate.finished());
     Ok(())

@@ -149,6 +149,7 @@ fn plan_files(market: &mut MarketPlan, state: &LakeState, damaged: &[LakeFile], 
     let newest = (market.newest >= market.first).then_some(Day::from_no(market.newest));
     let mut past = market.dirty.deltas.clone();
     past.extend(ends_without_past(market, state));
+    past.extend(pasts_to_come(market, state));
     let past = merge(past);
     let Dirty { deltas, rollups } = &market.dirty;
     market.files = Table::MART
@@ -172,6 +173,12 @@ fn ends_without_past(market: &MarketPlan, state: &LakeState) -> Vec<Span> {
         own.filter(|file| file.table == Table::Pasts.name()).map(|file| file.last_day_no).collect();
     let ends = month_ends(Span { first: market.first, last: market.newest }).into_iter();
     ends.filter(|end| !known.contains(end)).map(|end| Span { first: end, last: end }).collect()
+}
+
+/// Pasts of months that are not over any more: the days that ended them were taken back.
+fn pasts_to_come(market: &MarketPlan, state: &LakeState) -> Vec<Span> {
+    let pasts = files_of(&state.files, Table::Pasts, market.marketplace).into_iter();
+    pasts.filter(|file| file.last_day_no > market.newest).map(Span::of).collect()
 }
 
 /// The last days of months among some days.

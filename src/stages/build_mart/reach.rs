@@ -14,13 +14,14 @@ use super::days::{AvailabilityCodes, Days};
 use super::plan::month_ends;
 use super::products::{Pass, Product};
 use super::write::{Limits, REACH_DAYS};
-use crate::lake::{Lake, LakeError, Span, Words, merge};
+use crate::lake::{Lake, LakeError, Span, Table, Words, files_of, merge};
 use crate::model::Marketplace;
 use crate::rollup::{NO_PAST, Past, pasts};
 use crate::store::lake::LakeFile;
 
-/// Ends of months so far behind a changed day are looked at. A past that is another even then mostly stays another.
-const HORIZON_DAYS: i32 = 120;
+/// How far behind a changed day the ends of months are looked at: first where a product seen daily has forgotten a price
+/// that is none of its extremes, then where one seen weekly has. A past that is another even then mostly stays so.
+const HORIZONS_DAYS: [i32; 2] = [120, 300];
 
 /// Days whose rows may have changed, sorted, without overlap.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -75,14 +76,30 @@ impl Reach<'_> {
             dirty.rollups.push(Span { first, last: until(settled.for_rollups) });
             let Some(end) = settled.for_rollups else { break };
             // Days up to there were compared with this one. A later one begins anew, from a past that is right for
-            // rollups; of deltas it may say too little, but not before this day's own have settled.
+            // rollups. Of deltas that past may say too little, but only up to where this day's own settle: until there the
+            // later day was compared as well.
             changed = &changed[changed.partition_point(|day| *day <= end)..];
         }
         Ok(Dirty { deltas: merge(dirty.deltas), rollups: merge(dirty.rollups) })
     }
 
     fn settled(&self, first: i32) -> Result<Settled, LakeError> {
-        let ends = month_ends(Span { first, last: (self.last - REACH_DAYS).min(first + HORIZON_DAYS) });
+        for horizon in HORIZONS_DAYS {
+            let settled =
+                self.settled_within(Span { first, last: (self.last - REACH_DAYS).min(first + horizon) })?;
+            if settled.for_rollups.is_some() {
+                return Ok(settled);
+            }
+        }
+        Ok(Settled::default())
+    }
+
+    fn settled_within(&self, days: Span) -> Result<Settled, LakeError> {
+        let first = days.first;
+        // Where no past is known nothing can be the same.
+        let known = files_of(self.files, Table::Pasts, self.marketplace);
+        let mut ends = month_ends(days);
+        ends.retain(|end| known.iter().any(|file| file.last_day_no == *end));
         let Some(&last) = ends.last() else { return Ok(Settled::default()) };
         let mut now = CoreFiles::up_to(self.lake, self.marketplace, self.files, first, last);
         let mut before: Vec<CoreFiles> = ends

@@ -571,6 +571,58 @@ async fn corrections_late_days_and_days_taken_back_give_the_mart_of_a_full_build
 }
 
 #[tokio::test]
+async fn a_month_that_is_not_over_any_more_has_no_past() {
+    let fixture = Fixture::new().await;
+    fixture.put(&["2026-01-10", "2026-01-20", "2026-02-01"].map(|on| seen("B000000001", on, 1000))).await;
+    fixture.build(&options()).await;
+    assert_eq!(fixture.rows(Table::Pasts, Marketplace::Us).await.len(), 1);
+    fixture.remove("B000000001", "2026-02-01").await;
+    fixture.build(&options()).await;
+    assert_eq!(fixture.rows(Table::Pasts, Marketplace::Us).await, Vec::<String>::new());
+    let built = fixture.everything().await;
+    fixture.build(&Options { full: true, ..options() }).await;
+    assert_eq!(built, fixture.everything().await);
+}
+
+#[tokio::test]
+async fn what_was_computed_from_another_past_than_was_written_is_computed_again_by_a_repair() {
+    let (fixture, other) = (Fixture::new().await, Fixture::new().await);
+    let rows = long_history();
+    let (newest, earlier) = rows.split_last().unwrap();
+    fixture.put(earlier).await;
+    fixture.build(&options()).await;
+    let mut cheaper = earlier.to_vec();
+    cheaper[0].price = Some(500);
+    other.put(&cheaper).await;
+    other.build(&options()).await;
+    for file in fixture.store.lake_state().await.unwrap().files {
+        if file.table == Table::Pasts.name() {
+            let bytes = fs::read(other.lake.path_of(&file)).unwrap();
+            let listed =
+                format!("UPDATE lake_files SET size_bytes = {} WHERE path = '{}'", bytes.len(), file.path);
+            fixture.query(&listed).await;
+            fs::write(fixture.lake.path_of(&file), bytes).unwrap();
+        }
+    }
+    fixture.put(std::slice::from_ref(newest)).await;
+    fixture.build(&options()).await;
+    let (store, lake) = (&fixture.store, &fixture.lake);
+    let low = async || {
+        let columns = ["price_low_all"];
+        let range = DayRange { first: newest.day, last: newest.day };
+        let frame = read_days(store, lake, Table::Rollups, Marketplace::Us, range, &columns).await.unwrap();
+        frame.column("price_low_all").unwrap().i64().unwrap().min()
+    };
+    assert_eq!(low().await, Some(500), "the past was misread");
+    let cancel = CancelToken::default();
+    crate::stages::repair::run(store, lake, Clock::System, &cancel, &|_| {}, &options()).await.unwrap();
+    assert_eq!(low().await, Some(1000));
+    let repaired = (fixture.everything().await, fixture.served().await);
+    fixture.build(&Options { full: true, ..options() }).await;
+    assert_eq!(repaired, (fixture.everything().await, fixture.served().await));
+}
+
+#[tokio::test]
 async fn a_row_taken_back_gives_the_older_rollups_again() {
     let fixture = Fixture::new().await;
     fixture

@@ -44,13 +44,19 @@ impl Default for Limits {
 
 impl Limits {
     /// What lies in memory whatever the limits: the program, words, and what is served in the end.
-    const FIXED: u64 = 150 << 20;
+    const FIXED: u64 = 300 << 20;
     /// Row groups of a month's open files, and what their pages take on the way to the disk.
     pub(super) const PER_MONTH: u64 = 75 << 20;
+
+    /// What a build takes that is as fast as it gets.
+    const FASTEST: u64 = 1_400 << 20;
 
     /// Limits under which a build holds about `memory` bytes, never more than by default.
     pub(super) fn within(memory: u64) -> Limits {
         let most = Limits::default();
+        if memory >= Limits::FASTEST {
+            return most;
+        }
         let months = memory.saturating_sub(Limits::FIXED) / Limits::PER_MONTH;
         let share = |most: usize, least: usize| {
             let part = most as u64 * memory / (1 << 30);
@@ -65,6 +71,8 @@ impl Limits {
     }
 }
 
+/// Months further apart than this share no group: each looks back over 90 days.
+const FAR_MONTHS: i32 = 4;
 /// Products of one task: enough to make its columns worth allocating.
 const TASK_PRODUCTS: usize = 8;
 /// Days before a computed one of which everything is read: the longest window, and the furthest previous value.
@@ -113,12 +121,10 @@ pub(super) fn write(
             for (file, number) in market.files.iter().zip(numbers_in_folder(&market.files)) {
                 months.entry(&file.month).or_default().push((file, number));
             }
-            let months: Vec<_> = months.into_values().collect();
             let replaced: Vec<&LakeFile> = market.files.iter().flat_map(|file| &file.replaced).collect();
             let standing = state.files.iter().filter(|file| !replaced.contains(file));
             let standing: Vec<LakeFile> = standing.cloned().collect();
-            for group in months.chunks(limits.months) {
-                let files: Vec<(&FilePlan, usize)> = group.concat();
+            for files in groups(months, limits.months) {
                 let watch = Stopwatch::start();
                 // Pasts that this build has written stand for the days before them too.
                 let source: Vec<LakeFile> = standing.iter().chain(&done).cloned().collect();
@@ -136,6 +142,30 @@ pub(super) fn write(
     })?;
     built.words = words;
     Ok(built)
+}
+
+/// Neighbouring months together, `most` at a time. Months far apart are not: whatever lies between the first and the last
+/// day of a group is read.
+fn groups<T>(months: BTreeMap<&str, Vec<T>>, most: usize) -> Vec<Vec<T>> {
+    let mut groups: Vec<(Vec<T>, usize, i32)> = Vec::new();
+    for (month, files) in months {
+        let number = month_number(month);
+        match groups.last_mut() {
+            Some((group, months, last)) if *months < most && number - *last <= FAR_MONTHS => {
+                group.extend(files);
+                (*months, *last) = (*months + 1, number);
+            }
+            _ => groups.push((files, 1, number)),
+        }
+    }
+    groups.into_iter().map(|(files, ..)| files).collect()
+}
+
+/// Months since the year 0 of a `YYYY-MM`.
+fn month_number(month: &str) -> i32 {
+    let (year, month) = month.split_once('-').unwrap_or_default();
+    let number = |text: &str| text.parse::<i32>().unwrap_or_default();
+    number(year) * 12 + number(month)
 }
 
 /// Files on their way to the disk, and since when they were in work.
@@ -363,5 +393,29 @@ impl OpenFile {
         }
         let rows = rows.sorted(self.table, words);
         self.writer.append(&rows, 0..rows.rows(), words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_far_apart_are_not_read_over() {
+        let months = ["2016-01", "2016-02", "2016-04", "2025-12", "2026-03", "2026-04"];
+        let planned = || months.iter().map(|month| (*month, vec![*month])).collect();
+        assert_eq!(groups(planned(), 6), [&months[..3], &months[3..]]);
+        assert_eq!(groups(planned(), 2), [&months[..2], &months[2..3], &months[3..5], &months[5..]]);
+    }
+
+    #[test]
+    fn less_memory_never_means_more_and_much_means_what_is_fastest() {
+        let of = |memory: u64| {
+            let Limits { months, pass_rows, batch_days, carried_rows } = Limits::within(memory << 20);
+            [months, pass_rows, batch_days, carried_rows as usize]
+        };
+        let steps: Vec<[usize; 4]> = [1, 256, 512, 1_024, 1_400, 64_000].map(of).to_vec();
+        assert!(steps.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(|(less, more)| less <= more)));
+        assert_eq!((steps[0][0], steps[4]), (1, [6, 1_000_000, 20_000, 400_000]));
     }
 }

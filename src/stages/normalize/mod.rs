@@ -277,7 +277,7 @@ fn read_record(record: &RawRecord, zone: ReportingZone, now: Timestamp) -> ReadR
     let mut parsed = parse_record(record, zone, now);
     let outcome = receipt_outcome(&parsed);
     let source = shape_of(record).observed_source(&record.source);
-    let observations = parsed.take_observations().into_iter().map(|(place, observation)| {
+    let observations = parsed.take_observations().map(|(place, observation)| {
         let observed_at = place.observed_at.unwrap_or(record.observed_at);
         NewObservation {
             receipt_id: record.receipt_id,
