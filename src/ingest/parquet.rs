@@ -12,6 +12,8 @@ use chrono::{DateTime, Days, NaiveDate};
 use polars_arrow::array::{Array, BinaryViewArray, BooleanArray, PrimitiveArray, StaticArray, Utf8ViewArray};
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit};
 use polars_arrow::types::NativeType;
+use polars_parquet::parquet::metadata::ColumnChunkMetadata;
+use polars_parquet::parquet::page::CompressedPage;
 use polars_parquet::read::{
     _read_metadata, BasicDecompressor, FileMetadata, PageReader, column_iter_to_arrays, infer_schema,
 };
@@ -108,6 +110,7 @@ impl ParquetText {
                 self.position.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 let reader =
                     PageReader::new(Cursor::new(bytes.into()), column, Vec::new(), LARGEST_PAGE_BYTES);
+                let reader = guarded(|| with_checked_claims(reader, column, group.num_rows()))?;
                 pages.push(BasicDecompressor::new(reader, Vec::new()));
                 types.push(&column.descriptor().descriptor.primitive_type);
             }
@@ -135,6 +138,28 @@ impl ParquetText {
             self.row += 1;
         }
     }
+}
+
+/// The same pages, from the first one on. Refuses those that claim more values than the row group has rows: memory would be
+/// set aside for them, and a process that gets none ends there.
+fn with_checked_claims(
+    mut pages: PageReader,
+    column: &ColumnChunkMetadata,
+    rows: usize,
+) -> io::Result<PageReader> {
+    let is_possible = |values: usize| values <= rows;
+    let mut all = usize::try_from(column.num_values()).is_ok_and(is_possible);
+    for page in pages.by_ref() {
+        if let CompressedPage::Data(page) = page.map_err(broken)? {
+            all &= is_possible(page.num_values());
+        }
+    }
+    if !all {
+        return Err(broken("its pages claim more values than there are rows"));
+    }
+    let (mut bytes, scratch) = pages.into_inner();
+    bytes.set_position(0);
+    Ok(PageReader::new(bytes, column, scratch, LARGEST_PAGE_BYTES))
 }
 
 impl Read for ParquetText {

@@ -102,6 +102,20 @@ proptest! {
     }
 }
 
+/// A count of values that became negative or huge would be believed, and memory set aside for it.
+#[test]
+fn no_damaged_byte_makes_the_reader_ask_for_memory_that_there_is_not() {
+    let frame = DataFrame::new_infer_height(columns()[2..4].to_vec()).unwrap();
+    let sound = written(frame, 2, ParquetCompression::Uncompressed);
+    for place in 4..sound.len() {
+        for flipped in [0x01, 0x40, 0xff] {
+            let mut bytes = sound.clone();
+            bytes[place] ^= flipped;
+            let _ = text_of(&bytes);
+        }
+    }
+}
+
 /// The sample was made from a CSV export: the figures were taken from that, with another tool.
 #[test]
 fn the_sample_holds_what_its_table_held() {
