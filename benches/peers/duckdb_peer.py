@@ -13,7 +13,7 @@ Does less than amzctl. Left out:
 import sys
 from pathlib import Path
 
-from lake import CORE, WINDOWS, bucket_ranges, files_of, open_duckdb, output_file
+from lake import CORE, FIELDS, WINDOWS, bucket_ranges, files_of, open_duckdb, output_file
 
 DAYS = """CREATE OR REPLACE TEMP TABLE days AS
     SELECT marketplace, month, bucket, asin, day_no, currency, price_basis, price_minor AS price,
@@ -25,17 +25,6 @@ DAYS = """CREATE OR REPLACE TEMP TABLE days AS
            CASE WHEN seller_id IS NOT NULL THEN seller_id WHEN availability = 'no_featured_offer' THEN '' END AS holder
     FROM read_parquet({files}, hive_partitioning = false)
     WHERE bucket >= {first} AND bucket < {end}"""
-
-# What must be the same on both days for a change to be known.
-FIELDS = {
-    "price": ["currency", "price_basis"],
-    "list_price": ["currency"],
-    "buy_box_price": ["currency"],
-    "landed_price": ["currency", "price_basis"],
-    "bsr": ["bsr_category"],
-    "rating": [],
-    "ratings_count": [],
-}
 
 KEY = "marketplace, month, bucket, asin, day_no"
 

@@ -8,6 +8,16 @@ BUCKETS = 64
 # Products are independent: what exceeds this many rows is computed in ranges of buckets, or memory would not do.
 ROWS_AT_ONCE = 2_000_000
 CORE = "core/product_metrics_daily"
+# What must be the same on both days for a change to be known.
+FIELDS = {
+    "price": ["currency", "price_basis"],
+    "list_price": ["currency"],
+    "buy_box_price": ["currency"],
+    "landed_price": ["currency", "price_basis"],
+    "bsr": ["bsr_category"],
+    "rating": [],
+    "ratings_count": [],
+}
 
 
 def open_duckdb(**settings):

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from lake import CORE, THREADS, WINDOWS, bucket_ranges, files_of, output_file
+from lake import CORE, FIELDS, THREADS, WINDOWS, bucket_ranges, files_of, output_file
 
 os.environ["POLARS_MAX_THREADS"] = str(THREADS)
 import polars as pl  # noqa: E402 (reads the number of threads as it is loaded)
@@ -28,16 +28,6 @@ SPREAD = ["price", "bsr"]
 # Longer than any history.
 APART = 1_000_000
 LOOK_BACK = 90
-# What must be the same on both days for a change to be known.
-FIELDS = {
-    "price": ["currency", "price_basis"],
-    "list_price": ["currency"],
-    "buy_box_price": ["currency"],
-    "landed_price": ["currency", "price_basis"],
-    "bsr": ["bsr_category"],
-    "rating": [],
-    "ratings_count": [],
-}
 
 
 def days(files, first, end):

@@ -33,7 +33,7 @@ pub(crate) use plan::{FilePlan, Span, merge, plan_table};
 pub(crate) use read::FileReader;
 pub use read::{read_days, read_product};
 pub use schema::Table;
-pub(crate) use schema::{BUCKETS, LakeColumn, bucket_of};
+pub(crate) use schema::{BUCKETS, LakeColumn, bucket_of, bucket_shares};
 pub(crate) use sync::{BYTES_PER_SYNCED_ROW, files_of, numbers_in_folder, plan_sync, sync};
 pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};

@@ -3,6 +3,7 @@
 //! Every file holds `marketplace` and `month` (its partition), then `bucket`, `asin`, `day_no`, then the
 //! columns below. Those of core are the columns of the SQL table; those of the mart are what the kernels write.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use polars::prelude::*;
@@ -12,7 +13,7 @@ use crate::rollup::{
     ColumnValues, DeltaColumns, PastColumns, PastPriceColumns, PastSellerColumns, RollupColumns,
     SellerColumns,
 };
-use crate::store::lake::{DAILY_EXPORT, ExportKind, RANK_EXPORT};
+use crate::store::lake::{DAILY_EXPORT, ExportKind, LakeFile, RANK_EXPORT};
 
 /// Buckets of every table: products spread over them by hash.
 pub(crate) const BUCKETS: u32 = 64;
@@ -123,6 +124,11 @@ impl Table {
         }
     }
 
+    /// True for a file of one of the tables.
+    pub(crate) fn any_has(tables: &[Table], file: &LakeFile) -> bool {
+        tables.iter().any(|table| table.name() == file.table)
+    }
+
     /// Columns of a file after `marketplace` and `month`.
     pub(crate) fn columns(self) -> &'static [LakeColumn] {
         static COLUMNS: LazyLock<[Vec<LakeColumn>; Table::ALL.len()]> =
@@ -205,6 +211,13 @@ fn columns_of(table: Table) -> Vec<LakeColumn> {
         }
     }
     columns
+}
+
+/// Equal shares of the buckets, in order: so many at most.
+pub(crate) fn bucket_shares(most: usize) -> impl Iterator<Item = Range<usize>> {
+    let buckets = BUCKETS as usize;
+    let share = buckets.div_ceil(most.clamp(1, buckets));
+    (0..buckets).step_by(share).map(move |first| first..(first + share).min(buckets))
 }
 
 /// The bucket of a product: the first four bytes of SHA-256(`MARKETPLACE:ASIN`), big-endian, modulo 64.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::block::{Block, Values, Words};
 use super::plan::{FilePlan, Span, merge, plan_table};
 use super::read::FileReader;
-use super::schema::{BUCKETS, Table, bucket_of};
+use super::schema::{BUCKETS, Table, bucket_of, bucket_shares};
 use super::vacuum::retire;
 use super::verify::check_file;
 use super::write::LakeWriter;
@@ -90,11 +90,10 @@ async fn damaged_files(
     known: &[LakeFile],
 ) -> anyhow::Result<Vec<LakeFile>> {
     let (lake, files, known) = (lake.clone(), files.to_vec(), known.to_vec());
-    let is_core = |file: &LakeFile| Table::CORE.iter().any(|table| table.name() == file.table);
     let is_damaged = move |file: &LakeFile| {
         !lake.is_whole(file)
             || known.contains(file)
-            || thorough && is_core(file) && check_file(&lake, file).is_some()
+            || thorough && Table::any_has(&Table::CORE, file) && check_file(&lake, file).is_some()
     };
     Ok(tokio::task::spawn_blocking(move || files.into_iter().filter(is_damaged).collect()).await?)
 }
@@ -214,7 +213,9 @@ pub(super) async fn load_block(
 async fn bucket_passes(store: &Store, plan: &FilePlan, rows_at_once: usize) -> store::Result<usize> {
     let days: Vec<i32> = plan.fresh.iter().flat_map(|span| span.first..=span.last).collect();
     let mut most = 0;
-    for day in [days.first(), days.get(days.len() / 2), days.last()].into_iter().flatten() {
+    let some: BTreeSet<&i32> =
+        [days.first(), days.get(days.len() / 2), days.last()].into_iter().flatten().collect();
+    for day in some {
         most = most.max(store.count_rows(plan.marketplace, Day::from_no(*day)).await?);
     }
     let carried: i64 = plan.carried.iter().map(|file| file.rows).sum();
@@ -232,9 +233,7 @@ async fn write_in_passes(
     passes: usize,
 ) -> anyhow::Result<Option<LakeFile>> {
     let mut words = Words::default();
-    let share = (BUCKETS as usize).div_ceil(passes);
-    for first in (0..BUCKETS as usize).step_by(share) {
-        let buckets = first..(first + share).min(BUCKETS as usize);
+    for buckets in bucket_shares(passes) {
         let mut rows = Block::empty(plan.table);
         for day in plan.fresh.iter().flat_map(|span| span.first..=span.last) {
             let span = Span { first: day, last: day };

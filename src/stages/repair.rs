@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{build_mart, compare, delta};
 use crate::cancel::CancelToken;
 use crate::clock::Clock;
-use crate::lake::{DeltaCommit, Lake, LakeFinding, verify};
+use crate::lake::{DeltaCommit, Lake, LakeFinding, Table, verify};
 use crate::model::{Day, DayRange, Marketplace};
 use crate::store::Store;
 use crate::store::lake::LakeFile;
@@ -87,7 +87,7 @@ fn misread<'a>(findings: &'a [LakeFinding], damaged: &'a [LakeFile]) -> impl Ite
 
 /// Days of core that may have been misread.
 fn misread_days(findings: &[LakeFinding], damaged: &[LakeFile]) -> Vec<(Marketplace, Day)> {
-    let core = misread(findings, damaged).filter(|file| file.table.starts_with("core/"));
+    let core = misread(findings, damaged).filter(|file| Table::any_has(&Table::CORE, file));
     let days = core.flat_map(|file| {
         (file.first_day_no..=file.last_day_no).map(|day| (file.marketplace, Day::from_no(day)))
     });
@@ -96,7 +96,7 @@ fn misread_days(findings: &[LakeFinding], damaged: &[LakeFile]) -> Vec<(Marketpl
 
 /// All days behind the first past that may have been misread.
 fn misread_pasts(findings: &[LakeFinding], damaged: &[LakeFile]) -> Option<DayRange> {
-    let pasts = misread(findings, damaged).filter(|file| file.table.starts_with("mart/past"));
+    let pasts = misread(findings, damaged).filter(|file| Table::any_has(&Table::PAST, file));
     let first = pasts.map(|file| Day::from_no(file.last_day_no).plus(1)).min()?;
     Some(DayRange { first, last: first.plus(36_525) })
 }

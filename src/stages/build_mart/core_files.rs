@@ -202,8 +202,7 @@ impl CoreFiles {
 
 /// The newest end of a month before a day whose pasts are listed.
 fn past_end_before(marketplace: Marketplace, files: &[LakeFile], day: i32) -> Option<i32> {
-    let pasts =
-        files.iter().filter(|file| file.marketplace == marketplace && file.table == Table::Pasts.name());
+    let pasts = files_of(files, Table::Pasts, marketplace).into_iter();
     pasts.map(|file| file.last_day_no).filter(|end| *end < day).max()
 }
 

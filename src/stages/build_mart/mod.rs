@@ -187,7 +187,7 @@ pub async fn run(
 fn damaged_files(lake: &Lake, state: &LakeState, options: &Options) -> Vec<LakeFile> {
     let is_damaged = |file: &&LakeFile| !lake.is_whole(file) || options.damaged.contains(file);
     let damaged: Vec<&LakeFile> = state.files.iter().filter(is_damaged).collect();
-    let is_past = |file: &LakeFile| lake::Table::PAST.iter().any(|table| table.name() == file.table);
+    let is_past = |file: &LakeFile| Table::any_has(&Table::PAST, file);
     let goes_with = |file: &LakeFile, other: &LakeFile| {
         file == other
             || is_past(file)

@@ -15,8 +15,8 @@ use super::{serving, stop_if_asked};
 use crate::cancel::CancelToken;
 use crate::clock::Stopwatch;
 use crate::lake::{
-    BUCKETS, Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Span, Table, Words, merge,
-    numbers_in_folder,
+    Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Span, Table, Words, bucket_shares,
+    merge, numbers_in_folder,
 };
 use crate::store::lake::{LakeFile, LakeState};
 
@@ -325,10 +325,7 @@ impl Group<'_> {
     /// Equal shares of the buckets, few enough rows in each.
     fn passes_of_carried(&self) -> Vec<Range<usize>> {
         let rows: i64 = self.files.iter().flat_map(|(plan, _)| &plan.carried).map(|file| file.rows).sum();
-        let buckets = BUCKETS as usize;
-        let passes = usize::try_from(rows / self.limits.carried_rows).unwrap_or_default() + 1;
-        let share = buckets.div_ceil(passes.min(buckets));
-        (0..buckets).step_by(share).map(|first| first..(first + share).min(buckets)).collect()
+        bucket_shares(usize::try_from(rows / self.limits.carried_rows).unwrap_or_default() + 1).collect()
     }
 }
 
