@@ -9,8 +9,10 @@ use polars_arrow::array::{Array, PrimitiveArray, View};
 use polars_arrow::bitmap::Bitmap;
 use polars_arrow::trusted_len::TrustedLen;
 use polars_arrow::types::NativeType;
+use polars_buffer::Buffer;
 use rayon::prelude::*;
 
+use super::plan::Span;
 use super::schema::{Kind, LakeColumn, Table};
 use crate::rollup::{NO_CODE, NO_DAY, NULL};
 
@@ -135,24 +137,31 @@ impl Values {
         }
     }
 
-    /// The numbers as arrow holds them, unknown ones masked; the codes back of a text column.
-    pub(super) fn into_numbers(self) -> Result<Box<dyn Array>, Vec<i32>> {
+    /// Lends the numbers as arrow holds them, unknown ones masked: none of them may outlive `look`. Of a text column
+    /// the codes come back.
+    pub(super) fn with_numbers<R>(&self, look: impl FnOnce(Box<dyn Array>) -> R) -> Result<R, &[i32]> {
         match self {
-            Values::I32(values) => Ok(masked(values, |value| *value != NO_DAY)),
-            Values::I64(values) => Ok(masked(values, |value| *value != NULL)),
-            Values::F64(values) => Ok(masked(values, |value| !value.is_nan())),
+            Values::I32(values) => Ok(lend(values, is_day, look)),
+            Values::I64(values) => Ok(lend(values, is_integer, look)),
+            Values::F64(values) => Ok(lend(values, is_number, look)),
             Values::Text(codes) => Err(codes),
         }
     }
 
     /// The column as polars holds it.
-    fn into_column(self, name: &'static str, words: &Words) -> PolarsResult<Column> {
+    fn to_column(&self, name: &'static str, words: &Words) -> Column {
         let name = PlSmallStr::from_static(name);
-        match self.into_numbers() {
-            Ok(numbers) => Ok(Series::from_arrow(name, numbers)?.into_column()),
-            Err(codes) => {
+        match self {
+            Values::I32(values) => Int32Chunked::from_iter_options(name, known(values, is_day)).into_column(),
+            Values::I64(values) => {
+                Int64Chunked::from_iter_options(name, known(values, is_integer)).into_column()
+            }
+            Values::F64(values) => {
+                Float64Chunked::from_iter_options(name, known(values, is_number)).into_column()
+            }
+            Values::Text(codes) => {
                 let texts = codes.iter().map(|code| words.get(*code));
-                Ok(StringChunked::from_iter_options(name, texts).into_column())
+                StringChunked::from_iter_options(name, texts).into_column()
             }
         }
     }
@@ -168,10 +177,30 @@ impl Values {
     }
 }
 
+fn is_day(value: &i32) -> bool {
+    *value != NO_DAY
+}
+
+fn is_integer(value: &i64) -> bool {
+    *value != NULL
+}
+
+fn is_number(value: &f64) -> bool {
+    !value.is_nan()
+}
+
 /// Without a mask where nothing is unknown.
-fn masked<T: NativeType>(values: Vec<T>, is_known: impl Fn(&T) -> bool) -> Box<dyn Array> {
+fn lend<T: NativeType, R>(
+    values: &[T],
+    is_known: impl Fn(&T) -> bool,
+    look: impl FnOnce(Box<dyn Array>) -> R,
+) -> R {
     let mask = mask_of(values.iter().map(is_known));
-    PrimitiveArray::new(T::PRIMITIVE.into(), values.into(), mask).boxed()
+    Buffer::with_slice(values, |values| look(PrimitiveArray::new(T::PRIMITIVE.into(), values, mask).boxed()))
+}
+
+fn known<T: Copy>(values: &[T], is_known: impl Fn(&T) -> bool) -> impl Iterator<Item = Option<T>> {
+    values.iter().map(move |value| is_known(value).then_some(*value))
 }
 
 /// Known or not, per value; null where all are known.
@@ -235,6 +264,17 @@ impl Block {
         Block::with_capacity(table, 0)
     }
 
+    /// Forgets the rows and keeps the room for as many.
+    pub(crate) fn clear(&mut self) {
+        for values in &mut self.columns {
+            match values {
+                Values::I32(values) | Values::Text(values) => values.clear(),
+                Values::I64(values) => values.clear(),
+                Values::F64(values) => values.clear(),
+            }
+        }
+    }
+
     /// No rows, and room for some.
     pub(crate) fn with_capacity(table: Table, rows: usize) -> Block {
         let columns = table.columns().iter().map(|column| Values::with_capacity(column.kind, rows));
@@ -257,6 +297,21 @@ impl Block {
         let mut some = Block::with_capacity(table, rows.iter().map(Range::len).sum());
         rows.iter().for_each(|rows| some.append_rows(self, rows.clone()));
         some
+    }
+
+    /// The rows of some days.
+    pub(crate) fn of_days(self, table: Table, days: Span) -> Block {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (row, _) in self.day_nos().iter().enumerate().filter(|(_, day_no)| days.contains(**day_no)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == row => last.end += 1,
+                _ => ranges.push(row..row + 1),
+            }
+        }
+        match ranges[..] {
+            [ref all] if all.len() == self.rows() => self,
+            _ => self.some_rows(table, &ranges),
+        }
     }
 
     /// Gives the words of all text columns the codes that stand at the places of their own.
@@ -291,18 +346,14 @@ impl Block {
         self.sorted_by(&key, words)
     }
 
-    /// The rows in the order of some columns.
+    /// The rows in the order of some columns. Each column goes as soon as its values lie in order.
     pub(crate) fn sorted_by(self, key: &[usize], words: &Words) -> Block {
-        if self.is_in_order(key, words) { self } else { self.gather(&self.order_by(key, words)) }
-    }
-
-    /// Places of the rows in the order of some columns.
-    pub(crate) fn order_by(&self, key: &[usize], words: &Words) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.rows()).collect();
-        if !self.is_in_order(key, words) {
-            order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
+        if self.is_in_order(key, words) {
+            return self;
         }
-        order
+        let mut order: Vec<usize> = (0..self.rows()).collect();
+        order.par_sort_by(|a, b| self.compare(*a, *b, key, words));
+        Block { columns: self.columns.into_par_iter().map(|values| values.gather(&order)).collect() }
     }
 
     fn is_in_order(&self, key: &[usize], words: &Words) -> bool {
@@ -318,8 +369,10 @@ impl Block {
     pub(crate) fn to_frame(&self, table: Table, names: &[&str], words: &Words) -> PolarsResult<DataFrame> {
         let columns = table.columns().iter().zip(&self.columns);
         let named = columns.filter(|(column, _)| names.contains(&column.name));
-        let named = named.map(|(column, values)| values.clone().into_column(column.name, words));
-        DataFrame::new(self.rows(), named.collect::<PolarsResult<_>>()?)
+        DataFrame::new(
+            self.rows(),
+            named.map(|(column, values)| values.to_column(column.name, words)).collect(),
+        )
     }
 
     /// Reads the named columns out of a frame, in the order of `columns`.

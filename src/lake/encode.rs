@@ -23,7 +23,7 @@ const ZSTD_LEVEL: i32 = 1;
 /// Encodes and compresses rows, all columns at the same time: first the constants of the file's partition, then
 /// the block's. `types` are those of the file's columns.
 pub(super) fn pages(
-    rows: Block,
+    rows: &Block,
     constants: [&str; 2],
     types: &[ParquetType],
     words: &Words,
@@ -36,12 +36,15 @@ pub(super) fn pages(
     }
     let own: PolarsResult<Vec<Vec<CompressedPage>>> = rows
         .columns
-        .into_par_iter()
+        .par_iter()
         .zip(own)
         .enumerate()
         .map(|(place, (values, parquet_type))| {
-            let (array, encoding) = array(values, words);
-            column(array, parquet_type.clone(), encoding, place <= Table::DAY_NO)
+            let is_key = place <= Table::DAY_NO;
+            let encode = |array, encoding| column(array, parquet_type.clone(), encoding, is_key);
+            values
+                .with_numbers(|numbers| encode(numbers, encoding_of(values)))
+                .unwrap_or_else(|codes| encode(dictionary(codes, words), encoding_of(values)))
         })
         .collect();
     encoded.extend(own?);
@@ -70,14 +73,12 @@ fn column(
     pages.map(|page| Ok(compress(page?, Vec::new(), options.compression)?)).collect()
 }
 
-/// The column as arrow holds it, and how it is to be written.
-fn array(values: Values, words: &Words) -> (Box<dyn Array>, Encoding) {
-    let encoding = match &values {
+fn encoding_of(values: &Values) -> Encoding {
+    match values {
         Values::I32(_) | Values::I64(_) => Encoding::DeltaBinaryPacked,
         Values::F64(_) => Encoding::Plain,
         Values::Text(_) => Encoding::RleDictionary,
-    };
-    (values.into_numbers().unwrap_or_else(|codes| dictionary(&codes, words)), encoding)
+    }
 }
 
 /// The words in the order of their first use, and each row's place among them.
@@ -126,7 +127,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = ParquetWriter::new(&mut bytes).batched(&table.schema()).unwrap();
         let types = writer.parquet_schema().fields().to_vec();
-        let pages = pages(rows.clone(), ["US", "2024-10"], &types, words).unwrap();
+        let pages = pages(rows, ["US", "2024-10"], &types, words).unwrap();
         writer.write_row_group(rows.rows() as u64, &pages).unwrap();
         writer.finish().unwrap();
         drop(writer);

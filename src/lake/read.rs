@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use super::block::{Block, Words};
+use super::plan::Span;
 use super::schema::{BUCKETS, LakeColumn, Table, bucket_of};
 use super::write::ROW_GROUP_ROWS;
 use super::{Lake, LakeError};
@@ -44,6 +46,19 @@ impl FileReader {
             .with_slice(rows.map(|rows| (rows.start, rows.len())))
             .finish()
             .map_err(LakeError::parquet(&self.path))
+    }
+
+    /// The rows of each row group.
+    fn groups(&self) -> Result<Vec<Range<usize>>, LakeError> {
+        let file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
+        let mut reader = ParquetReader::new(file);
+        let metadata = reader.get_metadata().map_err(LakeError::parquet(&self.path))?;
+        let mut end = 0;
+        let rows = metadata.row_groups.iter().map(|group| {
+            end += group.num_rows();
+            end - group.num_rows()..end
+        });
+        Ok(rows.collect())
     }
 
     /// Where each bucket's rows begin, and behind them the number of rows.
@@ -130,6 +145,44 @@ pub async fn read_product(
     let files = store.lake_files(table.name(), key.marketplace, range).await?;
     let request = Request { table, columns: named(table, columns), range, asin: Some(key) };
     read_in_background(store, lake, files, request).await
+}
+
+/// The named columns of some days' rows, as [`read_days`] answers them, from files that the caller has listed.
+pub(crate) fn read_columns_of_days(
+    lake: &Lake,
+    files: &[LakeFile],
+    table: Table,
+    range: DayRange,
+    columns: &[&str],
+) -> Result<DataFrame, LakeError> {
+    read_files(lake, files, &Request { table, columns: named(table, columns), range, asin: None })
+}
+
+/// All columns of some days' rows, in the order of the files. Row groups are read side by side, and of each only the rows
+/// of these days stay in memory.
+pub(crate) fn read_rows_of_days(
+    lake: &Lake,
+    files: &[LakeFile],
+    table: Table,
+    days: Span,
+    words: &mut Words,
+) -> Result<Block, LakeError> {
+    let mut groups: Vec<(FileReader, Range<usize>)> = Vec::new();
+    for file in files {
+        let reader = FileReader::new(lake, file);
+        groups.extend(reader.groups()?.into_iter().map(|rows| (reader.clone(), rows)));
+    }
+    let read = groups.into_par_iter().map(|(reader, rows)| {
+        let mut words = Words::default();
+        let block = reader.read_block(table.columns(), Some(rows), &mut words)?;
+        Ok((block.of_days(table, days), words))
+    });
+    let mut whole = Block::empty(table);
+    for (mut block, own) in read.collect::<Result<Vec<_>, LakeError>>()? {
+        block.recode(&words.absorb(&own));
+        whole.append(&block);
+    }
+    Ok(whole)
 }
 
 struct Request {

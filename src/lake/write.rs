@@ -75,7 +75,6 @@ impl Drop for Temporary {
 
 /// A file being written under a temporary name. Rows come in the table's order, in any portions.
 pub(crate) struct LakeWriter {
-    table: Table,
     file: LakeFile,
     path: PathBuf,
     temporary: Temporary,
@@ -121,15 +120,7 @@ impl LakeWriter {
             size_bytes: 0,
             sha256: String::new(),
         };
-        Ok(LakeWriter {
-            table: plan.table,
-            file,
-            path,
-            temporary,
-            sink,
-            writer,
-            pending: Block::empty(plan.table),
-        })
+        Ok(LakeWriter { file, path, temporary, sink, writer, pending: Block::empty(plan.table) })
     }
 
     /// Adds some of a block's rows behind those added before.
@@ -155,20 +146,16 @@ impl LakeWriter {
         Ok(())
     }
 
+    /// Ends a row group. Its room is that of the next one, which is about as large.
     fn write_pending(&mut self, words: &Words) -> Result<(), LakeError> {
-        // The next row group is about as large as this one; a little too large is better than copied.
         let rows = self.pending.rows();
-        let next = Block::with_capacity(self.table, rows + rows / 8);
-        let rows = std::mem::replace(&mut self.pending, next);
-        self.write_group(rows, words)
-    }
-
-    fn write_group(&mut self, rows: Block, words: &Words) -> Result<(), LakeError> {
-        self.file.rows += rows.rows() as i64;
-        let (count, partition) = (rows.rows(), [self.file.marketplace.code(), &self.file.month]);
+        self.file.rows += rows as i64;
+        let partition = [self.file.marketplace.code(), &self.file.month];
         let types = self.writer.parquet_schema().fields().to_vec();
-        let pages = encode::pages(rows, partition, &types, words).map_err(LakeError::parquet(&self.path))?;
-        self.writer.write_row_group(count as u64, &pages).map_err(|error| self.failed(error))
+        let pages = encode::pages(&self.pending, partition, &types, words);
+        let pages = pages.map_err(LakeError::parquet(&self.path))?;
+        self.pending.clear();
+        self.writer.write_row_group(rows as u64, &pages).map_err(|error| self.failed(error))
     }
 
     /// Why the parquet writer gave up.
@@ -182,9 +169,8 @@ impl LakeWriter {
 
     /// Ends the file. Null, and no file, when there were no rows.
     pub(crate) fn seal(mut self, words: &Words) -> Result<Option<Sealed>, LakeError> {
-        let rest = std::mem::replace(&mut self.pending, Block::empty(self.table));
-        if rest.rows() > 0 {
-            self.write_group(rest, words)?;
+        if self.pending.rows() > 0 {
+            self.write_pending(words)?;
         }
         if self.file.rows == 0 {
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::bulk;
@@ -47,31 +48,46 @@ pub struct MartUpdate<'a> {
     pub replaced: Vec<DayRange>,
     /// Days that were rebuilt because their rows changed.
     pub days: Vec<Day>,
-    pub deltas: &'a dyn ServingRows,
+    pub served: &'a mut dyn ServedDays,
     /// Asins of which all served rollups and their sellers are replaced.
     pub products: &'a [String],
     /// Newest rollups of these products, as far as there still are any.
     pub rollups: &'a dyn ServingRows,
     pub sellers: &'a dyn ServingRows,
+}
+
+/// The days whose deltas and aggregates are served anew, in order and some at a time: all of them need not lie in memory.
+#[async_trait]
+pub trait ServedDays: Send {
+    /// The next days; null behind the last.
+    async fn next(&mut self) -> anyhow::Result<Option<DaysPart>>;
+}
+
+/// What is served of some days.
+pub struct DaysPart {
+    pub deltas: Box<dyn ServingRows + Send>,
     pub daily_aggregates: Vec<DayRecord>,
     pub category_metrics: Vec<DayRecord>,
 }
 
 impl Store {
     /// Makes a mart build current: the file list, the mark, the serving tables and the days to be judged, in one
-    /// transaction.
+    /// transaction. Errors: also those of whoever reads the served days; nothing is changed then.
     pub async fn publish_mart(
         &self,
         swap: &FileSwap,
         built_seq: i64,
-        updates: &[MartUpdate<'_>],
-    ) -> Result<()> {
+        updates: &mut [MartUpdate<'_>],
+    ) -> anyhow::Result<()> {
         let mut tx = self.begin().await?;
         swap_files(&mut tx, swap).await?;
         for update in updates {
-            publish_deltas(&mut tx, update).await?;
+            forget_served_days(&mut tx, update).await?;
+            while let Some(days) = update.served.next().await? {
+                insert_rows(&mut tx, "deltas", update.marketplace, days.deltas.as_ref()).await?;
+                insert_records(&mut tx, update.marketplace, &days).await?;
+            }
             publish_rollups(&mut tx, update).await?;
-            publish_records(&mut tx, update).await?;
             for day in &update.days {
                 sqlx::query(
                     "INSERT INTO mart_days (marketplace, day, built_seq) VALUES ($1, $2, $3)
@@ -124,9 +140,37 @@ impl Store {
     }
 }
 
-async fn publish_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
-    forget_days(tx, "deltas", update).await?;
-    insert_rows(tx, "deltas", update.marketplace, update.deltas).await
+async fn forget_served_days(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
+    if replaces_all_deltas(tx, update).await? {
+        // Without a condition SQLite gives up whole pages and looks at no row.
+        sqlx::query("DELETE FROM deltas").execute(&mut **tx).await?;
+    } else {
+        forget_days(tx, "deltas", update).await?;
+    }
+    forget_days(tx, "daily_aggregates", update).await?;
+    forget_days(tx, "category_metrics", update).await
+}
+
+/// True when no delta would stay: all are this marketplace's, of days in one of the replaced ranges. Four looks at an end
+/// of the key.
+async fn replaces_all_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<bool> {
+    for range in &update.replaced {
+        let replaces_all = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace < $1)
+                AND NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace > $1)
+                AND NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace = $1 AND day < $2)
+                AND NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace = $1 AND day > $3)",
+        )
+        .bind(update.marketplace.code())
+        .bind(range.first.to_string())
+        .bind(range.last.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+        if replaces_all {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Deletes what is replaced, and what is served no longer. One range each: where the key begins with the day, an `OR`
@@ -161,22 +205,20 @@ async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
     insert_rows(tx, "rollup_sellers", update.marketplace, update.sellers).await
 }
 
-async fn publish_records(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
-    forget_days(tx, "daily_aggregates", update).await?;
-    forget_days(tx, "category_metrics", update).await?;
-    for aggregate in &update.daily_aggregates {
+async fn insert_records(tx: &mut Tx, marketplace: Marketplace, days: &DaysPart) -> Result<()> {
+    for aggregate in &days.daily_aggregates {
         sqlx::query("INSERT INTO daily_aggregates (marketplace, day, record) VALUES ($1, $2, $3)")
-            .bind(update.marketplace.code())
+            .bind(marketplace.code())
             .bind(aggregate.day.to_string())
             .bind(&aggregate.record)
             .execute(&mut **tx)
             .await?;
     }
-    for metrics in &update.category_metrics {
+    for metrics in &days.category_metrics {
         sqlx::query(
             "INSERT INTO category_metrics (marketplace, category, day, record) VALUES ($1, $2, $3, $4)",
         )
-        .bind(update.marketplace.code())
+        .bind(marketplace.code())
         .bind(&metrics.category)
         .bind(metrics.day.to_string())
         .bind(&metrics.record)

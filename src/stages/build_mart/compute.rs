@@ -28,8 +28,6 @@ pub(super) struct Job {
     /// Days among them whose rows may have changed; the others are there because their file is written anew.
     pub(super) dirty: Dirty,
     pub(super) targets: Vec<Target>,
-    /// Days whose deltas are served from the database.
-    pub(super) served_deltas: Vec<Span>,
     /// Ends of months whose pasts are computed, sorted.
     pub(super) past_ends: Vec<i32>,
 }
@@ -58,7 +56,6 @@ pub(super) struct Batch {
     computed: [Computed; Table::MART.len()],
     /// Each target's rows, among those computed of its table.
     targets: Vec<(Table, Vec<Range<usize>>)>,
-    pub(super) served_deltas: Block,
     /// Each product's newest rollups among those computed.
     pub(super) served_rollups: Block,
     pub(super) served_sellers: Block,
@@ -158,7 +155,6 @@ pub(super) fn compute(
     let dirty_deltas = || delta.block.day_nos().iter().filter(|day| within(&job.dirty.deltas, day));
     let dirty_rollups = rollup.block.day_nos().iter().filter(|day| within(&job.dirty.rollups, day)).count();
     let mut batch = Batch {
-        served_deltas: delta.block.some_rows(Table::Deltas, &delta.rows_in(&job.served_deltas)),
         served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows()),
         served_sellers: seller.block.some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller)),
         days: dirty_deltas().copied().collect(),

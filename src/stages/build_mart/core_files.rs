@@ -173,30 +173,38 @@ impl CoreFiles {
         })
     }
 
-    /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin).
+    /// Loads the rows of a bucket range and groups them by product, sorted by (bucket, asin). All files are read at the
+    /// same time, each with words of its own, which are brought together then.
     pub(super) fn load(&self, buckets: &Range<usize>, words: &mut Words) -> Result<Pass, LakeError> {
-        let mut canonical = CanonicalNames::new(self.marketplace);
-        let mut daily = blocks(&self.daily, Table::Daily, buckets, words)?;
-        for (block, _) in daily.iter_mut().zip(&self.daily).filter(|(_, file)| file.is_recent) {
-            canonical.replace(block, at::BSR_NAME, |_| true, words);
-            canonical.replace(block, at::LEAF_NAME, |_| false, words);
-        }
-        let mut ranks = blocks(&self.ranks, Table::Ranks, buckets, words)?;
-        for block in &mut ranks {
-            let is_main: Vec<bool> =
-                block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
-            canonical.replace(block, at::RANK_NAME, |row| is_main[row], words);
-        }
+        let daily = self.daily.iter().map(|file| (Table::Daily, file));
+        let ranks = self.ranks.iter().map(|file| (Table::Ranks, file));
+        let pasts = self.pasts.iter().map(|(table, file)| (*table, file));
+        let files: Vec<(Table, &CoreFile)> = daily.chain(ranks).chain(pasts).collect();
+        let read: Vec<(Block, Words)> = files
+            .par_iter()
+            .with_max_len(1)
+            .map(|(table, file)| file.read(*table, self.marketplace, buckets))
+            .collect::<Result<_, _>>()?;
+        let coded: Vec<(Block, Vec<i32>)> =
+            read.into_iter().map(|(block, own)| (block, words.absorb(&own))).collect();
+        let mut blocks: Vec<Block> = coded
+            .into_par_iter()
+            .map(|(mut block, codes)| {
+                block.recode(&codes);
+                block
+            })
+            .collect();
+        let past_blocks = blocks.split_off(self.daily.len() + self.ranks.len());
+        let ranks = blocks.split_off(self.daily.len());
         let mut pasts = PastBlocks::default();
-        for (table, file) in &self.pasts {
-            let block = blocks(std::slice::from_ref(file), *table, buckets, words)?.pop();
+        for ((table, _), block) in self.pasts.iter().zip(past_blocks) {
             match table {
-                Table::Pasts => pasts.pasts = block,
-                Table::PastPrices => pasts.prices = block,
-                _ => pasts.sellers = block,
+                Table::Pasts => pasts.pasts = Some(block),
+                Table::PastPrices => pasts.prices = Some(block),
+                _ => pasts.sellers = Some(block),
             }
         }
-        Ok(Pass::new(self.marketplace, daily, ranks, &pasts, words))
+        Ok(Pass::new(self.marketplace, blocks, ranks, &pasts, words))
     }
 }
 
@@ -235,22 +243,6 @@ fn pasts_at(
     Table::PAST.into_iter().flat_map(of).collect()
 }
 
-/// Reads the files at the same time, each with words of its own, and brings their words together.
-fn blocks(
-    files: &[CoreFile],
-    table: Table,
-    buckets: &Range<usize>,
-    words: &mut Words,
-) -> Result<Vec<Block>, LakeError> {
-    let read: Vec<(Block, Words)> =
-        files.par_iter().map(|file| file.read(table, buckets)).collect::<Result<_, _>>()?;
-    let joined = read.into_iter().map(|(mut block, own)| {
-        block.recode(&words.absorb(&own));
-        block
-    });
-    Ok(joined.collect())
-}
-
 impl CoreFile {
     fn new(lake: &Lake, file: &LakeFile) -> CoreFile {
         CoreFile {
@@ -261,7 +253,13 @@ impl CoreFile {
         }
     }
 
-    fn read(&self, table: Table, buckets: &Range<usize>) -> Result<(Block, Words), LakeError> {
+    /// The rows of a bucket range; categories under their canonical names.
+    fn read(
+        &self,
+        table: Table,
+        marketplace: Marketplace,
+        buckets: &Range<usize>,
+    ) -> Result<(Block, Words), LakeError> {
         let names: &[&[&str]] = match table {
             Table::Ranks => &[&RANK_COLUMNS],
             Table::Pasts => &[&PAST_COLUMNS],
@@ -274,7 +272,20 @@ impl CoreFile {
         let columns: Vec<LakeColumn> = names.iter().copied().flatten().filter_map(column).collect();
         let rows = self.offsets.as_ref().map(|offsets| offsets[buckets.start]..offsets[buckets.end]);
         let mut words = Words::default();
-        let block = self.reader.read_block(&columns, rows, &mut words)?;
+        let mut block = self.reader.read_block(&columns, rows, &mut words)?;
+        let mut canonical = CanonicalNames::new(marketplace);
+        match table {
+            Table::Daily if self.is_recent => {
+                canonical.replace(&mut block, at::BSR_NAME, |_| true, &mut words);
+                canonical.replace(&mut block, at::LEAF_NAME, |_| false, &mut words);
+            }
+            Table::Ranks => {
+                let is_main: Vec<bool> =
+                    block.columns[at::IS_MAIN].integers().iter().map(|is_main| *is_main == 1).collect();
+                canonical.replace(&mut block, at::RANK_NAME, |row| is_main[row], &mut words);
+            }
+            _ => {}
+        }
         Ok((block, words))
     }
 }

@@ -16,21 +16,23 @@ mod estimate;
 mod plan;
 mod products;
 mod reach;
+mod served_days;
 mod serving;
 mod write;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join;
 use serde::Serialize;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::{Failure, Outcome};
 use crate::failpoint;
-use crate::lake::{self, DeltaCommit, FilePlan, Lake, LakeError, Owner, Span, SyncPlan, SyncSummary, Table};
+use crate::lake::{self, DeltaCommit, FilePlan, Lake, LakeError, Owner, SyncPlan, SyncSummary, Table};
 use crate::model::{Day, DayRange, ReportingZone};
 use crate::stages::delta;
 use crate::store::Store;
@@ -40,6 +42,7 @@ use crate::store::mart::MartUpdate;
 use estimate::DayCounts;
 pub use estimate::Estimate;
 use plan::MartPlan;
+use served_days::DaysFromFiles;
 use serving::{Renewal, Served};
 use write::{Built, Limits};
 
@@ -287,12 +290,13 @@ async fn build(
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let (built, renewals) = loop {
-        let built = write_in_background(lake, state, &plan, options.limits(), cancel, progress).await?;
-        let mut renewals = Vec::new();
-        for (market, built_market) in plan.markets.iter().zip(&built.markets) {
-            let served = store.served_rollups(market.marketplace).await?;
-            renewals.push(Renewal::new(market, built_market, &served, &built.words));
-        }
+        let writing = write_in_background(lake, state, &plan, options.limits(), cancel, progress);
+        let (built, served) = join(writing, served_rollups(store, &plan)).await;
+        let (built, served) = (built?, served?);
+        let markets = plan.markets.iter().zip(&built.markets).zip(&served);
+        let renewals: Vec<Renewal> = markets
+            .map(|((market, built_market), served)| Renewal::new(market, built_market, served, &built.words))
+            .collect();
         // A product whose newest rollups are gone falls back on older ones: those days are built too.
         match plan::widen(state, &plan, &renewals) {
             None => break (built, renewals),
@@ -307,7 +311,6 @@ async fn build(
         removed: plan.files().flat_map(|file| file.replaced.iter().cloned()).collect(),
         added: built.files.clone(),
     };
-    let built = Arc::new(built);
     publish(store, lake, state, &plan, &built, &renewals, &swap, options).await?;
     lake::retire(lake, &swap.removed, clock.now().into());
     for market in &built.markets {
@@ -321,6 +324,15 @@ async fn build(
     summary.mart_files_written = built.files.len();
     summary.mart_bytes_written = built.files.iter().map(|file| file.size_bytes).sum();
     Ok(())
+}
+
+/// Of each marketplace of the plan, the products with served rollups and the days of these.
+async fn served_rollups(store: &Store, plan: &MartPlan) -> anyhow::Result<Vec<Vec<(String, Day)>>> {
+    let mut served = Vec::new();
+    for market in &plan.markets {
+        served.push(store.served_rollups(market.marketplace).await?);
+    }
+    Ok(served)
 }
 
 /// Computes and writes the plan's files on a thread of its own. What `progress` is to be told comes back to this one,
@@ -357,53 +369,42 @@ async fn publish(
     lake: &Lake,
     state: &LakeState,
     plan: &MartPlan,
-    built: &Arc<Built>,
+    built: &Built,
     renewals: &[Renewal],
     swap: &FileSwap,
     options: &Options,
 ) -> anyhow::Result<()> {
-    let mut records = Vec::new();
-    for (index, planned) in plan.markets.iter().enumerate() {
-        let observed = observed_at(store, lake, planned).await?;
-        let (built, zone) = (Arc::clone(built), options.zone);
-        let made = tokio::task::spawn_blocking(move || {
-            serving::records(&built.markets[index].deltas, &observed, zone, &built.words)
-        });
-        records.push(made.await?.context("failed to aggregate the days")?);
-    }
-    let words = &built.words;
-    let served = built.markets.iter().zip(renewals).map(|(market, renewal)| {
-        [
-            Served::new(Table::Deltas, &market.deltas, None, words),
-            Served::new(Table::Rollups, &market.rollups, Some(&renewal.renewed), words),
-            Served::new(Table::RollupSellers, &market.sellers, Some(&renewal.renewed), words),
-        ]
+    let most = options.limits().served_rows;
+    let mut days: Vec<DaysFromFiles> = (plan.markets.iter())
+        .map(|market| DaysFromFiles::new(lake, market, &built.files, &state.files, options.zone, most))
+        .collect();
+    // The others wait for their turn: memory holds two parts of one marketplace.
+    days.iter_mut().take(1).for_each(DaysFromFiles::read_ahead);
+    let rows = built.markets.iter().zip(renewals).map(|(market, renewal)| {
+        let served = |table, rows| {
+            Served::new(table, Cow::Borrowed(rows), Some(&renewal.renewed), Cow::Borrowed(&built.words))
+        };
+        (served(Table::Rollups, &market.rollups), served(Table::RollupSellers, &market.sellers))
     });
-    let served: Vec<[Served<'_>; 3]> = served.collect();
-    let made = built.markets.iter().zip(&served).zip(renewals).zip(records);
-    let updates = plan.markets.iter().zip(made).map(
-        |(
-            planned,
-            (((market, [deltas, rollups, sellers]), renewal), (daily_aggregates, category_metrics)),
-        )| {
+    let rows: Vec<(Served<'_>, Served<'_>)> = rows.collect();
+    let made = built.markets.iter().zip(renewals).zip(&rows).zip(&mut days);
+    let updates =
+        plan.markets.iter().zip(made).map(|(planned, (((market, renewal), (rollups, sellers)), served))| {
             MartUpdate {
                 marketplace: planned.marketplace,
                 served_from: Day::from_no(planned.served_from),
                 replaced: planned.dirty.deltas.iter().map(|span| span.days()).collect(),
                 days: market.days.iter().map(|day_no| Day::from_no(*day_no)).collect(),
-                deltas,
+                served,
                 products: &renewal.asins,
                 rollups,
                 sellers,
-                daily_aggregates,
-                category_metrics,
             }
-        },
-    );
-    let updates: Vec<MartUpdate<'_>> = updates.collect();
+        });
+    let mut updates: Vec<MartUpdate<'_>> = updates.collect();
     failpoint!("mart.before_publish");
     let watch = Stopwatch::start();
-    store.publish_mart(swap, state.exported_seq, &updates).await.context("failed to publish the mart")?;
+    store.publish_mart(swap, state.exported_seq, &mut updates).await.context("failed to publish the mart")?;
     failpoint!("mart.after_publish");
     for market in &updates {
         let (marketplace, days) = (market.marketplace.code(), market.days.len());
@@ -412,20 +413,6 @@ async fn publish(
     let (generation, files, duration_ms) = (plan.generation, built.files.len(), watch.elapsed_ms());
     tracing::info!(generation, files, duration_ms, "mart published");
     Ok(())
-}
-
-/// When the rows of the days that are served anew were observed.
-async fn observed_at(
-    store: &Store,
-    lake: &Lake,
-    market: &plan::MarketPlan,
-) -> anyhow::Result<polars::prelude::DataFrame> {
-    let days = market.served();
-    let (first, last) =
-        days.first().zip(days.last()).map_or((1, 0), |(first, last)| (first.first, last.last));
-    let range = Span { first, last }.days();
-    let columns = crate::rollup::aggregate::OBSERVED_COLUMNS;
-    lake::read_days(store, lake, Table::Daily, market.marketplace, range, &columns).await
 }
 
 async fn publish_delta(

@@ -1,25 +1,30 @@
-//! Computed rows as the database takes them, and the aggregates made of them.
+//! Rows as the database takes them, and which products' rollups are served anew.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
-
-use polars::prelude::*;
 
 use super::plan::MarketPlan;
 use super::write::BuiltMarket;
 use crate::lake::{Block, LakeColumn, Table, Values, Words};
-use crate::model::{Day, ReportingZone};
-use crate::rollup::aggregate::{
-    Aggregate, DELTA_COLUMNS, OBSERVED_COLUMNS, category_metrics, daily_aggregates,
-};
+use crate::model::Day;
 use crate::rollup::{NO_DAY, NULL};
-use crate::store::mart::{DayRecord, ServingRows, ServingValue};
+use crate::store::mart::{ServingRows, ServingValue};
 
-/// Rows of a lake table under the names of its SQL table, in the order of its key: days as dates, no buckets.
+/// A lake table's rows in the order of its SQL table's key.
+pub(super) fn in_key_order(rows: Block, table: Table, words: &Words) -> Block {
+    let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
+    key.push(Table::ASIN);
+    key.extend(table.places_within_day());
+    rows.sorted_by(&key, words)
+}
+
+/// Rows of a lake table, as [`in_key_order`] has them, under the names of its SQL table: days as dates, no buckets.
 pub(super) struct Served<'a> {
     table: Table,
-    rows: &'a Block,
-    words: &'a Words,
+    rows: Cow<'a, Block>,
+    words: Cow<'a, Words>,
     /// Places of the served rows.
     places: Vec<usize>,
     /// Of each column, whether it holds days.
@@ -31,9 +36,9 @@ impl<'a> Served<'a> {
     /// `asins` are the codes of the products that are served; null for all.
     pub(super) fn new(
         table: Table,
-        rows: &'a Block,
+        rows: Cow<'a, Block>,
         asins: Option<&HashSet<i32>>,
-        words: &'a Words,
+        words: Cow<'a, Words>,
     ) -> Served<'a> {
         let columns = table.columns().iter().zip(&rows.columns);
         let days: HashSet<i32> = columns
@@ -43,13 +48,10 @@ impl<'a> Served<'a> {
             .collect();
         let dates =
             days.into_iter().map(|day_no| (day_no, Day::from_no(day_no).to_string().into())).collect();
-        let mut key = if table == Table::Deltas { vec![Table::DAY_NO] } else { Vec::new() };
-        key.push(Table::ASIN);
-        key.extend(table.places_within_day());
         let asin_of = rows.columns[Table::ASIN].codes();
-        let mut places = rows.order_by(&key, words);
-        places.retain(|row| asins.is_none_or(|asins| asins.contains(&asin_of[*row])));
+        let is_served = |row: &usize| asins.is_none_or(|asins| asins.contains(&asin_of[*row]));
         let is_day = table.columns()[Table::ASIN..].iter().map(|column| is_day(column.name)).collect();
+        let places = (0..rows.rows()).filter(is_served).collect();
         Served { table, rows, words, places, is_day, dates }
     }
 }
@@ -96,12 +98,9 @@ pub(super) fn newest_of_each(blocks: Vec<Block>, table: Table) -> Block {
     for (place, block) in blocks.iter().enumerate() {
         newest.extend(block.columns[Table::ASIN].codes().iter().map(|asin| (*asin, place)));
     }
-    let mut whole = Block::empty(table);
-    for (place, block) in blocks.iter().enumerate() {
-        let asins = block.columns[Table::ASIN].codes();
-        append_where(&mut whole, block, |row| newest.get(&asins[row]) == Some(&place));
-    }
-    whole
+    rows_where(blocks, table, |place, block, row| {
+        newest.get(&block.columns[Table::ASIN].codes()[row]) == Some(&place)
+    })
 }
 
 /// What a build does to the served rollups.
@@ -150,14 +149,24 @@ impl Renewal {
     }
 }
 
-/// Adds the rows that are kept, run by run: mostly a block is kept as a whole.
-fn append_where(whole: &mut Block, block: &Block, is_kept: impl Fn(usize) -> bool) {
-    let mut row = 0;
-    while row < block.rows() {
-        let end = (row..block.rows()).find(|row| !is_kept(*row)).unwrap_or(block.rows());
-        whole.append_rows(block, row..end);
-        row = end + 1;
+/// The rows that are kept, of a block at its place. Each block goes as soon as its rows are taken over.
+fn rows_where(blocks: Vec<Block>, table: Table, is_kept: impl Fn(usize, &Block, usize) -> bool) -> Block {
+    let runs_of = |place: usize, block: &Block| -> Vec<Range<usize>> {
+        let kept: Vec<bool> = (0..block.rows()).map(|row| is_kept(place, block, row)).collect();
+        let mut end = 0;
+        let runs = kept.chunk_by(|a, b| a == b).map(|run| {
+            end += run.len();
+            (run[0], end - run.len()..end)
+        });
+        runs.filter(|(is_kept, _)| *is_kept).map(|(_, rows)| rows).collect()
+    };
+    let runs: Vec<Vec<Range<usize>>> =
+        blocks.iter().enumerate().map(|(place, block)| runs_of(place, block)).collect();
+    let mut whole = Block::with_capacity(table, runs.iter().flatten().map(Range::len).sum());
+    for (block, runs) in blocks.into_iter().zip(runs) {
+        runs.into_iter().for_each(|rows| whole.append_rows(&block, rows));
     }
+    whole
 }
 
 /// Seller rows that belong to served rollups: same product, same day.
@@ -167,29 +176,5 @@ pub(super) fn sellers_of(rollups: &Block, sellers: Vec<Block>) -> Block {
         (of(Table::ASIN), of(Table::DAY_NO))
     };
     let served: HashSet<(i32, i32)> = (0..rollups.rows()).map(|row| key(rollups, row)).collect();
-    let mut whole = Block::empty(Table::RollupSellers);
-    for block in &sellers {
-        append_where(&mut whole, block, |row| served.contains(&key(block, row)));
-    }
-    whole
-}
-
-/// The day and category records of the served deltas' days.
-pub(super) fn records(
-    deltas: &Block,
-    observed: &DataFrame,
-    zone: ReportingZone,
-    words: &Words,
-) -> PolarsResult<(Vec<DayRecord>, Vec<DayRecord>)> {
-    let frame = deltas.to_frame(Table::Deltas, &DELTA_COLUMNS, words)?;
-    let end_of_day = |day_no: i32| zone.end_of(Day::from_no(day_no)).timestamp_micros();
-    let observed = observed.select(OBSERVED_COLUMNS)?;
-    let days = daily_aggregates(&frame, &observed, end_of_day)?;
-    let categories = category_metrics(&frame)?;
-    let record = |aggregate: Aggregate| DayRecord {
-        day: Day::from_no(aggregate.day_no),
-        category: aggregate.category.unwrap_or_default(),
-        record: aggregate.record.to_string(),
-    };
-    Ok((days.into_iter().map(record).collect(), categories.into_iter().map(record).collect()))
+    rows_where(sellers, Table::RollupSellers, |_, block, row| served.contains(&key(block, row)))
 }

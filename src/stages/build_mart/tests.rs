@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::*;
 use crate::lake::{LakeFinding, Table, read_days, read_product, verify};
 use crate::model::{Asin, Marketplace, ProductKey};
+use crate::store::mart::ServedDays as _;
 use crate::store::ops::Identity;
 
 /// A database with an identity, a lake beside it, and the days it was given.
@@ -848,10 +849,48 @@ async fn a_build_in_little_memory_writes_the_same_files() {
         // Core files that lie in several are made one.
         fixture.build(&Options { memory, compact: true, ..options() }).await;
         let files = fixture.store.lake_state().await.unwrap().files.into_iter();
-        written.push(files.map(|file| (file.path, file.sha256)).collect::<Vec<_>>());
+        let files: Vec<_> = files.map(|file| (file.path, file.sha256)).collect();
+        written.push((files, fixture.served().await));
         assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
     }
     assert_eq!(written[0], written[1]);
+}
+
+#[tokio::test]
+async fn how_many_days_are_read_back_together_does_not_show_in_what_is_served() {
+    let fixture = Fixture::new().await;
+    let days: Vec<Vec<Seen>> = market(17, 12, "2026-01-20", 40).into_values().collect();
+    for part in days.chunks(15) {
+        fixture.put(&part.concat()).await;
+        fixture.build(&options()).await;
+    }
+    let state = fixture.store.lake_state().await.unwrap();
+    let all = Options { full: true, ..options() };
+    let plan = plan::plan(&fixture.store, &fixture.lake, &state, &[], &all).await.unwrap();
+    let market = plan.markets.iter().find(|market| market.marketplace == Marketplace::Us).unwrap();
+    let mut served = Vec::new();
+    for most in [1, 30, 1_000_000] {
+        let mut days =
+            DaysFromFiles::new(&fixture.lake, market, &state.files, &state.files, options().zone, most);
+        let (mut rows, mut records, mut parts) = (Vec::new(), Vec::new(), 0);
+        while let Some(part) = days.next().await.unwrap() {
+            let deltas = part.deltas;
+            let columns = deltas.columns().len();
+            let row = |row| (0..columns).map(|column| deltas.value(row, column)).collect::<Vec<_>>();
+            rows.extend((0..deltas.rows()).map(row));
+            records.extend(part.daily_aggregates.into_iter().chain(part.category_metrics));
+            parts += 1;
+        }
+        records.sort_by(|a, b| (a.day, &a.category).cmp(&(b.day, &b.category)));
+        served.push((parts, (rows, records)));
+    }
+    let [daily, some, monthly] = &served[..] else { panic!("three ways to read") };
+    assert_eq!((daily.0, monthly.0), (35, 2), "publish_days, and their months");
+    assert!(monthly.0 < some.0 && some.0 < daily.0, "{}", some.0);
+    assert!(daily.1 == some.1 && some.1 == monthly.1);
+    let stored =
+        fixture.query("SELECT asin, day FROM deltas WHERE marketplace = 'US' ORDER BY day, asin").await;
+    assert_eq!(stored.len(), monthly.1.0.len());
 }
 
 #[tokio::test]
@@ -886,7 +925,7 @@ async fn how_much_lies_in_memory_does_not_show_in_the_files() {
     ] {
         let plan = plan::plan(&fixture.store, &fixture.lake, &state, &[], &all).await.unwrap();
         let mut hashes = Vec::new();
-        let tiny = Limits { months: 1, pass_rows: 40, batch_days: 1, carried_rows: 20 };
+        let tiny = Limits { months: 1, pass_rows: 40, batch_days: 1, carried_rows: 20, ..Limits::default() };
         for limits in [Limits::default(), tiny] {
             let built =
                 write::write(&fixture.lake, &state, &plan, limits, &CancelToken::default(), &|_| {}).unwrap();

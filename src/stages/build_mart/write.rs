@@ -31,6 +31,8 @@ pub(super) struct Limits {
     pub(super) batch_days: usize,
     /// Rows that a compaction carries over at a time.
     pub(super) carried_rows: i64,
+    /// Rows of deltas read back together for the database; up to four times as many lie in memory.
+    pub(super) served_rows: usize,
 }
 
 impl Default for Limits {
@@ -38,7 +40,13 @@ impl Default for Limits {
     /// of a group look back over 90 days that the group before has computed: few months together would read, and slide
     /// windows over, most days twice.
     fn default() -> Self {
-        Limits { months: 6, pass_rows: 1_000_000, batch_days: 20_000, carried_rows: 400_000 }
+        Limits {
+            months: 6,
+            pass_rows: 1_000_000,
+            batch_days: 20_000,
+            carried_rows: 400_000,
+            served_rows: 400_000,
+        }
     }
 }
 
@@ -67,6 +75,7 @@ impl Limits {
             pass_rows: share(most.pass_rows / 2, 20_000),
             batch_days: share(most.batch_days / 2, 1_000),
             carried_rows: share(400_000, 20_000) as i64,
+            served_rows: share(200_000, 20_000),
         }
     }
 }
@@ -86,9 +95,8 @@ pub(super) struct Built {
     pub(super) words: Words,
 }
 
-/// What of one marketplace may be served.
+/// What of one marketplace may be served, in the order of the serving tables' keys.
 pub(super) struct BuiltMarket {
-    pub(super) deltas: Block,
     /// Each product's newest rollups among those computed, and their sellers.
     pub(super) rollups: Block,
     pub(super) sellers: Block,
@@ -135,7 +143,7 @@ pub(super) fn write(
                 let durable = scope.spawn(move || sealed.into_iter().map(Sealed::make_durable).collect());
                 settling = Some((watch, durable));
             }
-            built.markets.push(gathered.into_market());
+            built.markets.push(gathered.into_market(&words));
         }
         done.extend(settled(settling)?);
         anyhow::Ok(done)
@@ -198,7 +206,6 @@ fn log_files(files: &[LakeFile], watch: Stopwatch) {
 /// What batches gave besides rows of files.
 #[derive(Default)]
 struct Gathered {
-    deltas: Vec<Block>,
     rollups: Vec<Block>,
     sellers: Vec<Block>,
     days: BTreeSet<i32>,
@@ -208,7 +215,6 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, batch: Batch) {
-        self.deltas.push(batch.served_deltas);
         self.rollups.push(batch.served_rollups);
         self.sellers.push(batch.served_sellers);
         self.days.extend(batch.days);
@@ -216,24 +222,21 @@ impl Gathered {
         self.rollup_rows += batch.rollup_rows;
     }
 
-    /// Forgets rollups of which a later group of months has computed newer ones.
+    /// Forgets rollups of which a later group of months has computed newer ones. One block is left.
     fn keep_newest(&mut self) {
         let rollups = serving::newest_of_each(std::mem::take(&mut self.rollups), Table::Rollups);
         self.sellers = vec![serving::sellers_of(&rollups, std::mem::take(&mut self.sellers))];
         self.rollups = vec![rollups];
     }
 
-    fn into_market(self) -> BuiltMarket {
-        let whole = |blocks: Vec<Block>, table: Table| {
-            let mut blocks = blocks.into_iter();
-            let mut whole = blocks.next().unwrap_or_else(|| Block::empty(table));
-            blocks.for_each(|block| whole.append(&block));
-            whole
+    fn into_market(self, words: &Words) -> BuiltMarket {
+        let in_order = |mut blocks: Vec<Block>, table: Table| {
+            let rows = blocks.pop().unwrap_or_else(|| Block::empty(table));
+            serving::in_key_order(rows, table, words)
         };
         BuiltMarket {
-            deltas: whole(self.deltas, Table::Deltas),
-            rollups: whole(self.rollups, Table::Rollups),
-            sellers: whole(self.sellers, Table::RollupSellers),
+            rollups: in_order(self.rollups, Table::Rollups),
+            sellers: in_order(self.sellers, Table::RollupSellers),
             days: self.days,
             delta_rows: self.delta_rows,
             rollup_rows: self.rollup_rows,
@@ -314,7 +317,6 @@ impl Group<'_> {
             past_ends: past.flat_map(|span| month_ends(over(span))).collect(),
             dirty: self.market.dirty.clone(),
             targets,
-            served_deltas: self.market.served(),
         }
     }
 
@@ -408,11 +410,12 @@ mod tests {
     #[test]
     fn less_memory_never_means_more_and_much_means_what_is_fastest() {
         let of = |memory: u64| {
-            let Limits { months, pass_rows, batch_days, carried_rows } = Limits::within(memory << 20);
-            [months, pass_rows, batch_days, carried_rows as usize]
+            let Limits { months, pass_rows, batch_days, carried_rows, served_rows } =
+                Limits::within(memory << 20);
+            [months, pass_rows, batch_days, carried_rows as usize, served_rows]
         };
-        let steps: Vec<[usize; 4]> = [1, 256, 512, 1_024, 1_400, 64_000].map(of).to_vec();
+        let steps: Vec<[usize; 5]> = [1, 256, 512, 1_024, 1_400, 64_000].map(of).to_vec();
         assert!(steps.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(|(less, more)| less <= more)));
-        assert_eq!((steps[0][0], steps[4]), (1, [6, 1_000_000, 20_000, 400_000]));
+        assert_eq!((steps[0][0], steps[4]), (1, [6, 1_000_000, 20_000, 400_000, 400_000]));
     }
 }
