@@ -1,16 +1,19 @@
 //! Reads files of the lake: whole, some columns, or the rows of some buckets.
 
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use polars::prelude::*;
+use polars_parquet::parquet::metadata::RowGroupMetadata;
+use polars_parquet::parquet::statistics::Statistics;
+use polars_parquet::read::{FileMetadata, read_metadata};
 use rayon::prelude::*;
 
 use super::block::{Block, Words};
 use super::plan::Span;
 use super::schema::{BUCKETS, LakeColumn, Table, bucket_of};
-use super::write::ROW_GROUP_ROWS;
 use super::{Lake, LakeError};
 use crate::model::{DayRange, Marketplace, ProductKey};
 use crate::store::Store;
@@ -20,12 +23,11 @@ use crate::store::lake::LakeFile;
 #[derive(Clone, Debug)]
 pub(crate) struct FileReader {
     path: PathBuf,
-    rows: usize,
 }
 
 impl FileReader {
     pub(crate) fn new(lake: &Lake, file: &LakeFile) -> FileReader {
-        FileReader { path: lake.path_of(file), rows: usize::try_from(file.rows).unwrap_or_default() }
+        FileReader { path: lake.path_of(file) }
     }
 
     /// Reads the columns of all rows, or of those in `rows`; row groups outside are skipped.
@@ -39,26 +41,36 @@ impl FileReader {
         columns: &[&str],
         rows: Option<Range<usize>>,
     ) -> Result<DataFrame, LakeError> {
-        let file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
-        ParquetReader::new(file)
+        let mut file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
+        let picked = rows.map(|rows| picked_groups(&mut file, rows)).transpose();
+        let picked = picked.map_err(LakeError::parquet(&self.path))?;
+        let mut reader = ParquetReader::new(file)
             .read_parallel(strategy)
-            .with_columns(Some(columns.iter().map(|&name| name.to_owned()).collect()))
-            .with_slice(rows.map(|rows| (rows.start, rows.len())))
-            .finish()
-            .map_err(LakeError::parquet(&self.path))
+            .with_columns(Some(columns.iter().map(|&name| name.to_owned()).collect()));
+        if let Some((metadata, rows)) = picked {
+            reader.set_metadata(Arc::new(metadata));
+            reader = reader.with_slice(Some((rows.start, rows.len())));
+        }
+        reader.finish().map_err(LakeError::parquet(&self.path))
     }
 
-    /// The rows of each row group.
-    fn groups(&self) -> Result<Vec<Range<usize>>, LakeError> {
-        let file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
-        let mut reader = ParquetReader::new(file);
-        let metadata = reader.get_metadata().map_err(LakeError::parquet(&self.path))?;
+    fn groups(&self) -> Result<Vec<RowGroup>, LakeError> {
+        let mut file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
+        let metadata = read_metadata(&mut file).map_err(LakeError::parquet(&self.path))?;
         let mut end = 0;
-        let rows = metadata.row_groups.iter().map(|group| {
+        let groups = metadata.row_groups.iter().map(|group| {
             end += group.num_rows();
-            end - group.num_rows()..end
+            let statistics = group
+                .columns_under_root_iter("bucket")
+                .and_then(|mut columns| columns.next()?.statistics(&metadata.footer_buf)?.ok());
+            let buckets = match statistics {
+                Some(Statistics::Int32(buckets)) => buckets.min_value.zip(buckets.max_value),
+                _ => None,
+            };
+            let (first, last) = buckets.unwrap_or((0, BUCKETS as i32 - 1));
+            RowGroup { rows: end - group.num_rows()..end, buckets: first..=last }
         });
-        Ok(rows.collect())
+        Ok(groups.collect())
     }
 
     /// Where each bucket's rows begin, and behind them the number of rows.
@@ -105,15 +117,45 @@ impl FileReader {
         self.read_block(columns, Some(offsets[buckets.start]..offsets[buckets.end]), words)
     }
 
-    /// The rows that can belong to the product: its bucket's, where the file is cut by buckets.
-    fn rows_of(&self, key: ProductKey) -> Result<Option<Range<usize>>, LakeError> {
-        if self.rows < ROW_GROUP_ROWS {
-            return Ok(None);
-        }
-        let offsets = self.bucket_offsets()?;
-        let bucket = bucket_of(key.marketplace.code(), key.asin.as_str()) as usize;
-        Ok(Some(offsets[bucket]..offsets[bucket + 1]))
+    /// Where the product's rows lie: side by side. Of the row groups that can hold them only the names are looked at.
+    fn rows_of(&self, key: ProductKey) -> Result<Range<usize>, LakeError> {
+        let bucket = bucket_of(key.marketplace.code(), key.asin.as_str());
+        let groups = self.groups()?;
+        let mut groups = groups.iter().filter(|group| group.buckets.contains(&bucket));
+        let Some(first) = groups.next() else { return Ok(0..0) };
+        let rows = first.rows.start..groups.next_back().unwrap_or(first).rows.end;
+        let names = self.read_with(ParallelStrategy::None, &["asin"], Some(rows.clone()))?;
+        let names = names.column("asin").and_then(|names| names.str().cloned());
+        let names = names.map_err(LakeError::parquet(&self.path))?;
+        let mut own = names.iter().map(|name| name == Some(key.asin.as_str()));
+        let Some(before) = own.position(|is_own| is_own) else { return Ok(0..0) };
+        let first = rows.start + before;
+        Ok(first..first + 1 + own.take_while(|is_own| *is_own).count())
     }
+}
+
+struct RowGroup {
+    rows: Range<usize>,
+    /// The buckets that it can hold.
+    buckets: RangeInclusive<i32>,
+}
+
+/// What a file says of the row groups that hold some of its rows, and where the rows lie among those. Given all of them
+/// polars would look into every page, to skip it.
+fn picked_groups(file: &mut File, rows: Range<usize>) -> PolarsResult<(FileMetadata, Range<usize>)> {
+    let mut metadata = read_metadata(file)?;
+    let (mut end, mut before) = (0, 0);
+    metadata.row_groups.retain(|group| {
+        let start = end;
+        end += group.num_rows();
+        if end <= rows.start {
+            before = end;
+        }
+        start < rows.end && rows.start < end
+    });
+    metadata.num_rows = metadata.row_groups.iter().map(RowGroupMetadata::num_rows).sum();
+    let start = rows.start.saturating_sub(before);
+    Ok((metadata, start..start + rows.len()))
 }
 
 /// Reads the rows of one marketplace's days: the named columns, or all of the table's for none named.
@@ -170,7 +212,7 @@ pub(crate) fn read_rows_of_days(
     let mut groups: Vec<(FileReader, Range<usize>)> = Vec::new();
     for file in files {
         let reader = FileReader::new(lake, file);
-        groups.extend(reader.groups()?.into_iter().map(|rows| (reader.clone(), rows)));
+        groups.extend(reader.groups()?.into_iter().map(|group| (reader.clone(), group.rows)));
     }
     let read = groups.into_par_iter().map(|(reader, rows)| {
         let mut words = Words::default();
@@ -214,43 +256,121 @@ async fn read_in_background(
 
 fn read_files(lake: &Lake, files: &[LakeFile], request: &Request) -> Result<DataFrame, LakeError> {
     let mut columns: Vec<&str> = request.columns.iter().map(String::as_str).collect();
-    for needed in ["day_no", "asin"] {
-        if !columns.contains(&needed) {
-            columns.push(needed);
-        }
+    if !columns.contains(&"day_no") {
+        columns.push("day_no");
     }
-    let mut whole = empty_frame(request.table, &columns).map_err(LakeError::parquet(lake.root()))?;
-    for file in files {
+    let read = |file: &LakeFile| {
         let reader = FileReader::new(lake, file);
-        let rows = request.asin.map(|key| reader.rows_of(key)).transpose()?.flatten();
-        let frame = reader.read(&columns, rows)?;
-        let picked = pick(frame, file, request).map_err(LakeError::parquet(&reader.path))?;
-        whole.vstack_mut_owned(picked).map_err(LakeError::parquet(&reader.path))?;
+        let frame = match request.asin {
+            Some(key) => reader.read_with(ParallelStrategy::None, &columns, Some(reader.rows_of(key)?))?,
+            None => reader.read(&columns, None)?,
+        };
+        pick(frame, file, request).map_err(LakeError::parquet(&reader.path))
+    };
+    // Whole files are read one after the other, each on all cores; a product's few rows of each side by side.
+    let frames: Vec<DataFrame> = match request.asin {
+        Some(_) => files.par_iter().map(read).collect::<Result<_, _>>()?,
+        None => files.iter().map(read).collect::<Result<_, _>>()?,
+    };
+    let mut whole = empty_frame(request.table, &columns).map_err(LakeError::parquet(lake.root()))?;
+    for frame in frames {
+        whole.vstack_mut_owned(frame).map_err(LakeError::parquet(lake.root()))?;
     }
     whole.select(request.columns.iter().map(String::as_str)).map_err(LakeError::parquet(lake.root()))
 }
 
-/// Keeps the rows asked for.
+/// Keeps the days asked for.
 fn pick(frame: DataFrame, file: &LakeFile, request: &Request) -> PolarsResult<DataFrame> {
     let (first, last) = (request.range.first.no(), request.range.last.no());
-    let all_days = first <= file.first_day_no && file.last_day_no <= last;
-    if all_days && request.asin.is_none() {
+    if first <= file.first_day_no && file.last_day_no <= last {
         return Ok(frame);
     }
-    let wanted = request.asin.map(|key| key.asin.to_string());
     let days = frame.column("day_no")?.i32()?;
-    let asins = frame.column("asin")?.str()?;
-    let mask: BooleanChunked = days
-        .iter()
-        .zip(asins.iter())
-        .map(|(day, asin)| {
-            day.is_some_and(|day| first <= day && day <= last)
-                && wanted.as_deref().is_none_or(|wanted| asin == Some(wanted))
-        })
-        .collect();
-    frame.filter(&mask)
+    let is_asked = days.iter().map(|day| day.is_some_and(|day| first <= day && day <= last));
+    frame.filter(&is_asked.collect::<BooleanChunked>())
 }
 
 fn empty_frame(table: Table, columns: &[&str]) -> PolarsResult<DataFrame> {
     DataFrame::empty_with_schema(&table.schema()).select(columns.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+
+    use super::*;
+    use crate::lake::{FilePlan, LakeWriter, Span, Values};
+
+    /// 400 products with 300 seller rows each.
+    fn write(lake: &Lake) -> (LakeFile, Vec<String>) {
+        let mut asins: Vec<(i32, String)> = (0..400)
+            .map(|number| format!("B{number:09}"))
+            .map(|asin| (bucket_of("US", &asin), asin))
+            .collect();
+        asins.sort();
+        let mut words = Words::default();
+        let seller = words.intern("S1");
+        let codes: Vec<i32> = asins.iter().map(|(_, asin)| words.intern(asin)).collect();
+        let of_product = |row: usize| row / 300;
+        let count = 300 * asins.len();
+        let rows = Block {
+            columns: vec![
+                Values::I32((0..count).map(|row| asins[of_product(row)].0).collect()),
+                Values::Text((0..count).map(|row| codes[of_product(row)]).collect()),
+                Values::I32((0..count).map(|row| 20_000 + (row % 300) as i32).collect()),
+                Values::I32(vec![7; count]),
+                Values::Text(vec![seller; count]),
+                Values::I64((0..count).map(|row| of_product(row) as i64).collect()),
+                Values::I64(vec![7; count]),
+            ],
+        };
+        let plan = FilePlan {
+            table: Table::RollupSellers,
+            marketplace: Marketplace::Us,
+            month: "2024-10".to_owned(),
+            fresh: vec![Span { first: 20_000, last: 20_299 }],
+            carried: Vec::new(),
+            replaced: Vec::new(),
+            compacted: true,
+        };
+        let mut writer = LakeWriter::create(lake, &plan, 1, 0).unwrap();
+        writer.append(&rows, 0..count, &words).unwrap();
+        let file = writer.finish(&words).unwrap().unwrap();
+        (file, asins.into_iter().map(|(_, asin)| asin).collect())
+    }
+
+    fn read(lake: &Lake, file: &LakeFile, asin: Option<&str>) -> Result<DataFrame, LakeError> {
+        let asin = asin.map(|asin| ProductKey { marketplace: Marketplace::Us, asin: asin.parse().unwrap() });
+        let range = Span { first: 20_010, last: 20_299 }.days();
+        let columns = ["days", "day_no"].map(str::to_owned).to_vec();
+        let request = Request { table: Table::RollupSellers, columns, range, asin };
+        read_files(lake, std::slice::from_ref(file), &request)
+    }
+
+    #[test]
+    fn a_product_is_read_without_the_row_groups_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::new(folder.path());
+        let (file, asins) = write(&lake);
+        for place in [0, 1, 199, 398, 399] {
+            let frame = read(&lake, &file, Some(&asins[place])).unwrap();
+            let days: Vec<_> = frame.column("day_no").unwrap().i32().unwrap().iter().flatten().collect();
+            assert_eq!(days, Vec::from_iter(20_010..20_300));
+            let numbers = frame.column("days").unwrap().i64().unwrap();
+            assert!(numbers.iter().all(|number| number == Some(place as i64)));
+        }
+        assert_eq!(read(&lake, &file, Some("B999999999")).unwrap().height(), 0, "not in the file");
+
+        // The pages of the first row group are lost.
+        let path = lake.path_of(&file);
+        let mut reader = ParquetReader::new(File::open(&path).unwrap());
+        let groups = &reader.get_metadata().unwrap().row_groups;
+        assert_eq!(groups.len(), 3);
+        let bytes = groups[0].full_byte_range();
+        let mut damaged = File::options().write(true).open(&path).unwrap();
+        damaged.seek(SeekFrom::Start(bytes.start)).unwrap();
+        damaged.write_all(&vec![0xff; (bytes.end - bytes.start) as usize]).unwrap();
+        assert!(read(&lake, &file, None).is_err() && read(&lake, &file, Some(&asins[0])).is_err());
+        assert_eq!(read(&lake, &file, Some(&asins[399])).unwrap().height(), 290);
+    }
 }

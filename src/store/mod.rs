@@ -33,7 +33,8 @@ pub mod watch;
 
 pub use core::history::KnownHistory;
 pub use core::{
-    BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome, Unread,
+    BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome,
+    StoredRecord, Unread,
 };
 pub use drift::{Delivery, Failure, FieldKnown, NewIncident};
 pub use explain::Evidence;

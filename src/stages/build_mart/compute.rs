@@ -1,6 +1,6 @@
 //! Some products' days through the kernels, and the rows cut up by the file that they belong to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use super::days::{AvailabilityCodes, Days};
@@ -30,6 +30,8 @@ pub(super) struct Job {
     pub(super) targets: Vec<Target>,
     /// Ends of months whose pasts are computed, sorted.
     pub(super) past_ends: Vec<i32>,
+    /// Products of which later rollups will be served than any of these days.
+    pub(super) superseded: HashSet<i32>,
 }
 
 impl Job {
@@ -56,7 +58,7 @@ pub(super) struct Batch {
     computed: [Computed; Table::MART.len()],
     /// Each target's rows, among those computed of its table.
     targets: Vec<(Table, Vec<Range<usize>>)>,
-    /// Each product's newest rollups among those computed.
+    /// Each product's newest rollups among those computed, unless they are superseded.
     pub(super) served_rollups: Block,
     pub(super) served_sellers: Block,
     /// Dirty days that have rows.
@@ -155,8 +157,10 @@ pub(super) fn compute(
     let dirty_deltas = || delta.block.day_nos().iter().filter(|day| within(&job.dirty.deltas, day));
     let dirty_rollups = rollup.block.day_nos().iter().filter(|day| within(&job.dirty.rollups, day)).count();
     let mut batch = Batch {
-        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows()),
-        served_sellers: seller.block.some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller)),
+        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows(&job.superseded)),
+        served_sellers: seller
+            .block
+            .some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller, &job.superseded)),
         days: dirty_deltas().copied().collect(),
         computed_rows: delta.block.rows(),
         delta_rows: dirty_deltas().count(),
@@ -236,12 +240,12 @@ impl Computed {
         ranges
     }
 
-    /// Each product's rows of its last day.
-    fn newest_rows(&self) -> Vec<Range<usize>> {
-        let days = self.block.day_nos();
+    /// Each product's rows of its last day; of superseded products none.
+    fn newest_rows(&self, superseded: &HashSet<i32>) -> Vec<Range<usize>> {
+        let (days, asins) = (self.block.day_nos(), self.block.columns[Table::ASIN].codes());
         let newest = |product: &Range<usize>| {
             let own = &days[product.clone()];
-            let last = own.last()?;
+            let last = own.last().filter(|_| !superseded.contains(&asins[product.start]))?;
             Some(product.start + own.partition_point(|day| day < last)..product.end)
         };
         self.products.iter().filter_map(newest).collect()
@@ -249,9 +253,13 @@ impl Computed {
 }
 
 /// The seller rows of each product's newest rollups; a product whose newest rollups have none has none served.
-fn newest_sellers(rollups: &Computed, sellers: &Computed) -> Vec<Range<usize>> {
+fn newest_sellers(rollups: &Computed, sellers: &Computed, superseded: &HashSet<i32>) -> Vec<Range<usize>> {
+    let asins = rollups.block.columns[Table::ASIN].codes();
     let rows = rollups.products.iter().zip(&sellers.products).filter_map(|(rollup, seller)| {
         let newest = rollups.block.day_nos()[rollup.clone()].last()?;
+        if superseded.contains(&asins[rollup.start]) {
+            return None;
+        }
         let own = &sellers.block.day_nos()[seller.clone()];
         Some(seller.start + own.partition_point(|day| day < newest)..seller.end)
     });

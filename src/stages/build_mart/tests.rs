@@ -838,7 +838,13 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 
 #[tokio::test]
 async fn a_build_in_little_memory_writes_the_same_files() {
-    let rows: Vec<Seen> = market(3, 12, "2026-01-20", 50).into_values().flatten().collect();
+    let mut rows: Vec<Seen> = market(3, 12, "2026-01-20", 50).into_values().flatten().collect();
+    // What is served of these is computed long before what is served of the others.
+    for on in ["2026-01-20", "2026-01-21"] {
+        rows.insert(0, seen("B0GONE0001", on, 1000));
+        rows.insert(0, seen("B0RARE0001", on, 2000));
+    }
+    rows.push(seen("B0RARE0001", "2026-03-01", 3000));
     let mut written = Vec::new();
     for memory in [None, Some(1)] {
         let fixture = Fixture::new().await;

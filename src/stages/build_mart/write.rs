@@ -1,7 +1,7 @@
 //! The files of a build: buckets stream through the open files of some months at a time, so that neither all
 //! days nor all products lie in memory at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::thread::ScopedJoinHandle;
 
@@ -16,7 +16,7 @@ use crate::cancel::CancelToken;
 use crate::clock::Stopwatch;
 use crate::lake::{
     Block, FilePlan, FileReader, Lake, LakeError, LakeWriter, Sealed, Span, Table, Words, bucket_shares,
-    merge, numbers_in_folder,
+    files_of, merge, numbers_in_folder,
 };
 use crate::store::lake::{LakeFile, LakeState};
 
@@ -132,11 +132,22 @@ pub(super) fn write(
             let replaced: Vec<&LakeFile> = market.files.iter().flat_map(|file| &file.replaced).collect();
             let standing = state.files.iter().filter(|file| !replaced.contains(file));
             let standing: Vec<LakeFile> = standing.cloned().collect();
-            for files in groups(months, limits.months) {
+            let groups = groups(months, limits.months);
+            let recent = match &groups[..] {
+                [] | [_] => Recent::default(),
+                _ => Recent::read(lake, market, &standing, &mut words)?,
+            };
+            for files in groups {
                 let watch = Stopwatch::start();
                 // Pasts that this build has written stand for the days before them too.
                 let source: Vec<LakeFile> = standing.iter().chain(&done).cloned().collect();
-                let group = Group { lake, source, market, files, generation: plan.generation, limits };
+                let superseded = if files.iter().all(|(plan, _)| plan.month < recent.since) {
+                    recent.asins.clone()
+                } else {
+                    HashSet::new()
+                };
+                let generation = plan.generation;
+                let group = Group { lake, source, market, files, generation, limits, superseded };
                 let sealed = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
                 gathered.keep_newest();
                 done.extend(settled(settling.take())?);
@@ -150,6 +161,47 @@ pub(super) fn write(
     })?;
     built.words = words;
     Ok(built)
+}
+
+/// Products that surely have rollups in the newest months: those of earlier months need not wait in memory for what is
+/// served in the end.
+#[derive(Default)]
+struct Recent {
+    /// The first of these months.
+    since: String,
+    /// Codes of their words.
+    asins: HashSet<i32>,
+}
+
+impl Recent {
+    /// Looks at the two newest months of core whose rollups are all computed. Two days of one month are in one window.
+    fn read(
+        lake: &Lake,
+        market: &MarketPlan,
+        files: &[LakeFile],
+        words: &mut Words,
+    ) -> Result<Recent, LakeError> {
+        let computed = |file: &&LakeFile| {
+            let dirty = |span: &Span| span.contains(file.first_day_no) && span.contains(file.last_day_no);
+            market.dirty.rollups.iter().any(dirty)
+        };
+        let mut months: BTreeMap<&str, Vec<&LakeFile>> = BTreeMap::new();
+        for file in files_of(files, Table::Daily, market.marketplace).into_iter().filter(computed) {
+            months.entry(&file.month).or_default().push(file);
+        }
+        let mut recent = Recent::default();
+        for (month, files) in months.into_iter().rev().take(2) {
+            let mut days: HashMap<i32, usize> = HashMap::new();
+            for file in files {
+                let asin = Table::Daily.columns()[Table::ASIN];
+                let block = FileReader::new(lake, file).read_block(&[asin], None, words)?;
+                block.columns[0].codes().iter().for_each(|asin| *days.entry(*asin).or_default() += 1);
+            }
+            recent.asins.extend(days.into_iter().filter(|(_, days)| *days >= 2).map(|(asin, _)| asin));
+            month.clone_into(&mut recent.since);
+        }
+        Ok(recent)
+    }
 }
 
 /// Neighbouring months together, `most` at a time. Months far apart are not: whatever lies between the first and the last
@@ -253,6 +305,8 @@ struct Group<'a> {
     files: Vec<(&'a FilePlan, usize)>,
     generation: i64,
     limits: Limits,
+    /// Products whose rollups of these months are not served.
+    superseded: HashSet<i32>,
 }
 
 impl Group<'_> {
@@ -317,6 +371,7 @@ impl Group<'_> {
             past_ends: past.flat_map(|span| month_ends(over(span))).collect(),
             dirty: self.market.dirty.clone(),
             targets,
+            superseded: self.superseded.clone(),
         }
     }
 

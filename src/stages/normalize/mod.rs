@@ -26,7 +26,7 @@ use crate::normalize::{
 use crate::stages::exceeds_tolerance;
 use crate::store::{
     BatchEffect, Delivery, Derive, Failure, FieldKnown, NewIncident, NewObservation, NewQuarantine,
-    NormalizedBatch, RawRecord, ReceiptOutcome, Store, Unread,
+    NormalizedBatch, RawRecord, ReceiptOutcome, Store, StoredRecord, Unread,
 };
 
 /// Receipts of one transaction.
@@ -193,17 +193,21 @@ async fn read_batch(
 ) -> anyhow::Result<Option<ReadBatch>> {
     let watch = Stopwatch::start();
     let unread = options.unread();
-    let records = store
+    let stored = store
         .load_unread(unread, after, BATCH_RECEIPTS, BATCH_BYTES)
         .await
         .context("failed to load receipts")?;
-    let Some(until) = records.last().map(|record| record.receipt_id) else { return Ok(None) };
+    let Some(until) = stored.last().map(StoredRecord::receipt_id) else { return Ok(None) };
     let (zone, now) = (options.zone, clock.now());
     // What is logged of single records names the stage too.
     let stage = tracing::Span::current();
-    let normalized = move || stage.in_scope(|| normalize_batch(&records, zone, now));
+    let normalized = move || -> anyhow::Result<NormalizedBatch> {
+        let records: Result<Vec<RawRecord>, _> = stored.into_par_iter().map(StoredRecord::unpack).collect();
+        let records = records.context("failed to load receipts")?;
+        Ok(stage.in_scope(|| normalize_batch(&records, zone, now)))
+    };
     let mut batch =
-        tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")?;
+        tokio::task::spawn_blocking(normalized).await.context("failed to parse a batch of receipts")??;
     batch.normalized_until = (unread == Unread::New).then_some(until);
     Ok(Some(ReadBatch { batch, until, now, watch }))
 }

@@ -167,7 +167,7 @@ async fn a_row_that_is_refused_takes_its_whole_transaction_with_it() {
 
 async fn unread(store: &Store, unread: Unread, after: i64, limit: i64, most_bytes: usize) -> Vec<i64> {
     let records = store.load_unread(unread, after, limit, most_bytes).await.unwrap();
-    records.iter().map(|record| record.receipt_id).collect()
+    records.iter().map(StoredRecord::receipt_id).collect()
 }
 
 #[tokio::test]
@@ -251,7 +251,8 @@ async fn a_receipt_of_history_is_read_again_for_every_range_that_is_new() {
     assert!(store.request_history(3, earlier).await.unwrap());
     assert!(!store.request_history(3, later).await.unwrap(), "the very same");
     let records = store.load_unread(Unread::New, 0, 9, 1 << 20).await.unwrap();
-    let asked: Vec<_> = records.iter().map(|record| (record.receipt_id, record.asked_days.clone())).collect();
+    let records = records.into_iter().map(|record| record.unpack().unwrap());
+    let asked: Vec<_> = records.map(|record| (record.receipt_id, record.asked_days)).collect();
     assert_eq!(asked, [(3, vec![earlier, later])]);
 }
 

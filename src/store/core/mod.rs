@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
 pub(super) use observations::facts_of;
 pub use products::ProductRecord;
-pub use receipts::{RawRecord, Unread};
+pub use receipts::{RawRecord, StoredRecord, Unread};
 
 use super::ops::set_mark;
 use super::quarantine::{NewQuarantine, write_quarantine};

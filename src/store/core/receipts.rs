@@ -31,6 +31,29 @@ pub struct RawRecord {
     pub asked_days: Vec<DayRange>,
 }
 
+/// A receipt whose body is still as it is stored: it takes time to unpack, which many threads may share.
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    /// Its body is empty.
+    record: RawRecord,
+    codec: String,
+    size_bytes: u64,
+    bytes: Vec<u8>,
+}
+
+impl StoredRecord {
+    pub fn receipt_id(&self) -> i64 {
+        self.record.receipt_id
+    }
+
+    /// Errors: a body that is not what it is said to be.
+    pub fn unpack(self) -> Result<RawRecord> {
+        let StoredRecord { record, codec, size_bytes, bytes } = self;
+        let body = decode_body(codec, size_bytes, bytes, record.body_sha256.clone())?;
+        Ok(RawRecord { body, ..record })
+    }
+}
+
 /// Which receipts to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unread {
@@ -55,15 +78,15 @@ macro_rules! unread {
 }
 
 impl Store {
-    /// The next receipts after `after` to normalize, oldest first, bodies decompressed: at most `limit` of them, and
-    /// no more once their bodies are `most_bytes` together.
+    /// The next receipts after `after` to normalize, oldest first: at most `limit` of them, and no more once their bodies
+    /// are `most_bytes` together, unpacked.
     pub async fn load_unread(
         &self,
         unread: Unread,
         after: i64,
         limit: i64,
         most_bytes: usize,
-    ) -> Result<Vec<RawRecord>> {
+    ) -> Result<Vec<StoredRecord>> {
         let query = match unread {
             Unread::New => {
                 let after = after.max(self.mark(&normalized_until_mark()).await?);
@@ -78,8 +101,8 @@ impl Store {
         while bytes < most_bytes
             && let Some(row) = rows.try_next().await?
         {
-            let record = raw_record(&row)?;
-            bytes += record.body.len();
+            let record = stored_record(&row)?;
+            bytes += usize::try_from(record.size_bytes).unwrap_or(usize::MAX);
             records.push(record);
         }
         Ok(records)
@@ -144,14 +167,8 @@ const LOAD_RECEIPTS_SINCE: &str = with_bodies!(
     "CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256 WHERE r.receipt_id > $1 AND r.observed_at >= $2"
 );
 
-fn raw_record(row: &SqliteRow) -> Result<RawRecord> {
-    let body = decode_body(
-        row.try_get("codec")?,
-        row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
-        row.try_get("bytes")?,
-        row.try_get("body_sha256")?,
-    )?;
-    Ok(RawRecord {
+fn stored_record(row: &SqliteRow) -> Result<StoredRecord> {
+    let record = RawRecord {
         receipt_id: row.try_get("receipt_id")?,
         source: row.try_get("source")?,
         kind: row.try_get("kind")?,
@@ -164,7 +181,13 @@ fn raw_record(row: &SqliteRow) -> Result<RawRecord> {
         file_path: row.try_get("file_path")?,
         file_line: row.try_get("file_line")?,
         file_offset: row.try_get("file_offset")?,
-        body,
+        body: Vec::new(),
         asked_days: asked_of(row)?,
+    };
+    Ok(StoredRecord {
+        record,
+        codec: row.try_get("codec")?,
+        size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
+        bytes: row.try_get("bytes")?,
     })
 }
