@@ -51,8 +51,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What lies in memory whatever the limits: the program, words, and what is served in the end.
-    const FIXED: u64 = 300 << 20;
+    /// What lies in memory whatever the limits: the program, words, and what is served in the end; of 50,000 products.
+    const FIXED: u64 = 400 << 20;
     /// Row groups of a month's open files, and what their pages take on the way to the disk.
     pub(super) const PER_MONTH: u64 = 75 << 20;
 
@@ -72,10 +72,10 @@ impl Limits {
         };
         Limits {
             months: usize::try_from(months).unwrap_or(most.months).clamp(1, most.months),
-            pass_rows: share(most.pass_rows / 2, 20_000),
-            batch_days: share(most.batch_days / 2, 1_000),
-            carried_rows: share(400_000, 20_000) as i64,
-            served_rows: share(200_000, 20_000),
+            pass_rows: share(most.pass_rows * 3 / 10, 20_000),
+            batch_days: share(most.batch_days * 3 / 10, 1_000),
+            carried_rows: share(240_000, 20_000) as i64,
+            served_rows: share(120_000, 20_000),
         }
     }
 }
