@@ -10,7 +10,7 @@ use std::time::Instant;
 use amzctl::lake::{Lake, Table, read_product};
 use amzctl::model::{Day, DayRange, Marketplace, ProductKey};
 use amzctl::store::{Migrate, Store};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 const PRODUCTS: usize = 100;
 
@@ -26,6 +26,7 @@ async fn main() -> anyhow::Result<()> {
     let newest = store.newest_day(Some(Marketplace::Us)).await?.context("an empty market")?;
     let year = DayRange { first: newest.plus(-364), last: newest };
     let served = store.served_rollups(Marketplace::Us).await?;
+    ensure!(!served.is_empty(), "no product has rollups");
     let step = (served.len() / PRODUCTS).max(1);
     let asins: Vec<&(String, Day)> = served.iter().step_by(step).collect();
     println!(

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use polars::prelude::*;
 use polars_parquet::parquet::metadata::RowGroupMetadata;
@@ -19,15 +19,16 @@ use crate::model::{DayRange, Marketplace, ProductKey};
 use crate::store::Store;
 use crate::store::lake::LakeFile;
 
-/// One file, opened for each read.
+/// One file, opened for each read; its footer is parsed once.
 #[derive(Clone, Debug)]
 pub(crate) struct FileReader {
     path: PathBuf,
+    metadata: Arc<OnceLock<FileMetadata>>,
 }
 
 impl FileReader {
     pub(crate) fn new(lake: &Lake, file: &LakeFile) -> FileReader {
-        FileReader { path: lake.path_of(file) }
+        FileReader { path: lake.path_of(file), metadata: Arc::default() }
     }
 
     /// Reads the columns of all rows, or of those in `rows`; row groups outside are skipped.
@@ -41,22 +42,29 @@ impl FileReader {
         columns: &[&str],
         rows: Option<Range<usize>>,
     ) -> Result<DataFrame, LakeError> {
-        let mut file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
-        let picked = rows.map(|rows| picked_groups(&mut file, rows)).transpose();
-        let picked = picked.map_err(LakeError::parquet(&self.path))?;
+        let file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
         let mut reader = ParquetReader::new(file)
             .read_parallel(strategy)
             .with_columns(Some(columns.iter().map(|&name| name.to_owned()).collect()));
-        if let Some((metadata, rows)) = picked {
+        if let Some(rows) = rows {
+            let (metadata, rows) = picked_groups(self.metadata()?, rows);
             reader.set_metadata(Arc::new(metadata));
             reader = reader.with_slice(Some((rows.start, rows.len())));
         }
         reader.finish().map_err(LakeError::parquet(&self.path))
     }
 
-    fn groups(&self) -> Result<Vec<RowGroup>, LakeError> {
+    fn metadata(&self) -> Result<&FileMetadata, LakeError> {
+        if let Some(known) = self.metadata.get() {
+            return Ok(known);
+        }
         let mut file = File::open(&self.path).map_err(LakeError::open(&self.path))?;
         let metadata = read_metadata(&mut file).map_err(LakeError::parquet(&self.path))?;
+        Ok(self.metadata.get_or_init(|| metadata))
+    }
+
+    fn groups(&self) -> Result<Vec<RowGroup>, LakeError> {
+        let metadata = self.metadata()?;
         let mut end = 0;
         let groups = metadata.row_groups.iter().map(|group| {
             end += group.num_rows();
@@ -142,8 +150,8 @@ struct RowGroup {
 
 /// What a file says of the row groups that hold some of its rows, and where the rows lie among those. Given all of them
 /// polars would look into every page, to skip it.
-fn picked_groups(file: &mut File, rows: Range<usize>) -> PolarsResult<(FileMetadata, Range<usize>)> {
-    let mut metadata = read_metadata(file)?;
+fn picked_groups(metadata: &FileMetadata, rows: Range<usize>) -> (FileMetadata, Range<usize>) {
+    let mut metadata = metadata.clone();
     let (mut end, mut before) = (0, 0);
     metadata.row_groups.retain(|group| {
         let start = end;
@@ -155,7 +163,7 @@ fn picked_groups(file: &mut File, rows: Range<usize>) -> PolarsResult<(FileMetad
     });
     metadata.num_rows = metadata.row_groups.iter().map(RowGroupMetadata::num_rows).sum();
     let start = rows.start.saturating_sub(before);
-    Ok((metadata, start..start + rows.len()))
+    (metadata, start..start + rows.len())
 }
 
 /// Reads the rows of one marketplace's days: the named columns, or all of the table's for none named.

@@ -4,6 +4,7 @@
 mod landing;
 mod leaving;
 mod ledger;
+mod mart;
 
 use std::path::Path;
 

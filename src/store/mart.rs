@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::bulk;
 use super::columns::{to_json, word};
 use super::lake::{FileSwap, set_built, swap_files};
-use super::{Result, Store, Tx};
+use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
 
 /// One value of a serving row.
@@ -57,6 +57,7 @@ pub struct MartUpdate<'a> {
 }
 
 /// The days whose deltas and aggregates are served anew, in order and some at a time: all of them need not lie in memory.
+/// What goes wrong in reading them is the reader's, not the store's, and is passed on as it is.
 #[async_trait]
 pub trait ServedDays: Send {
     /// The next days; null behind the last.
@@ -88,20 +89,11 @@ impl Store {
                 insert_records(&mut tx, update.marketplace, &days).await?;
             }
             publish_rollups(&mut tx, update).await?;
-            for day in &update.days {
-                sqlx::query(
-                    "INSERT INTO mart_days (marketplace, day, built_seq) VALUES ($1, $2, $3)
-                     ON CONFLICT (marketplace, day) DO UPDATE SET built_seq = excluded.built_seq",
-                )
-                .bind(update.marketplace.code())
-                .bind(day.to_string())
-                .bind(built_seq)
-                .execute(&mut *tx)
-                .await?;
-            }
+            mark_days_built(&mut tx, update, built_seq).await?;
         }
         set_built(&mut tx, built_seq).await?;
-        tx.commit().await?;
+        // As the store's own error, which says more than the driver's.
+        tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 
@@ -138,6 +130,21 @@ impl Store {
         .await?;
         rows.iter().map(|row| Ok((row.try_get("asin")?, word(row, "rollups", "as_of")?))).collect()
     }
+}
+
+async fn mark_days_built(tx: &mut Tx, update: &MartUpdate<'_>, built_seq: i64) -> Result<()> {
+    for day in &update.days {
+        sqlx::query(
+            "INSERT INTO mart_days (marketplace, day, built_seq) VALUES ($1, $2, $3)
+             ON CONFLICT (marketplace, day) DO UPDATE SET built_seq = excluded.built_seq",
+        )
+        .bind(update.marketplace.code())
+        .bind(day.to_string())
+        .bind(built_seq)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
 }
 
 async fn forget_served_days(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {

@@ -20,7 +20,7 @@ pub(super) struct Target {
 }
 
 /// What is to be computed.
-pub(super) struct Job {
+pub(super) struct Job<'a> {
     /// Days of which deltas are computed: sorted, without overlap.
     pub(super) deltas: Vec<Span>,
     /// Days of which rollups and their sellers are computed.
@@ -31,10 +31,10 @@ pub(super) struct Job {
     /// Ends of months whose pasts are computed, sorted.
     pub(super) past_ends: Vec<i32>,
     /// Products of which later rollups will be served than any of these days.
-    pub(super) superseded: HashSet<i32>,
+    pub(super) superseded: Option<&'a HashSet<i32>>,
 }
 
-impl Job {
+impl Job<'_> {
     /// Days of which rows are computed, of one table or another.
     pub(super) fn span(&self) -> Option<Span> {
         let first = self.deltas.iter().chain(&self.rollups).map(|span| span.first);
@@ -103,7 +103,7 @@ struct Computed {
 pub(super) fn compute(
     pass: &Pass,
     products: &[Product],
-    job: &Job,
+    job: &Job<'_>,
     words: &Words,
     vocabulary: &Vocabulary,
 ) -> Batch {
@@ -157,10 +157,10 @@ pub(super) fn compute(
     let dirty_deltas = || delta.block.day_nos().iter().filter(|day| within(&job.dirty.deltas, day));
     let dirty_rollups = rollup.block.day_nos().iter().filter(|day| within(&job.dirty.rollups, day)).count();
     let mut batch = Batch {
-        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows(&job.superseded)),
+        served_rollups: rollup.block.some_rows(Table::Rollups, &rollup.newest_rows(job.superseded)),
         served_sellers: seller
             .block
-            .some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller, &job.superseded)),
+            .some_rows(Table::RollupSellers, &newest_sellers(&rollup, &seller, job.superseded)),
         days: dirty_deltas().copied().collect(),
         computed_rows: delta.block.rows(),
         delta_rows: dirty_deltas().count(),
@@ -174,7 +174,7 @@ pub(super) fn compute(
 }
 
 /// No less than the days of which rows are computed, over all products.
-fn days_at_most(products: &[Product], job: &Job) -> usize {
+fn days_at_most(products: &[Product], job: &Job<'_>) -> usize {
     let emitted = job.days();
     let known = |product: &Product| product.days.iter().map(|(_, rows)| rows.len()).sum::<usize>();
     products.iter().map(|product| known(product).min(emitted)).sum()
@@ -241,11 +241,11 @@ impl Computed {
     }
 
     /// Each product's rows of its last day; of superseded products none.
-    fn newest_rows(&self, superseded: &HashSet<i32>) -> Vec<Range<usize>> {
+    fn newest_rows(&self, superseded: Option<&HashSet<i32>>) -> Vec<Range<usize>> {
         let (days, asins) = (self.block.day_nos(), self.block.columns[Table::ASIN].codes());
         let newest = |product: &Range<usize>| {
             let own = &days[product.clone()];
-            let last = own.last().filter(|_| !superseded.contains(&asins[product.start]))?;
+            let last = own.last().filter(|_| !is_superseded(asins[product.start], superseded))?;
             Some(product.start + own.partition_point(|day| day < last)..product.end)
         };
         self.products.iter().filter_map(newest).collect()
@@ -253,17 +253,25 @@ impl Computed {
 }
 
 /// The seller rows of each product's newest rollups; a product whose newest rollups have none has none served.
-fn newest_sellers(rollups: &Computed, sellers: &Computed, superseded: &HashSet<i32>) -> Vec<Range<usize>> {
+fn newest_sellers(
+    rollups: &Computed,
+    sellers: &Computed,
+    superseded: Option<&HashSet<i32>>,
+) -> Vec<Range<usize>> {
     let asins = rollups.block.columns[Table::ASIN].codes();
     let rows = rollups.products.iter().zip(&sellers.products).filter_map(|(rollup, seller)| {
         let newest = rollups.block.day_nos()[rollup.clone()].last()?;
-        if superseded.contains(&asins[rollup.start]) {
+        if is_superseded(asins[rollup.start], superseded) {
             return None;
         }
         let own = &sellers.block.day_nos()[seller.clone()];
         Some(seller.start + own.partition_point(|day| day < newest)..seller.end)
     });
     rows.filter(|rows| !rows.is_empty()).collect()
+}
+
+fn is_superseded(asin: i32, superseded: Option<&HashSet<i32>>) -> bool {
+    superseded.is_some_and(|asins| asins.contains(&asin))
 }
 
 fn place(list: &[i32], code: i32) -> Option<i32> {

@@ -311,7 +311,12 @@ async fn build(
         removed: plan.files().flat_map(|file| file.replaced.iter().cloned()).collect(),
         added: built.files.clone(),
     };
-    publish(store, lake, state, &plan, &built, &renewals, &swap, options).await?;
+    let (zone, most) = (options.zone, options.limits().served_rows);
+    let days = plan
+        .markets
+        .iter()
+        .map(|market| DaysFromFiles::new(lake, market, &built.files, &state.files, zone, most, cancel));
+    publish(store, state.exported_seq, &plan, &built, &renewals, &swap, days.collect()).await?;
     lake::retire(lake, &swap.removed, clock.now().into());
     for market in &built.markets {
         summary.days_built += market.days.len();
@@ -363,23 +368,19 @@ async fn write_in_background(
 }
 
 /// Files, mark and serving tables in one transaction.
-#[expect(clippy::too_many_arguments, reason = "the ports and all that the run has made")]
 async fn publish(
     store: &Store,
-    lake: &Lake,
-    state: &LakeState,
+    built_seq: i64,
     plan: &MartPlan,
     built: &Built,
     renewals: &[Renewal],
     swap: &FileSwap,
-    options: &Options,
+    mut days: Vec<DaysFromFiles>,
 ) -> anyhow::Result<()> {
-    let most = options.limits().served_rows;
-    let mut days: Vec<DaysFromFiles> = (plan.markets.iter())
-        .map(|market| DaysFromFiles::new(lake, market, &built.files, &state.files, options.zone, most))
-        .collect();
     // The others wait for their turn: memory holds two parts of one marketplace.
-    days.iter_mut().take(1).for_each(DaysFromFiles::read_ahead);
+    if let Some(first) = days.first_mut() {
+        first.read_ahead();
+    }
     let rows = built.markets.iter().zip(renewals).map(|(market, renewal)| {
         let served = |table, rows| {
             Served::new(table, Cow::Borrowed(rows), Some(&renewal.renewed), Cow::Borrowed(&built.words))
@@ -404,7 +405,7 @@ async fn publish(
     let mut updates: Vec<MartUpdate<'_>> = updates.collect();
     failpoint!("mart.before_publish");
     let watch = Stopwatch::start();
-    store.publish_mart(swap, state.exported_seq, &mut updates).await.context("failed to publish the mart")?;
+    store.publish_mart(swap, built_seq, &mut updates).await.context("failed to publish the mart")?;
     failpoint!("mart.after_publish");
     for market in &updates {
         let (marketplace, days) = (market.marketplace.code(), market.days.len());

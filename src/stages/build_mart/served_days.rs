@@ -5,16 +5,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use polars::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::plan::MarketPlan;
 use super::serving::{Served, in_key_order};
+use super::stop_if_asked;
+use crate::cancel::CancelToken;
 use crate::lake::{
     Block, Lake, Span, Table, Words, by_month, files_of, read_columns_of_days, read_rows_of_days,
 };
-use crate::model::{Day, Marketplace, ReportingZone};
+use crate::model::{Day, ReportingZone};
 use crate::rollup::aggregate::{
     Aggregate, DELTA_COLUMNS, OBSERVED_COLUMNS, category_metrics, daily_aggregates,
 };
@@ -26,19 +29,20 @@ pub(super) struct DaysFromFiles {
     source: Arc<Source>,
     parts: IntoIter<Span>,
     following: Option<JoinHandle<anyhow::Result<DaysPart>>>,
+    cancel: CancelToken,
 }
 
 struct Source {
     lake: Lake,
-    marketplace: Marketplace,
-    /// Deltas that the build wrote, and the listed core.
-    files: Vec<LakeFile>,
+    /// As the build wrote them.
+    deltas: Vec<LakeFile>,
+    core: Vec<LakeFile>,
     zone: ReportingZone,
 }
 
 impl DaysFromFiles {
-    /// `built` are the files that the build wrote, `listed` those of its core; a part has about `most` rows, and one day
-    /// at least.
+    /// `built` are the files that the build wrote, `listed` those of its core; a part has about `most` rows, one day at
+    /// least.
     pub(super) fn new(
         lake: &Lake,
         market: &MarketPlan,
@@ -46,14 +50,15 @@ impl DaysFromFiles {
         listed: &[LakeFile],
         zone: ReportingZone,
         most: usize,
+        cancel: &CancelToken,
     ) -> DaysFromFiles {
-        let marketplace = market.marketplace;
-        let deltas = files_of(built, Table::Deltas, marketplace);
-        let parts = parts(&market.served(), &deltas, most);
-        let core = files_of(listed, Table::Daily, marketplace);
-        let files = deltas.into_iter().chain(core).cloned().collect();
-        let source = Arc::new(Source { lake: lake.clone(), marketplace, files, zone });
-        DaysFromFiles { source, parts: parts.into_iter(), following: None }
+        let of = |files, table| -> Vec<LakeFile> {
+            files_of(files, table, market.marketplace).into_iter().cloned().collect()
+        };
+        let (deltas, core) = (of(built, Table::Deltas), of(listed, Table::Daily));
+        let parts = parts(&market.served(), &deltas, most).into_iter();
+        let source = Arc::new(Source { lake: lake.clone(), deltas, core, zone });
+        DaysFromFiles { source, parts, following: None, cancel: cancel.clone() }
     }
 
     /// Begins to read the next part.
@@ -70,9 +75,10 @@ impl DaysFromFiles {
 #[async_trait]
 impl ServedDays for DaysFromFiles {
     async fn next(&mut self) -> anyhow::Result<Option<DaysPart>> {
+        stop_if_asked(&self.cancel)?;
         self.read_ahead();
         let Some(reading) = self.following.take() else { return Ok(None) };
-        let part = reading.await??;
+        let part = reading.await?.context("failed to read the days that are served")?;
         self.read_ahead();
         Ok(Some(part))
     }
@@ -80,13 +86,12 @@ impl ServedDays for DaysFromFiles {
 
 impl Source {
     fn read(&self, days: Span) -> anyhow::Result<DaysPart> {
-        let of = |table| -> Vec<LakeFile> {
-            let files = files_of(&self.files, table, self.marketplace).into_iter();
-            files.filter(|file| Span::of(file).overlaps(days)).cloned().collect()
+        let of = |files: &[LakeFile]| -> Vec<LakeFile> {
+            files.iter().filter(|file| Span::of(file).overlaps(days)).cloned().collect()
         };
         let mut words = Words::default();
-        let deltas = read_rows_of_days(&self.lake, &of(Table::Deltas), Table::Deltas, days, &mut words)?;
-        let core = of(Table::Daily);
+        let (deltas, core) = (of(&self.deltas), of(&self.core));
+        let deltas = read_rows_of_days(&self.lake, &deltas, Table::Deltas, days, &mut words)?;
         let observed = read_columns_of_days(&self.lake, &core, Table::Daily, days.days(), &OBSERVED_COLUMNS)?;
         let deltas = in_key_order(deltas, Table::Deltas, &words);
         let (daily_aggregates, category_metrics) = records(&deltas, &observed, self.zone, &words)?;
@@ -95,19 +100,23 @@ impl Source {
     }
 }
 
+/// A part reads whole row groups, which hold all days of their month: so many parts read each of them so often.
+const PARTS_OF_MONTH: usize = 10;
+
 /// The served days of which there are files, cut at the ends of months and so that a part has about `most` rows.
-fn parts(served: &[Span], files: &[&LakeFile], most: usize) -> Vec<Span> {
+fn parts(served: &[Span], files: &[LakeFile], most: usize) -> Vec<Span> {
     let mut parts = Vec::new();
     for month in by_month(served).into_values().flatten() {
-        let own: Vec<&&LakeFile> = files.iter().filter(|file| Span::of(file).overlaps(month)).collect();
-        let (Some(first), Some(last)) =
-            (own.iter().map(|file| file.first_day_no).min(), own.iter().map(|file| file.last_day_no).max())
+        let own = files.iter().filter(|file| Span::of(file).overlaps(month));
+        let Some((rows, first, last)) = own
+            .map(|file| (file.rows, file.first_day_no, file.last_day_no))
+            .reduce(|a, b| (a.0 + b.0, a.1.min(b.1), a.2.max(b.2)))
         else {
             continue;
         };
-        let rows: i64 = own.iter().map(|file| file.rows).sum();
         let rows_of_day = usize::try_from(rows).unwrap_or_default() / (last - first + 1) as usize + 1;
-        let days = (most / rows_of_day).max(1);
+        let least = ((month.last - month.first + 1) as usize).div_ceil(PARTS_OF_MONTH);
+        let days = (most / rows_of_day).max(least);
         let starts = (month.first..=month.last).step_by(days);
         parts.extend(starts.map(|first| Span { first, last: month.last.min(first + days as i32 - 1) }));
     }
@@ -136,6 +145,7 @@ fn records(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Marketplace;
 
     fn file(first: &str, last: &str, rows: i64) -> LakeFile {
         let day = |text: &str| text.parse::<Day>().unwrap().no();
@@ -158,7 +168,7 @@ mod tests {
         let day = |text: &str| text.parse::<Day>().unwrap().no();
         let served: Vec<Span> =
             served.iter().map(|(first, last)| Span { first: day(first), last: day(last) }).collect();
-        let parts = parts(&served, &files.iter().collect::<Vec<_>>(), most);
+        let parts = parts(&served, files, most);
         parts.iter().map(|part| format!("{}..{}", part.days().first, part.days().last)).collect()
     }
 
@@ -171,11 +181,15 @@ mod tests {
         let some = parts_of(&served, &files, 50);
         assert_eq!(some[..3], ["2024-01-20..2024-01-24", "2024-01-25..2024-01-29", "2024-01-30..2024-01-31"]);
         assert_eq!(some[3..], ["2024-02-01..2024-02-10"]);
-        assert_eq!(parts_of(&served, &files, 1).len(), 22, "one day at least");
+        let least = parts_of(&served, &files, 1);
+        assert_eq!(
+            (least.len(), &*least[0], &*least[6]),
+            (16, "2024-01-20..2024-01-21", "2024-02-01..2024-02-01")
+        );
     }
 
     #[test]
-    fn days_of_two_files_that_lie_among_each_other_are_in_one_part_each() {
+    fn days_of_two_files_that_lie_among_each_other_are_in_one_part_and_days_of_none_in_none() {
         let files = [file("2024-01-01", "2024-01-10", 90), file("2024-01-05", "2024-01-05", 10)];
         assert_eq!(parts_of(&[("2024-01-01", "2024-01-10")], &files, 1_000), ["2024-01-01..2024-01-10"]);
         assert!(

@@ -838,13 +838,7 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 
 #[tokio::test]
 async fn a_build_in_little_memory_writes_the_same_files() {
-    let mut rows: Vec<Seen> = market(3, 12, "2026-01-20", 50).into_values().flatten().collect();
-    // What is served of these is computed long before what is served of the others.
-    for on in ["2026-01-20", "2026-01-21"] {
-        rows.insert(0, seen("B0GONE0001", on, 1000));
-        rows.insert(0, seen("B0RARE0001", on, 2000));
-    }
-    rows.push(seen("B0RARE0001", "2026-03-01", 3000));
+    let rows: Vec<Seen> = market(3, 12, "2026-01-20", 50).into_values().flatten().collect();
     let mut written = Vec::new();
     for memory in [None, Some(1)] {
         let fixture = Fixture::new().await;
@@ -863,6 +857,37 @@ async fn a_build_in_little_memory_writes_the_same_files() {
 }
 
 #[tokio::test]
+async fn what_is_served_does_not_depend_on_how_many_months_are_built_together() {
+    let mut rows: Vec<Seen> = market(5, 12, "2026-01-10", 150).into_values().flatten().collect();
+    // The newest rollups of these two are of January: a lone day more than 90 later has none.
+    for on in ["2026-01-10", "2026-01-11"] {
+        rows.extend([seen("B0GONE0001", on, 1000), seen("B0RARE0001", on, 2000)]);
+    }
+    rows.push(seen("B0RARE0001", "2026-06-01", 3000));
+    let correction = [seen("B0GONE0001", "2026-02-03", 1500), seen(&rows[0].asin, "2026-02-04", 9)];
+    let (mut at_first, mut corrected) = (Vec::new(), Vec::new());
+    for memory in [None, Some(1)] {
+        let fixture = Fixture::new().await;
+        fixture.put(&rows).await;
+        fixture.build(&Options { memory, ..options() }).await;
+        let newest = fixture
+            .query("SELECT asin, MAX(as_of) AS day FROM rollups WHERE asin IN ('B0GONE0001', 'B0RARE0001') GROUP BY asin ORDER BY asin")
+            .await;
+        let newest: Vec<(String, String)> =
+            newest.iter().map(|row| (row.get("asin"), row.get("day"))).collect();
+        let january = "2026-01-11".to_owned();
+        assert_eq!(newest, [("B0GONE0001".into(), january.clone()), ("B0RARE0001".into(), january)]);
+        at_first.push(fixture.served().await);
+        fixture.put(&correction).await;
+        fixture.build(&Options { memory, ..options() }).await;
+        corrected.push(fixture.served().await);
+    }
+    assert_eq!(at_first[0], at_first[1]);
+    assert_eq!(corrected[0], corrected[1]);
+    assert_ne!(at_first[0], corrected[0]);
+}
+
+#[tokio::test]
 async fn how_many_days_are_read_back_together_does_not_show_in_what_is_served() {
     let fixture = Fixture::new().await;
     let days: Vec<Vec<Seen>> = market(17, 12, "2026-01-20", 40).into_values().collect();
@@ -876,8 +901,9 @@ async fn how_many_days_are_read_back_together_does_not_show_in_what_is_served() 
     let market = plan.markets.iter().find(|market| market.marketplace == Marketplace::Us).unwrap();
     let mut served = Vec::new();
     for most in [1, 30, 1_000_000] {
+        let (zone, cancel) = (options().zone, CancelToken::default());
         let mut days =
-            DaysFromFiles::new(&fixture.lake, market, &state.files, &state.files, options().zone, most);
+            DaysFromFiles::new(&fixture.lake, market, &state.files, &state.files, zone, most, &cancel);
         let (mut rows, mut records, mut parts) = (Vec::new(), Vec::new(), 0);
         while let Some(part) = days.next().await.unwrap() {
             let deltas = part.deltas;
@@ -891,7 +917,7 @@ async fn how_many_days_are_read_back_together_does_not_show_in_what_is_served() 
         served.push((parts, (rows, records)));
     }
     let [daily, some, monthly] = &served[..] else { panic!("three ways to read") };
-    assert_eq!((daily.0, monthly.0), (35, 2), "publish_days, and their months");
+    assert_eq!((daily.0, monthly.0), (7 + 10, 2), "7 days of January, 28 of February");
     assert!(monthly.0 < some.0 && some.0 < daily.0, "{}", some.0);
     assert!(daily.1 == some.1 && some.1 == monthly.1);
     let stored =

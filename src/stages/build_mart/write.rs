@@ -31,7 +31,8 @@ pub(super) struct Limits {
     pub(super) batch_days: usize,
     /// Rows that a compaction carries over at a time.
     pub(super) carried_rows: i64,
-    /// Rows of deltas read back together for the database; up to four times as many lie in memory.
+    /// Rows of deltas read back together for the database, of days taken to be alike; about four times as many lie in
+    /// memory.
     pub(super) served_rows: usize,
 }
 
@@ -141,11 +142,7 @@ pub(super) fn write(
                 let watch = Stopwatch::start();
                 // Pasts that this build has written stand for the days before them too.
                 let source: Vec<LakeFile> = standing.iter().chain(&done).cloned().collect();
-                let superseded = if files.iter().all(|(plan, _)| plan.month < recent.since) {
-                    recent.asins.clone()
-                } else {
-                    HashSet::new()
-                };
+                let superseded = recent.asins_of_later(&files);
                 let generation = plan.generation;
                 let group = Group { lake, source, market, files, generation, limits, superseded };
                 let sealed = group.write(&mut words, &vocabulary, &mut gathered, cancel, progress)?;
@@ -201,6 +198,11 @@ impl Recent {
             month.clone_into(&mut recent.since);
         }
         Ok(recent)
+    }
+
+    /// The products that have rollups in later months than those of the files; null where not all are earlier.
+    fn asins_of_later(&self, files: &[(&FilePlan, usize)]) -> Option<&HashSet<i32>> {
+        files.iter().all(|(file, _)| file.month < self.since).then_some(&self.asins)
     }
 }
 
@@ -276,12 +278,16 @@ impl Gathered {
 
     /// Forgets rollups of which a later group of months has computed newer ones. One block is left.
     fn keep_newest(&mut self) {
+        if self.rollups.len() == 1 {
+            return;
+        }
         let rollups = serving::newest_of_each(std::mem::take(&mut self.rollups), Table::Rollups);
         self.sellers = vec![serving::sellers_of(&rollups, std::mem::take(&mut self.sellers))];
         self.rollups = vec![rollups];
     }
 
-    fn into_market(self, words: &Words) -> BuiltMarket {
+    fn into_market(mut self, words: &Words) -> BuiltMarket {
+        self.keep_newest();
         let in_order = |mut blocks: Vec<Block>, table: Table| {
             let rows = blocks.pop().unwrap_or_else(|| Block::empty(table));
             serving::in_key_order(rows, table, words)
@@ -306,10 +312,10 @@ struct Group<'a> {
     generation: i64,
     limits: Limits,
     /// Products whose rollups of these months are not served.
-    superseded: HashSet<i32>,
+    superseded: Option<&'a HashSet<i32>>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     fn write(
         &self,
         words: &mut Words,
@@ -353,7 +359,7 @@ impl Group<'_> {
         Ok(sealed.into_iter().flatten().collect())
     }
 
-    fn job(&self) -> Job {
+    fn job(&self) -> Job<'a> {
         let targets: Vec<Target> = self
             .files
             .iter()
@@ -371,11 +377,11 @@ impl Group<'_> {
             past_ends: past.flat_map(|span| month_ends(over(span))).collect(),
             dirty: self.market.dirty.clone(),
             targets,
-            superseded: self.superseded.clone(),
+            superseded: self.superseded,
         }
     }
 
-    fn products_at_once(&self, job: &Job) -> usize {
+    fn products_at_once(&self, job: &Job<'_>) -> usize {
         (self.limits.batch_days / job.days().max(1)).max(TASK_PRODUCTS)
     }
 
@@ -389,7 +395,7 @@ impl Group<'_> {
 fn compute_batches(
     pass: &Pass,
     products: &[Product],
-    job: &Job,
+    job: &Job<'_>,
     words: &Words,
     vocabulary: &Vocabulary,
 ) -> Vec<Batch> {

@@ -46,7 +46,7 @@ impl StoredRecord {
         self.record.receipt_id
     }
 
-    /// Errors: a body that is not what it is said to be.
+    /// Errors: a body that cannot be unpacked.
     pub fn unpack(self) -> Result<RawRecord> {
         let StoredRecord { record, codec, size_bytes, bytes } = self;
         let body = decode_body(codec, size_bytes, bytes, record.body_sha256.clone())?;

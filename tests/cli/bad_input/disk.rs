@@ -163,6 +163,18 @@ fn a_disk_that_runs_full_under_the_database_loses_nothing() {
     hint: free some disk space and run the command again: what was committed is kept
     "#);
     free(&disk);
+    sandbox.succeed("normalize -q");
+    // The lake's files first, then what is served, down to the commit.
+    let mut refusals = 0;
+    for leave_kib in (200..1_200).step_by(40) {
+        fill(&disk, leave_kib);
+        let answer = sandbox.run("build-mart --full");
+        let is_refused = answer.starts_with("exit 1\n") && answer.contains("hint: free some disk space");
+        assert!(is_refused || answer.starts_with("exit 0\n"), "{leave_kib} KiB free: {answer}");
+        refusals += u32::from(is_refused && answer.contains("failed to publish the mart"));
+    }
+    assert!(refusals > 0, "the database was never what did not fit");
+    free(&disk);
     sandbox.succeed("run -q");
     assert_eq!(sandbox.succeed("verify --hash"), whole.succeed("verify --hash"));
     assert_eq!(sandbox.exit_code("verify"), 0);
