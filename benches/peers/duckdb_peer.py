@@ -13,7 +13,7 @@ Does less than amzctl. Left out:
 import sys
 from pathlib import Path
 
-from lake import CORE, FIELDS, WINDOWS, bucket_ranges, files_of, open_duckdb, output_file
+from lake import CORE, FIELDS, WINDOWS, bucket_ranges, files_of, open_duckdb, output_file, write_query
 
 DAYS = """CREATE OR REPLACE TEMP TABLE days AS
     SELECT marketplace, month, bucket, asin, day_no, currency, price_basis, price_minor AS price,
@@ -178,7 +178,7 @@ def main():
         db.execute(DAYS.format(files=files, first=first, end=end))
         for table, name, query in queries():
             path = output_file(output, table, f"{name}-{first}")
-            db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
+            write_query(db, query, path)
 
 
 if __name__ == "__main__":

@@ -57,3 +57,8 @@ def output_file(output, table, name):
     path = output / table / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def write_query(db, query, path):
+    """What DuckDB answers, as Parquet compressed like the lake's files."""
+    db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")

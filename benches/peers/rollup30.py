@@ -24,7 +24,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-from lake import BUCKETS, CORE, WINDOWS, files_of, open_duckdb, output_file
+from lake import BUCKETS, CORE, WINDOWS, files_of, open_duckdb, output_file, write_query
 from measure import Run, figure, machine, median, spread
 
 ROOT = Path("target/peers/rollup30").resolve()
@@ -155,7 +155,7 @@ def day_by_duckdb(core, output):
     db.execute("SET preserve_insertion_order = false")
     for table, query in [("rollups", rollups_sql(core)), ("rollup_sellers", sellers_sql(core))]:
         path = output_file(output, table, table)
-        db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
+        write_query(db, query, path)
 
 
 def rows_sql(core):

@@ -37,7 +37,7 @@ impl Words {
     }
 
     /// Takes over the words of another list; answers the code that each has here, at the place of its code there.
-    pub(crate) fn absorb(&mut self, other: &Words) -> Vec<i32> {
+    fn absorb(&mut self, other: &Words) -> Vec<i32> {
         other.words.iter().map(|word| self.intern(word)).collect()
     }
 
@@ -314,8 +314,19 @@ impl Block {
         }
     }
 
+    /// Brings blocks that were read side by side, each with words of its own, to the same words.
+    pub(crate) fn with_common_words(read: Vec<(Block, Words)>, words: &mut Words) -> Vec<Block> {
+        let coded = read.into_iter().map(|(block, own)| (block, words.absorb(&own)));
+        let coded: Vec<(Block, Vec<i32>)> = coded.collect();
+        let common = coded.into_par_iter().map(|(mut block, codes)| {
+            block.recode(&codes);
+            block
+        });
+        common.collect()
+    }
+
     /// Gives the words of all text columns the codes that stand at the places of their own.
-    pub(crate) fn recode(&mut self, codes: &[i32]) {
+    fn recode(&mut self, codes: &[i32]) {
         for values in &mut self.columns {
             if let Values::Text(words) = values {
                 words

@@ -38,7 +38,7 @@ pub(crate) use sync::{BYTES_PER_SYNCED_ROW, files_of, numbers_in_folder, plan_sy
 pub use sync::{SyncPlan, SyncSummary};
 pub(crate) use vacuum::{GRACE, has_data, retire, vacuum};
 pub use verify::{LakeFinding, verify, verify_delta};
-pub(crate) use write::{LakeWriter, Sealed};
+pub(crate) use write::{LakeWriter, ROW_GROUP_ROWS, Sealed};
 
 use crate::error::Outcome;
 use crate::files::{sync_folder, write_atomic};

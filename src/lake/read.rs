@@ -227,9 +227,9 @@ pub(crate) fn read_rows_of_days(
         let block = reader.read_block(table.columns(), Some(rows), &mut words)?;
         Ok((block.of_days(table, days), words))
     });
+    let read = read.collect::<Result<Vec<(Block, Words)>, LakeError>>()?;
     let mut whole = Block::empty(table);
-    for (mut block, own) in read.collect::<Result<Vec<_>, LakeError>>()? {
-        block.recode(&words.absorb(&own));
+    for block in Block::with_common_words(read, words) {
         whole.append(&block);
     }
     Ok(whole)

@@ -185,15 +185,7 @@ impl CoreFiles {
             .with_max_len(1)
             .map(|(table, file)| file.read(*table, self.marketplace, buckets))
             .collect::<Result<_, _>>()?;
-        let coded: Vec<(Block, Vec<i32>)> =
-            read.into_iter().map(|(block, own)| (block, words.absorb(&own))).collect();
-        let mut blocks: Vec<Block> = coded
-            .into_par_iter()
-            .map(|(mut block, codes)| {
-                block.recode(&codes);
-                block
-            })
-            .collect();
+        let mut blocks = Block::with_common_words(read, words);
         let past_blocks = blocks.split_off(self.daily.len() + self.ranks.len());
         let ranks = blocks.split_off(self.daily.len());
         let mut pasts = PastBlocks::default();

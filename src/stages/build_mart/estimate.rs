@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plan::MarketPlan;
 use super::write::{Limits, REACH_DAYS};
-use crate::lake::{BYTES_PER_SYNCED_ROW, FilePlan, Span, Table};
+use crate::lake::{BYTES_PER_SYNCED_ROW, FilePlan, ROW_GROUP_ROWS, Span, Table};
 use crate::model::Day;
 use crate::store::lake::LakeFile;
 
@@ -19,8 +19,6 @@ const SECONDS_PER_BUILT_ROW: f64 = 5.6e-6;
 /// Memory of the program, and of a daily row with its ranks while the kernels look at it.
 const MEMORY: u64 = 80 << 20;
 const MEMORY_PER_READ_ROW: u64 = 300;
-/// A row group: so many rows of a file are held before they are written.
-const GROUP_ROWS: u64 = 50_000;
 
 /// What a build would read, write and take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -92,11 +90,11 @@ impl Estimate {
         let months = limits.months as f64;
         let again = (months + 3.0) / months / 1.5;
         self.seconds += built.values().sum::<u64>() as f64 * SECONDS_PER_BUILT_ROW * again;
-        let mut open: Vec<u64> = built.into_values().map(|rows| rows.min(GROUP_ROWS)).collect();
+        let mut open: Vec<u64> = built.into_values().map(|rows| rows.min(ROW_GROUP_ROWS as u64)).collect();
         open.sort_unstable_by(|a, b| b.cmp(a));
         let open: u64 = open.iter().take(limits.months).sum();
-        let held =
-            read.min(limits.pass_rows as u64) * MEMORY_PER_READ_ROW + open * Limits::PER_MONTH / GROUP_ROWS;
+        let held = read.min(limits.pass_rows as u64) * MEMORY_PER_READ_ROW
+            + open * Limits::PER_MONTH / ROW_GROUP_ROWS as u64;
         self.memory_bytes = self.memory_bytes.max(MEMORY + held);
     }
 
