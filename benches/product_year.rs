@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     };
     let store =
-        Store::open(&folder.join("amzctl.db"), Migrate::Refuse).await.context("failed to open the market")?;
+        Store::open(folder.join("amzctl.db"), Migrate::Refuse).await.context("failed to open the market")?;
     let lake = Lake::new(folder.join("lake"));
     let newest = store.newest_day(Some(Marketplace::Us)).await?.context("an empty market")?;
     let year = DayRange { first: newest.plus(-364), last: newest };

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{KNOWN_SOURCES, Marketplace, ReportingZone};
+use crate::store::Location;
 
 /// What `amzctl.toml` may hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,14 +52,33 @@ pub struct Settings {
 pub struct StoreSettings {
     /// Path of the SQLite database.
     pub path: PathBuf,
+    /// URL of a PostgreSQL database that is used instead: postgres://user@host/database?sslmode=verify-full. A password
+    /// is better kept in PGPASSWORD or ~/.pgpass.
+    pub url: Option<String>,
+    /// How connections to the server are shared: "session", or "transaction" behind a pooler such as PgBouncer that gives
+    /// each transaction another connection.
+    pub pool_mode: PoolMode,
     /// Seconds to wait for another process that is writing, before giving up with exit code 7.
     pub busy_timeout_s: u32,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        StoreSettings { path: "amzctl.db".into(), busy_timeout_s: 10 }
+        StoreSettings {
+            path: "amzctl.db".into(),
+            url: None,
+            pool_mode: PoolMode::Session,
+            busy_timeout_s: 10,
+        }
     }
+}
+
+/// What a connection to a database server outlives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolMode {
+    Session,
+    Transaction,
 }
 
 /// Where the Parquet files are kept.
@@ -209,7 +229,7 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Somebody said where the database is: a project file was found, or a user file or variable names it.
     pub is_found: bool,
-    pub database: PathBuf,
+    pub database: Location,
     pub lake_root: PathBuf,
     /// Where `run` finds new files.
     pub inbox: PathBuf,

@@ -178,7 +178,7 @@ async fn validate(args: &ValidateArgs, context: &Context) -> anyhow::Result<()> 
 
 /// The zone must be the one that the database was made with, where there is one.
 async fn check_database(config: &Config, context: &Context) -> anyhow::Result<()> {
-    if config.is_found && config.database.exists() {
+    if config.is_found && config.database.file().is_none_or(|path| path.exists()) {
         context.with_config(config.clone()).open_store().await?.close().await;
     }
     Ok(())

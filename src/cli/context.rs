@@ -85,9 +85,9 @@ impl Context {
         }
         let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
         let busy_timeout = Duration::from_secs(self.config.settings.store.busy_timeout_s.into());
-        let store = Store::open_waiting(&self.config.database, migrate, busy_timeout)
+        let store = Store::open_waiting(self.config.database.clone(), migrate, busy_timeout)
             .await
-            .with_context(|| format!("failed to open {}", self.config.database.display()))?;
+            .with_context(|| format!("failed to open {}", self.config.database))?;
         self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
         self.check_zone(&store).await?;
         Ok(store)
@@ -106,7 +106,7 @@ impl Context {
         let Some(identity) = store.identity().await? else {
             return Err(Failure::new(
                 Outcome::NotInitialised,
-                format!("{} was not initialised to its end", self.config.database.display()),
+                format!("{} was not initialised to its end", self.config.database),
             )
             .hint("finish it with `amzctl init`")
             .into());
@@ -133,8 +133,8 @@ impl Context {
     pub fn lock(&self, pipeline: &str) -> anyhow::Result<RunLock> {
         let holder = Holder::current(self.clock.now(), &self.global.command_line);
         let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
-        RunLock::acquire(&self.config.database, pipeline, &holder, wait, &self.cancel()).map_err(|error| {
-            match error {
+        RunLock::acquire(self.config.database.beside(), pipeline, &holder, wait, &self.cancel()).map_err(
+            |error| match error {
                 LockError::Held { .. } if self.global.skip_if_locked => {
                     Failure::new(Outcome::Done, format!("skipped: {error}")).into()
                 }
@@ -146,8 +146,8 @@ impl Context {
                         .into()
                 }
                 LockError::Io { .. } => anyhow::Error::from(error),
-            }
-        })
+            },
+        )
     }
 
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails

@@ -190,7 +190,7 @@ async fn end(summary: Summary, store: &Store, context: &Context) -> anyhow::Resu
         let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
         return Err(Failure::new(reason, "stopped between two batches; run it again to go on").into());
     }
-    for path in Spool::beside(&context.config.database).leftovers() {
+    for path in Spool::beside(context.config.database.beside()).leftovers() {
         let path = path.display();
         context
             .ui

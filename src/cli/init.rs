@@ -87,12 +87,14 @@ fn plan(load: &LoadOptions, context: &Context) -> anyhow::Result<Outcome> {
     let folder = file.parent().unwrap_or(&load.folder);
     let paths = if file.exists() {
         let config = config::load(load)?.config;
-        [file.clone(), config.database, config.lake_root]
+        // A server's database is there already, and its schemas are made by the first command.
+        let database = config.database.file().map(Path::to_owned);
+        [Some(file.clone()), database, Some(config.lake_root)]
     } else {
         let defaults = config::Settings::default();
-        [file.clone(), folder.join(defaults.store.path), folder.join(defaults.lake.root)]
+        [file.clone(), folder.join(defaults.store.path), folder.join(defaults.lake.root)].map(Some)
     };
-    for path in paths {
+    for path in paths.into_iter().flatten() {
         let shown = path.strip_prefix(&load.folder).unwrap_or(&path).display();
         let word = if path.exists() { "exists      " } else { "would create" };
         context.ui.note(&format!("{word}  {shown}"));
@@ -146,12 +148,14 @@ async fn make_database(
     clock: Clock,
     shown: &impl Fn(&Path) -> String,
 ) -> anyhow::Result<String> {
-    let existed = config.database.exists();
-    if let Some(folder) = config.database.parent() {
+    let name = config.database.file().map_or_else(|| config.database.to_string(), shown);
+    let mut existed = config.database.file().is_some_and(Path::exists);
+    if let Some(folder) = config.database.beside().parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let zone = config.zone.0.name().to_owned();
-    let store = Store::create(&config.database).await?;
+    let store = Store::create(config.database.clone()).await?;
+    existed |= store.identity().await?.is_some();
     let identity = store
         .identify(&Identity {
             database_uuid: new_run_id(),
@@ -164,13 +168,12 @@ async fn make_database(
     if identity.zone != zone {
         return Err(Failure::usage(format!(
             "{} keeps its days in time zone {}, the configuration says {zone}",
-            shown(&config.database),
-            identity.zone
+            name, identity.zone
         ))
         .hint(format!("set `zone = \"{}\"` under [time]", identity.zone))
         .into());
     }
-    Ok(format!("{} (days in {zone})", said(existed, &shown(&config.database))))
+    Ok(format!("{} (days in {zone})", said(existed, &name)))
 }
 
 fn said(existed: bool, name: &str) -> String {

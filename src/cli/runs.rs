@@ -57,7 +57,12 @@ pub(super) struct Holders(Vec<Holder>);
 
 impl Holders {
     pub(super) fn now(config: &Config) -> Holders {
-        Holders(PIPELINES.iter().filter_map(|pipeline| current_holder(&config.database, pipeline)).collect())
+        Holders(
+            PIPELINES
+                .iter()
+                .filter_map(|pipeline| current_holder(config.database.beside(), pipeline))
+                .collect(),
+        )
     }
 
     /// `running`, `killed`, or the word of how the run ended.

@@ -1,7 +1,6 @@
 //! `status`: what there is, how fresh it is, what waits for somebody, and how the last runs ended.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -97,12 +96,12 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
     let identity = store.identity().await?;
     let newest_observed_at = store.newest_observed_at().await?;
     let now = context.clock.now();
-    let path = &context.config.database;
+    let database = &context.config.database;
     Ok(Document {
         schema: "amzctl.status/1",
         database: Database {
-            path: path.display().to_string(),
-            size_bytes: size_on_disk(path),
+            path: database.to_string(),
+            size_bytes: store.size_bytes().await?,
             schema_version: Store::SCHEMA_VERSION,
             zone: context.config.zone.0.name().to_owned(),
             database_uuid: identity.map(|identity| identity.database_uuid).unwrap_or_default(),
@@ -131,17 +130,6 @@ fn source_line(state: SourceState) -> SourceLine {
         last_success_at: state.last_success_at,
         balance: state.balance,
     }
-}
-
-/// The database with what its write-ahead log still holds.
-fn size_on_disk(database: &Path) -> u64 {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    [database, Path::new(&log)]
-        .iter()
-        .filter_map(|path| std::fs::metadata(path).ok())
-        .map(|file| file.len())
-        .sum()
 }
 
 async fn last_runs(store: &Store, context: &Context) -> anyhow::Result<Vec<LastRun>> {

@@ -11,12 +11,13 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
-use super::{Config, RULE_SETS, Settings};
+use super::{Config, PoolMode, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{
     Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, check_live_source, check_source_name,
     micros_of_dollars, similar_source,
 };
+use crate::store::Location;
 
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
@@ -335,13 +336,22 @@ impl Layers {
                 });
             }
         }
-        let (Some(zone), true) = (zone, self.problems.is_empty()) else {
+        let path = self.resolved("store.path", &settings.store.path);
+        let database = match settings.store.url.as_deref() {
+            None => Some(Location::File(path)),
+            Some(url) => {
+                let is_pooled = settings.store.pool_mode == PoolMode::Transaction;
+                self.checked("store.url", Location::of_server(url, is_pooled, &path), String::clone)
+            }
+        };
+        let (Some(zone), Some(database), true) = (zone, database, self.problems.is_empty()) else {
             return Err(ConfigError { problems: self.problems });
         };
         let config = Config {
             file: project.clone(),
-            is_found: project.is_some() || self.origin("store.path") != DEFAULT_ORIGIN,
-            database: self.resolved("store.path", &settings.store.path),
+            is_found: project.is_some()
+                || ["store.path", "store.url"].iter().any(|key| self.origin(key) != DEFAULT_ORIGIN),
+            database,
             lake_root: self.resolved("lake.root", &settings.lake.root),
             inbox: self.resolved("ingest.inbox", &settings.ingest.inbox),
             alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),

@@ -25,7 +25,7 @@ fn recipients() -> Vec<Recipient> {
 /// A store whose outbox holds these events for both channels.
 async fn bench(events: &[&str]) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+    let store = crate::store::testing::fresh_store(folder.path()).await;
     let event = |id: &&str| NewEvent {
         event_id: (*id).to_owned(),
         event_type: "alert.opened",
@@ -106,14 +106,10 @@ async fn events_are_told_by_day_and_the_gravest_first() {
     for (id, severity, day) in
         [("later", "high", "2026-03-02"), ("low", "low", "2026-03-01"), ("grave", "critical", "2026-03-01")]
     {
-        sqlx::query(
+        tx.run_script(format!(
             "INSERT INTO alerts (alert_id, rule, severity, marketplace, asin, day, message, evidence, state, historical, run_id, recorded_at)
-             VALUES ('alert-' || $1, 'price_drop', $2, 'US', '', $3, '', '{}', 'open', 0, 'run', 0)",
-        )
-        .bind(id)
-        .bind(severity)
-        .bind(day)
-        .execute(&mut *tx)
+             VALUES ('alert-{id}', 'price_drop', '{severity}', 'US', '', '{day}', '', '{{}}', 'open', 0, 'run', 0)",
+        ))
         .await
         .unwrap();
     }

@@ -1,11 +1,10 @@
 //! Alerts: what was found, and what people did with it.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::columns::{instant, listed, read_word, to_json, unreadable, word};
+use super::db::bulk;
+use super::db::{Row, query, query_scalar};
 use super::ops::set_mark;
-use super::{Result, Store, Tx, bulk};
+use super::{Result, Store, Tx};
 use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, words};
 use crate::rollup::rules::{Rule, Severity};
 
@@ -165,7 +164,7 @@ pub enum StateChange {
 impl Store {
     /// The alerts of the days, sorted by id.
     pub async fn load_alerts_of_days(&self, workspace: &str, days: DayRange) -> Result<Vec<JudgedAlert>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT alert_id, rule, severity, marketplace, day, message, evidence, superseded FROM alerts
              WHERE workspace = $1 AND day BETWEEN $2 AND $3 ORDER BY alert_id",
         )
@@ -179,7 +178,7 @@ impl Store {
 
     /// Those of the alerts that exist, sorted by id.
     pub async fn load_alerts_by_id(&self, ids: &[String]) -> Result<Vec<JudgedAlert>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT alert_id, rule, severity, marketplace, day, message, evidence, superseded FROM alerts
              WHERE alert_id IN (SELECT value FROM json_each($1)) ORDER BY alert_id",
         )
@@ -203,26 +202,26 @@ impl Store {
         let mut tx = self.begin().await?;
         insert_alerts(&mut tx, workspace, run_id, now, &batch.opened).await?;
         for escalation in &batch.escalated {
-            sqlx::query(
+            query(
                 "UPDATE alerts SET severity = $2, message = $3, evidence = $4, superseded = '',
-                   historical = CASE WHEN $5 THEN 0 ELSE historical END WHERE alert_id = $1",
+                   historical = CASE WHEN $5 = 1 THEN 0 ELSE historical END WHERE alert_id = $1",
             )
             .bind(&escalation.alert_id)
             .bind(escalation.severity.as_str())
             .bind(&escalation.message)
             .bind(&escalation.evidence)
             .bind(escalation.is_told)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             if escalation.is_told {
                 reopen(&mut tx, now, escalation).await?;
             }
         }
         for (alert_id, note) in &batch.superseded {
-            sqlx::query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1")
+            query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1")
                 .bind(alert_id)
                 .bind(note)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
         super::outbox::insert_events(&mut tx, workspace, now, &batch.events, recipients).await?;
@@ -240,7 +239,7 @@ impl Store {
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
         let severities: Vec<&str> = filter.severities.iter().map(|severity| severity.as_str()).collect();
         let rules: Vec<&str> = filter.rules.iter().map(|rule| rule.as_str()).collect();
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM alerts WHERE workspace = $1
                AND ($2 = '[]' OR state IN (SELECT value FROM json_each($2)))
                AND ($3 = '[]' OR severity IN (SELECT value FROM json_each($3)))
@@ -258,7 +257,7 @@ impl Store {
         .bind(filter.marketplace.map(Marketplace::code))
         .bind(filter.asin.map(|asin| asin.to_string()))
         .bind(filter.since.map(|day| day.to_string()))
-        .bind(filter.limit.map_or(-1, i64::from))
+        .bind(filter.limit.map_or(i64::MAX, i64::from))
         .fetch_all(self.reader())
         .await?;
         rows.iter().map(alert_record).collect()
@@ -266,7 +265,7 @@ impl Store {
 
     /// Alerts whose id begins with `prefix`, at most ten, sorted.
     pub async fn find_alerts(&self, workspace: &str, prefix: &str) -> Result<Vec<AlertRecord>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM alerts WHERE workspace = $1 AND alert_id >= $2 AND alert_id < $3
              ORDER BY alert_id LIMIT 10",
         )
@@ -281,7 +280,7 @@ impl Store {
 
     /// The history of an alert's state, oldest first.
     pub async fn load_alert_changes(&self, alert_id: &str) -> Result<Vec<AlertChange>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT from_state, to_state, actor, note, changed_at FROM alert_changes WHERE alert_id = $1
              ORDER BY change_id",
         )
@@ -314,9 +313,9 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut changes = Vec::with_capacity(ids.len());
         for id in ids {
-            let state: Option<String> = sqlx::query_scalar("SELECT state FROM alerts WHERE alert_id = $1")
+            let state: Option<String> = query_scalar("SELECT state FROM alerts WHERE alert_id = $1")
                 .bind(id)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
             let Some(state) = state else {
                 changes.push(StateChange::NotFound);
@@ -331,12 +330,12 @@ impl Store {
                 changes.push(StateChange::Refused(state));
                 continue;
             }
-            sqlx::query("UPDATE alerts SET state = $2 WHERE alert_id = $1")
+            query("UPDATE alerts SET state = $2 WHERE alert_id = $1")
                 .bind(id)
                 .bind(to.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            sqlx::query(
+            query(
                 "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
@@ -346,7 +345,7 @@ impl Store {
             .bind(actor)
             .bind(note)
             .bind(now.timestamp_micros())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             changes.push(StateChange::Changed);
         }
@@ -357,7 +356,7 @@ impl Store {
 
 /// What became worse and is told again is open again, if somebody had closed it.
 async fn reopen(tx: &mut Tx, now: Timestamp, escalation: &Escalation) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
          SELECT alert_id, state, 'open', 'amzctl', $2, $3 FROM alerts
          WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
@@ -365,14 +364,14 @@ async fn reopen(tx: &mut Tx, now: Timestamp, escalation: &Escalation) -> Result<
     .bind(&escalation.alert_id)
     .bind(format!("escalated to {}", escalation.severity))
     .bind(now.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
-    sqlx::query(
+    query(
         "UPDATE alerts SET state = 'open'
          WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
     )
     .bind(&escalation.alert_id)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -412,7 +411,7 @@ async fn insert_alerts(
     .await
 }
 
-fn judged_alert(row: &SqliteRow) -> Result<JudgedAlert> {
+fn judged_alert(row: &Row) -> Result<JudgedAlert> {
     Ok(JudgedAlert {
         alert_id: row.try_get("alert_id")?,
         rule: listed(row, "alerts", "rule", Rule::from_word)?,
@@ -425,7 +424,7 @@ fn judged_alert(row: &SqliteRow) -> Result<JudgedAlert> {
     })
 }
 
-fn alert_record(row: &SqliteRow) -> Result<AlertRecord> {
+fn alert_record(row: &Row) -> Result<AlertRecord> {
     let evidence: String = row.try_get("evidence")?;
     Ok(AlertRecord {
         alert_id: row.try_get("alert_id")?,

@@ -1,8 +1,7 @@
 //! What `check` and `status` ask of the whole database. Reads only.
 
-use sqlx::{AssertSqlSafe, Row};
-
 use super::columns::{at, to_json};
+use super::db::{Database, query, query_of, query_scalar};
 use super::{Result, Store};
 use crate::model::{Day, MAX_MINOR, Marketplace, ProductKey, Timestamp};
 
@@ -101,8 +100,8 @@ pub const INVARIANTS: &[Invariant] = &[
         broken_by: "SELECT marketplace || ':' || asin || ' ' || source AS subject FROM (
                 SELECT marketplace, asin, source, valid_until, LEAD(valid_from) OVER (
                     PARTITION BY marketplace, asin, source ORDER BY valid_from) AS next_from
-                FROM listing_versions)
-            WHERE valid_until IS NOT next_from",
+                FROM listing_versions) AS version
+            WHERE valid_until IS DISTINCT FROM next_from",
     },
     Invariant {
         name: "event_orphans",
@@ -153,7 +152,7 @@ impl Store {
                 continue;
             }
             let key = watched.item.key;
-            let observed_at: Option<i64> = sqlx::query_scalar(
+            let observed_at: Option<i64> = query_scalar(
                 "SELECT observed_at FROM product_metrics_daily WHERE marketplace = $1 AND asin = $2
                  ORDER BY day DESC LIMIT 1",
             )
@@ -175,9 +174,9 @@ impl Store {
     /// What breaks an invariant: nothing in a sound database.
     pub async fn find_broken(&self, invariant: &Invariant) -> Result<Broken> {
         let broken_by = invariant.broken_by.replace("$max", &MAX_MINOR.to_string());
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT COUNT(*) OVER () AS count, subject FROM ({broken_by}) ORDER BY subject LIMIT {NAMED_SUBJECTS}"
-        )))
+        let rows = query_of(format!(
+            "SELECT COUNT(*) OVER () AS count, subject FROM ({broken_by}) AS broken ORDER BY subject LIMIT {NAMED_SUBJECTS}"
+        ))
         .fetch_all(self.reader())
         .await?;
         let mut broken = Broken::default();
@@ -190,8 +189,9 @@ impl Store {
 
     /// Rows that name a parent that does not exist, as `table`.
     pub async fn find_foreign_orphans(&self) -> Result<Broken> {
-        let rows =
-            sqlx::query("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(self.reader()).await?;
+        // A server refuses them.
+        let Database::Sqlite(_) = self.reader() else { return Ok(Broken::default()) };
+        let rows = query("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(self.reader()).await?;
         let mut broken = Broken { count: rows.len() as i64, subjects: Vec::new() };
         for row in rows.iter().take(NAMED_SUBJECTS as usize) {
             broken.subjects.push(row.try_get(0)?);
@@ -200,7 +200,7 @@ impl Store {
     }
 
     pub async fn load_counts(&self) -> Result<Counts> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT (SELECT COUNT(*) FROM watch_items) AS watched,
                     (SELECT COUNT(*) FROM watch_items WHERE paused = 1) AS paused,
                     (SELECT COUNT(*) FROM cohorts) AS cohorts,
@@ -225,7 +225,7 @@ impl Store {
     }
 
     pub async fn load_open(&self) -> Result<Open> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT (SELECT COUNT(*) FROM quarantine WHERE state = 'open') AS quarantine,
                     (SELECT COUNT(*) FROM incidents WHERE state = 'open') AS incidents,
                     (SELECT COUNT(*) FROM alerts WHERE state = 'open') AS alerts,
@@ -249,7 +249,7 @@ impl Store {
     pub async fn newest_observed_at(&self) -> Result<Option<Timestamp>> {
         let Some(day) = self.newest_day(None).await? else { return Ok(None) };
         let marketplaces: Vec<&str> = Marketplace::ALL.iter().map(|one| one.code()).collect();
-        let newest: Option<i64> = sqlx::query_scalar(NEWEST_OBSERVED_AT)
+        let newest: Option<i64> = query_scalar(NEWEST_OBSERVED_AT)
             .bind(to_json(&marketplaces))
             .bind(day.to_string())
             .fetch_one(self.reader())
@@ -265,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_database_breaks_no_invariant() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         for invariant in INVARIANTS {
             assert_eq!(store.find_broken(invariant).await.unwrap(), Broken::default(), "{}", invariant.name);
         }
@@ -277,14 +277,14 @@ mod tests {
     #[tokio::test]
     async fn a_daily_row_that_no_rule_allows_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         let mut tx = store.begin().await.unwrap();
-        sqlx::query(
+        query(
             "INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
                 low_price_minor, high_price_minor, bsr, rating_centi, availability, observations, source, sources)
              VALUES ('US', 'B000000001', '2026-03-01', 0, 'USD', 0, 5, 4, 0, 99, 'in_stock', 1, 'file', 'file')",
         )
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await
         .unwrap();
         tx.commit().await.unwrap();
@@ -305,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_observation_is_found_by_index_in_whatever_marketplace_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         assert_eq!(store.newest_observed_at().await.unwrap(), None);
         let mut tx = store.begin().await.unwrap();
         for (marketplace, asin, day, observed_at) in [
@@ -313,7 +313,7 @@ mod tests {
             ("UK", "B000000001", "2026-03-02", 1_772_452_800_000_000),
             ("US", "B000000002", "2026-03-02", 1_772_456_400_000_000),
         ] {
-            sqlx::query(
+            query(
                 "INSERT INTO product_metrics_daily
                     (marketplace, asin, day, observed_at, currency, availability, observations, source, sources)
                  VALUES ($1, $2, $3, $4, 'USD', 'unknown', 1, 'file', 'file')",
@@ -322,7 +322,7 @@ mod tests {
             .bind(asin)
             .bind(day)
             .bind(observed_at)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .unwrap();
         }
@@ -330,17 +330,9 @@ mod tests {
         let newest = store.newest_observed_at().await.unwrap().unwrap();
         assert_eq!(newest.to_rfc3339(), "2026-03-02T13:00:00+00:00");
 
-        let plan: Vec<String> =
-            sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEWEST_OBSERVED_AT}")))
-                .bind("[]")
-                .bind("2026-03-02")
-                .fetch_all(store.reader())
-                .await
-                .unwrap()
-                .iter()
-                .map(|step| step.get("detail"))
-                .collect();
+        let Database::Sqlite(_) = store.reader() else { return };
+        let plan = store.lines(format!("EXPLAIN QUERY PLAN {NEWEST_OBSERVED_AT}")).await;
         let by_day = "SEARCH d USING PRIMARY KEY (marketplace=? AND day=?)";
-        assert!(plan.iter().any(|step| step == by_day), "{plan:?}");
+        assert!(plan.iter().any(|step| step.contains(by_day)), "{plan:?}");
     }
 }

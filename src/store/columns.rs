@@ -2,29 +2,24 @@
 //! its place.
 
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::db::Row;
 use super::{Result, StoreError};
 use crate::model::{ProductKey, Timestamp};
 
 /// The columns `marketplace` and `asin`.
-pub(super) fn product_key(row: &SqliteRow, table: &'static str) -> Result<ProductKey> {
+pub(super) fn product_key(row: &Row, table: &'static str) -> Result<ProductKey> {
     Ok(ProductKey { marketplace: word(row, table, "marketplace")?, asin: word(row, table, "asin")? })
 }
 
 /// A text that parses into a value of the domain.
-pub(super) fn word<T: std::str::FromStr>(
-    row: &SqliteRow,
-    table: &'static str,
-    column: &'static str,
-) -> Result<T> {
+pub(super) fn word<T: std::str::FromStr>(row: &Row, table: &'static str, column: &'static str) -> Result<T> {
     parsed(row.try_get(column)?, table, column)
 }
 
 /// [`word`] of a column that may be null.
 pub(super) fn known_word<T: std::str::FromStr>(
-    row: &SqliteRow,
+    row: &Row,
     table: &'static str,
     column: &'static str,
 ) -> Result<Option<T>> {
@@ -43,7 +38,7 @@ pub(super) fn parsed<T: std::str::FromStr>(
 
 /// One of a list of words.
 pub(super) fn listed<T>(
-    row: &SqliteRow,
+    row: &Row,
     table: &'static str,
     column: &'static str,
     read: fn(&str) -> Option<T>,
@@ -53,7 +48,7 @@ pub(super) fn listed<T>(
 
 /// [`listed`] of a column that may be null.
 pub(super) fn known_listed<T>(
-    row: &SqliteRow,
+    row: &Row,
     table: &'static str,
     column: &'static str,
     read: fn(&str) -> Option<T>,
@@ -73,13 +68,13 @@ pub(super) fn read_word<T>(
 }
 
 /// Microseconds since 1970.
-pub(super) fn instant(row: &SqliteRow, table: &'static str, column: &'static str) -> Result<Timestamp> {
+pub(super) fn instant(row: &Row, table: &'static str, column: &'static str) -> Result<Timestamp> {
     at(row.try_get(column)?, table, column)
 }
 
 /// [`instant`] of a column that may be null.
 pub(super) fn known_instant(
-    row: &SqliteRow,
+    row: &Row,
     table: &'static str,
     column: &'static str,
 ) -> Result<Option<Timestamp>> {
@@ -93,7 +88,7 @@ pub(super) fn at(micros: i64, table: &'static str, column: &'static str) -> Resu
 }
 
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     table: &'static str,
     column: &'static str,
 ) -> Result<T> {

@@ -2,7 +2,9 @@
 
 use super::alerts::WORKSPACE;
 use super::columns::to_json;
-use super::{Result, Store, bulk};
+use super::db::bulk;
+use super::db::query;
+use super::{Result, Store};
 use crate::model::Day;
 
 impl Store {
@@ -10,12 +12,12 @@ impl Store {
     pub async fn publish_comparisons(&self, records: &[(String, Day, String)]) -> Result<u64> {
         let mut tx = self.begin().await?;
         let kept: Vec<&str> = records.iter().map(|(cohort, _, _)| cohort.as_str()).collect();
-        let removed = sqlx::query(
+        let removed = query(
             "DELETE FROM comparisons WHERE workspace = $1 AND cohort NOT IN (SELECT value FROM json_each($2))",
         )
         .bind(WORKSPACE)
         .bind(to_json(&kept))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?
         .rows_affected();
         let written = bulk::insert(

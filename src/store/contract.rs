@@ -8,15 +8,14 @@ mod mart;
 
 use std::path::Path;
 
-use sqlx::AssertSqlSafe;
-
 use super::*;
+use crate::error::Outcome;
 use crate::model::{Day, DayRange, Marketplace, Observation, OfferBlock, ProductKey, ProductRef, Timestamp};
 use crate::normalize::{ListingVersion, choose_daily_row};
 
 async fn fresh() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+    let store = crate::store::testing::fresh_store(folder.path()).await;
     (folder, store)
 }
 
@@ -29,8 +28,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 async fn execute(store: &Store, sql: &str) -> Result<(), String> {
-    let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-    statement.execute(&store.writer).await.map(|_| ()).map_err(|error| error.to_string())
+    store.run_script(sql).await.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 /// One receipt with its body, put there by hand.
@@ -38,10 +36,11 @@ async fn receipt(store: &Store, id: i64) {
     execute(
         store,
         &format!(
-            "INSERT OR IGNORE INTO raw_bodies VALUES ('body', 'plain', 2, CAST('{{}}' AS BLOB));
+            "INSERT INTO raw_bodies VALUES ('body', 'plain', 2, {}) ON CONFLICT DO NOTHING;
              INSERT INTO raw_receipts (receipt_id, source, kind, marketplace, asin_requested, observed_at, fetched_at,
                recorded_at, body_sha256, shape, copies, run_id)
-             VALUES ({id}, 'file', 'product', 'US', 'B000000001', {id}, {id}, {id}, 'body', 'flat_json', 1, 'run')"
+             VALUES ({id}, 'file', 'product', 'US', 'B000000001', {id}, {id}, {id}, 'body', 'flat_json', 1, 'run')",
+            store.bytes("{}")
         ),
     )
     .await
@@ -93,7 +92,7 @@ async fn raw_rows_cannot_be_changed_or_deleted_without_a_grant() {
     let (_folder, store) = fresh().await;
     receipt(&store, 1).await;
     for sql in [
-        "UPDATE raw_bodies SET bytes = CAST('x' AS BLOB)",
+        "UPDATE raw_bodies SET size_bytes = 9",
         "DELETE FROM raw_bodies",
         "UPDATE raw_receipts SET observed_at = 9",
         "UPDATE raw_receipts SET copies = 1",
@@ -228,11 +227,11 @@ async fn a_missing_a_newer_and_a_damaged_database_are_told_apart() {
     let path = folder.path().join("amzctl.db");
     let open = |path: &Path| {
         let path = path.to_owned();
-        async move { Store::open(&path, Migrate::Yes).await }
+        async move { Store::open(path, Migrate::Yes).await }
     };
     assert!(matches!(open(&path).await, Err(StoreError::NotInitialised(_))));
 
-    let store = Store::create(&path).await.unwrap();
+    let store = Store::create(path.as_path()).await.unwrap();
     execute(&store, "INSERT INTO schema_migrations VALUES (99, 'later', 'x')").await.unwrap();
     store.close().await;
     let error = open(&path).await.unwrap_err();
@@ -247,10 +246,11 @@ async fn a_missing_a_newer_and_a_damaged_database_are_told_apart() {
 
 #[tokio::test]
 async fn an_applied_migration_that_was_edited_is_refused() {
-    let (folder, store) = fresh().await;
+    let (_folder, store) = fresh().await;
+    let store_location = store.location().clone();
     execute(&store, "UPDATE schema_migrations SET sha256 = 'other'").await.unwrap();
     store.close().await;
-    let error = Store::open(&folder.path().join("amzctl.db"), Migrate::Yes).await.unwrap_err();
+    let error = Store::open(store_location, Migrate::Yes).await.unwrap_err();
     assert!(matches!(error, StoreError::ChangedMigration(1)), "{error}");
 }
 
@@ -258,11 +258,16 @@ async fn an_applied_migration_that_was_edited_is_refused() {
 async fn damaged_bodies_are_found() {
     let (_folder, store) = fresh().await;
     let sha256 = crate::ids::sha256_hex(b"{}");
-    execute(&store, &format!("INSERT INTO raw_bodies VALUES ('{sha256}', 'plain', 2, CAST('{{}}' AS BLOB))"))
+    execute(
+        &store,
+        &format!("INSERT INTO raw_bodies VALUES ('{sha256}', 'plain', 2, {})", store.bytes("{}")),
+    )
+    .await
+    .unwrap();
+    assert_eq!(store.check_bodies().await.unwrap(), (1, Vec::new()));
+    execute(&store, &format!("INSERT INTO raw_bodies VALUES ('wrong', 'plain', 2, {})", store.bytes("[]")))
         .await
         .unwrap();
-    assert_eq!(store.check_bodies().await.unwrap(), (1, Vec::new()));
-    execute(&store, "INSERT INTO raw_bodies VALUES ('wrong', 'plain', 2, CAST('[]' AS BLOB))").await.unwrap();
     assert_eq!(store.check_bodies().await.unwrap(), (2, vec!["wrong".to_owned()]));
     assert_eq!(store.check_integrity().await.unwrap(), [] as [String; 0]);
 }
@@ -270,6 +275,7 @@ async fn damaged_bodies_are_found() {
 #[tokio::test]
 async fn a_products_history_is_found_by_product_and_a_days_rows_by_day() {
     let (_folder, store) = fresh().await;
+    let Database::Sqlite(_) = store.reader() else { return };
     for (sql, wanted) in [
         (core::LOAD_DAILY, "product_metrics_daily_by_product (marketplace=? AND asin=? AND day>? AND day<?)"),
         (core::LOAD_RANKS, "r USING PRIMARY KEY (marketplace=? AND day=? AND asin=?)"),
@@ -282,15 +288,7 @@ async fn a_products_history_is_found_by_product_and_a_days_rows_by_day() {
             "observations USING PRIMARY KEY (receipt_id>? AND receipt_id<?)",
         ),
     ] {
-        let steps = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
-        let steps = steps.bind("US").bind("B000000001").bind("2026-01-01").bind("2026-01-31");
-        let steps: Vec<String> = steps
-            .fetch_all(store.reader())
-            .await
-            .unwrap()
-            .iter()
-            .map(|step| sqlx::Row::get(step, "detail"))
-            .collect();
+        let steps = store.lines(format!("EXPLAIN QUERY PLAN {sql}")).await;
         assert!(steps.iter().any(|step| step.contains(wanted)), "{sql}: {steps:?}");
     }
 }

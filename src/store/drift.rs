@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, Row};
-
 use super::columns::{instant, to_json};
+use super::db::{query, query_of, query_scalar_of};
 use super::ops::set_mark;
 use super::{Result, Store, Tx};
 use crate::model::{Day, HISTORY_SOURCE, ReportingZone, Timestamp};
@@ -85,7 +84,7 @@ pub(super) async fn insert_incident(
     now: Timestamp,
     incident: &NewIncident,
 ) -> Result<bool> {
-    let written = sqlx::query(
+    let written = query(
         "INSERT INTO incidents (incident_id, kind, source, field, reason, detail, day, state, run_id, recorded_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9) ON CONFLICT (incident_id) DO NOTHING",
     )
@@ -98,7 +97,7 @@ pub(super) async fn insert_incident(
     .bind(incident.day.to_string())
     .bind(run_id)
     .bind(now.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(written.rows_affected() > 0)
 }
@@ -113,13 +112,13 @@ impl Delivery {
 impl Store {
     /// Deliveries whose receipts lie above the mark, oldest first, with their failures and fields.
     pub async fn load_unwatched_deliveries(&self) -> Result<Vec<Delivery>> {
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {DELIVERY} AS id, COALESCE(r.file_path, r.job_id, '') AS name, r.source, r.shape,
+        let rows = query_of(format!(
+            "SELECT {DELIVERY} AS id, MIN(COALESCE(r.file_path, r.job_id, '')) AS name, r.source, r.shape,
                COUNT(*) AS records, MIN(r.receipt_id) AS first_receipt, MAX(r.receipt_id) AS last_receipt,
                MAX(r.observed_at) AS observed_at
              FROM raw_receipts r WHERE r.receipt_id > $1
              GROUP BY id, r.source, r.shape ORDER BY last_receipt"
-        )))
+        ))
         .bind(self.mark(WATCHED).await?)
         .fetch_all(self.reader())
         .await?;
@@ -174,7 +173,7 @@ impl Store {
 
     /// How many items the delivery's receipts hold beside their first: the pages of a batch are records of their own.
     async fn further_items(&self, delivery: &Delivery) -> Result<i64> {
-        let items = sqlx::query_scalar(AssertSqlSafe(format!(
+        let items = query_scalar_of(format!(
             "SELECT COUNT(*) FROM (
                SELECT receipt_id, item FROM observations
                WHERE receipt_id BETWEEN $1 AND $2 AND item > 0 AND is_current = 1
@@ -183,7 +182,7 @@ impl Store {
                WHERE stage = 'normalize' AND receipt_id BETWEEN $1 AND $2 AND item > 0
              ) i JOIN raw_receipts r ON r.receipt_id = i.receipt_id
              WHERE r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5"
-        )))
+        ))
         .bind(delivery.first_receipt)
         .bind(delivery.last_receipt)
         .bind(&delivery.source)
@@ -196,13 +195,13 @@ impl Store {
 
     /// The range of receipts bounds the search; other deliveries may lie in it.
     async fn failures_of(&self, delivery: &Delivery, first_receipt: i64) -> Result<Vec<Failure>> {
-        let rows = sqlx::query(AssertSqlSafe(format!(
+        let rows = query_of(format!(
             "SELECT q.field, q.reason, COUNT(DISTINCT q.receipt_id || ' ' || q.item) AS records FROM quarantine q
              JOIN raw_receipts r ON r.receipt_id = q.receipt_id
              WHERE q.stage = 'normalize' AND q.receipt_id BETWEEN $1 AND $2 AND r.source = $3 AND r.shape = $4
                AND {DELIVERY} = $5
              GROUP BY q.field, q.reason ORDER BY q.field, q.reason"
-        )))
+        ))
         .bind(first_receipt)
         .bind(delivery.last_receipt)
         .bind(&delivery.source)
@@ -248,10 +247,10 @@ impl Store {
     /// Its receipts are looked for backwards from the last one, up to those of another delivery: what was read of it
     /// before another file came between is left out.
     async fn known_before(&self, delivery: &Delivery, first_receipt: i64) -> Result<Option<(Known, i64)>> {
-        let last = sqlx::query(AssertSqlSafe(format!(
+        let last = query_of(format!(
             "SELECT r.receipt_id, {DELIVERY} AS id FROM raw_receipts r
              WHERE r.receipt_id < $3 AND r.source = $1 AND r.shape = $2 ORDER BY r.receipt_id DESC LIMIT 1"
-        )))
+        ))
         .bind(&delivery.source)
         .bind(&delivery.shape)
         .bind(first_receipt)
@@ -259,10 +258,10 @@ impl Store {
         .await?;
         let Some(last) = last else { return Ok(None) };
         let (last, id): (i64, String) = (last.try_get("receipt_id")?, last.try_get("id")?);
-        let other: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+        let other: Option<i64> = query_scalar_of(format!(
             "SELECT r.receipt_id FROM raw_receipts r
              WHERE r.receipt_id < $1 AND {DELIVERY} <> $2 ORDER BY r.receipt_id DESC LIMIT 1"
-        )))
+        ))
         .bind(last)
         .bind(&id)
         .fetch_optional(self.reader())
@@ -281,7 +280,7 @@ impl Store {
              WHERE o.receipt_id BETWEEN $1 AND $2 AND o.found = 1 AND o.is_current = 1
                AND r.source = $3 AND r.shape = $4 AND {DELIVERY} = $5 AND o.source <> $6"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
+        let row = query_of(sql)
             .bind(first)
             .bind(last)
             .bind(&kind.source)
@@ -327,14 +326,14 @@ impl Store {
 /// Takes back that these receipts were read; answers how many were.
 pub(super) async fn forget(tx: &mut Tx, receipt_ids: &[i64]) -> Result<u64> {
     let forgotten =
-        sqlx::query("DELETE FROM normalized_receipts WHERE receipt_id IN (SELECT value FROM json_each($1))")
+        query("DELETE FROM normalized_receipts WHERE receipt_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))")
             .bind(to_json(&receipt_ids))
-            .execute(&mut **tx)
+            .execute(tx)
             .await?;
     if let Some(first) = receipt_ids.iter().min() {
-        sqlx::query("UPDATE marks SET value = MIN(value, $1) WHERE name LIKE 'normalized_until_v%'")
+        query("UPDATE marks SET value = $1 WHERE value > $1 AND name LIKE 'normalized_until_v%'")
             .bind(first - 1)
-            .execute(&mut **tx)
+            .execute(tx)
             .await?;
     }
     Ok(forgotten.rows_affected())

@@ -1,11 +1,10 @@
 //! Where a figure comes from: the observations of a product's day with their receipts, costs and raw bodies.
 
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::columns::instant;
 use super::core::facts_of;
+use super::db::{Row, query};
 use super::raw::decode_body;
 use super::{Result, Store};
 use crate::model::{Day, Observation, ProductKey, Timestamp};
@@ -40,7 +39,7 @@ pub struct Evidence {
 impl Store {
     /// The observations of a product's day, current readings, in the order of their receipts.
     pub async fn load_evidence(&self, key: ProductKey, day: Day) -> Result<Vec<Evidence>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT o.source, r.kind, r.shape, o.observed_at, r.fetched_at, r.recorded_at, o.normalizer_version, o.item,
                r.copies, r.run_id, r.cost_micros, r.cost_currency, r.cost_units, r.file_path, r.file_line, r.file_offset,
                r.job_id, r.body_sha256, b.size_bytes, o.found, o.facts, o.marketplace, o.asin
@@ -59,7 +58,7 @@ impl Store {
 
     /// The raw body with this hash, as it was received; null when there is none (retention may have taken it).
     pub async fn load_body(&self, sha256: &str) -> Result<Option<Vec<u8>>> {
-        let row = sqlx::query("SELECT codec, size_bytes, bytes FROM raw_bodies WHERE sha256 = $1")
+        let row = query("SELECT codec, size_bytes, bytes FROM raw_bodies WHERE sha256 = $1")
             .bind(sha256)
             .fetch_optional(self.reader())
             .await?;
@@ -75,7 +74,7 @@ impl Store {
     }
 }
 
-fn evidence(row: &SqliteRow) -> Result<Evidence> {
+fn evidence(row: &Row) -> Result<Evidence> {
     Ok(Evidence {
         source: row.try_get("source")?,
         kind: row.try_get("kind")?,

@@ -1,8 +1,8 @@
 //! Tables as `export` hands them out: one statement per table, rows streamed one by one.
 
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Row};
 
+use super::db::query_of;
 use super::{Result, Store};
 use crate::model::{DayRange, Marketplace};
 
@@ -162,7 +162,7 @@ const LATEST: &[ViewColumn] = &[
     (
         "quality",
         Real,
-        "(SELECT MIN(1.0, COUNT(*) / 30.0) FROM product_metrics_daily q WHERE q.marketplace = t.marketplace
+        "(SELECT CASE WHEN COUNT(*) > 30 THEN 1.0 ELSE COUNT(*) / 30.0 END FROM product_metrics_daily q WHERE q.marketplace = t.marketplace
             AND q.asin = t.asin AND q.day BETWEEN date(t.day, '-29 days') AND t.day)",
     ),
 ];
@@ -284,8 +284,8 @@ impl ExportView {
             ExportView::Deltas => ("deltas t", "t.day", "t.marketplace, t.asin, t.day"),
             ExportView::Rollups => ("rollups t", "t.as_of", "t.marketplace, t.asin, t.window_days"),
             ExportView::Comparisons => (
-                "comparisons t JOIN cohorts c ON c.workspace = t.workspace AND c.name = t.cohort
-                   JOIN json_each(t.record, '$.competitors') p",
+                "comparisons t JOIN cohorts c ON c.workspace = t.workspace AND c.name = t.cohort,
+                   json_each(t.record, '$.competitors') p",
                 "t.as_of",
                 "t.cohort, p.key",
             ),
@@ -303,16 +303,13 @@ impl Store {
             return Ok(columns.into_iter().map(|(name, kind, _)| (name.to_owned(), kind)).collect());
         }
         let table = if view == ExportView::Deltas { "deltas" } else { "rollups" };
-        let rows = sqlx::query("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
-            .bind(table)
-            .fetch_all(self.reader())
-            .await?;
         let kind = |sql: &str| match sql {
-            "INTEGER" => Int,
-            "REAL" => Real,
+            "INTEGER" | "bigint" => Int,
+            "REAL" | "double precision" => Real,
             _ => Text,
         };
-        rows.iter().map(|row| Ok((row.try_get(0)?, kind(row.try_get(1)?)))).collect()
+        let columns = self.columns_of(table).await?;
+        Ok(columns.into_iter().map(|(name, of)| (name, kind(&of))).collect())
     }
 
     /// Hands every row of a view to `take`, in key order, until it answers false; answers how many were taken.
@@ -326,7 +323,7 @@ impl Store {
     ) -> Result<u64> {
         let columns = self.export_columns(view).await?;
         let expressions: Vec<String> = match view.declared() {
-            Some(declared) => declared.iter().map(|(_, _, sql)| (*sql).to_owned()).collect(),
+            Some(declared) => declared.iter().map(|(_, kind, sql)| typed(*kind, sql)).collect(),
             None => columns.iter().map(|(name, _)| format!("t.{name}")).collect(),
         };
         let shape = view.shape();
@@ -343,7 +340,7 @@ impl Store {
             shape.order,
             day = shape.day,
         );
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
+        let mut rows = query_of(sql)
             .bind(filter.marketplace.map(Marketplace::code))
             .bind(filter.range.map(|range| range.first.to_string()))
             .bind(filter.range.map(|range| range.last.to_string()))
@@ -366,6 +363,15 @@ impl Store {
             taken += 1;
         }
         Ok(taken)
+    }
+}
+
+/// What is computed, and read out of JSON, has not everywhere the type that it is to have.
+fn typed(kind: FieldKind, expression: &str) -> String {
+    match kind {
+        Int | Bool if expression.contains('(') => format!("CAST({expression} AS BIGINT)"),
+        Real => format!("CAST({expression} AS DOUBLE PRECISION)"),
+        _ => expression.to_owned(),
     }
 }
 
@@ -393,7 +399,7 @@ mod tests {
     #[tokio::test]
     async fn every_view_answers_and_latest_is_the_newest_row_of_each_product() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         let mut tx = store.begin().await.unwrap();
         for statement in [
             "INSERT INTO products VALUES ('US', 'B000000001', '=SUM(1)', 'Acme', NULL, NULL, NULL, 'active',
@@ -404,7 +410,7 @@ mod tests {
                     ('US', 'B000000001', '2026-01-30', 6000000, 'USD', 300, 1, 'in_stock', 1, 'file', 'file'),
                     ('US', 'B000000001', '2026-02-01', 7000000, 'USD', NULL, 0, 'in_stock', 1, 'file', 'file')",
         ] {
-            sqlx::query(statement).execute(&mut *tx).await.unwrap();
+            tx.run_script(statement.to_owned()).await.unwrap();
         }
         tx.commit().await.unwrap();
         use ExportView::*;

@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt as _;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
 use super::core::history::ask_for_days;
+use super::db::bulk;
+use super::db::{Row, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
 use super::raw::{RawBody, ReceiptKey};
-use super::{Result, Store, Tx, bulk};
+use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{
     Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState, Timestamp,
@@ -252,7 +252,7 @@ impl Store {
     /// The last successful fetches of every product, by product.
     pub async fn load_fetches(&self) -> Result<HashMap<ProductKey, Vec<LastFetch>>> {
         // Row by row, like the watchlist.
-        let mut rows = sqlx::query("SELECT marketplace, asin, source, operation, fetched_at FROM fetches")
+        let mut rows = query("SELECT marketplace, asin, source, operation, fetched_at FROM fetches")
             .fetch(self.reader());
         let mut fetches: HashMap<ProductKey, Vec<LastFetch>> = HashMap::new();
         while let Some(row) = rows.try_next().await? {
@@ -267,7 +267,7 @@ impl Store {
 
     /// Requests of earlier runs that were sent and never settled, oldest first.
     pub async fn load_open_requests(&self) -> Result<Vec<OpenRequest>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT request_id, source, operation, marketplace, asins, options, attempt, sent_at, job_id,
                     estimated_units, estimated_micros
              FROM source_requests WHERE state = 'sent' ORDER BY request_id",
@@ -279,7 +279,7 @@ impl Store {
 
     /// How each source was left, by name.
     pub async fn load_source_states(&self) -> Result<Vec<SourceState>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT source, breaker, failures, retry_at, cooldown_ms, reason, last_success_at, last_failure_at, balance
              FROM source_states ORDER BY source",
         )
@@ -290,7 +290,7 @@ impl Store {
 
     /// What is left of a rate limit; null when it was never used.
     pub async fn load_bucket(&self, source: &'static str, operation: &'static str) -> Result<Option<Bucket>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT left_milli, told_micro, paused_until, updated_at FROM rate_buckets
              WHERE source = $1 AND operation = $2",
         )
@@ -313,7 +313,7 @@ impl Store {
 
     /// True when another request than this one has the provider's job.
     pub async fn is_job_taken(&self, source: &str, job_id: &str, request_id: i64) -> Result<bool> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT 1 FROM source_requests WHERE source = $1 AND job_id = $2 AND request_id <> $3 LIMIT 1",
         )
         .bind(source)
@@ -326,14 +326,13 @@ impl Store {
 
     /// How many products were given up at their last attempt.
     pub async fn count_fetch_failures(&self) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM fetch_failures").fetch_one(self.reader()).await?;
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM fetch_failures").fetch_one(self.reader()).await?;
         Ok(count.unsigned_abs())
     }
 }
 
 async fn open(tx: &mut Tx, request: &NewRequest) -> Result<i64> {
-    let request_id = sqlx::query_scalar(
+    let request_id = query_scalar(
         "INSERT INTO source_requests (run_id, source, operation, marketplace, asins, options, attempt, state, sent_at,
            day, estimated_units, estimated_micros)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11) RETURNING request_id",
@@ -349,7 +348,7 @@ async fn open(tx: &mut Tx, request: &NewRequest) -> Result<i64> {
     .bind(request.day.to_string())
     .bind(request.estimate.units)
     .bind(request.estimate.micros)
-    .fetch_one(&mut **tx)
+    .fetch_one(&mut *tx)
     .await?;
     if let Some(bucket) = &request.bucket {
         write_bucket(tx, bucket).await?;
@@ -358,10 +357,10 @@ async fn open(tx: &mut Tx, request: &NewRequest) -> Result<i64> {
 }
 
 async fn note_job(tx: &mut Tx, request_id: i64, job_id: &str) -> Result<()> {
-    sqlx::query("UPDATE source_requests SET job_id = $2 WHERE request_id = $1")
+    query("UPDATE source_requests SET job_id = $2 WHERE request_id = $1")
         .bind(request_id)
         .bind(job_id)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -384,7 +383,7 @@ async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     if let Some(bucket) = &settlement.bucket {
         write_bucket(tx, bucket).await?;
     }
-    sqlx::query(
+    query(
         "UPDATE source_requests SET state = $2, finished_at = $3, job_id = COALESCE($4, job_id), fault = $5,
            detail = $6, cost_units = $7, cost_micros = $8, answered = $9, landed = $10
          WHERE request_id = $1",
@@ -399,7 +398,7 @@ async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     .bind(settlement.cost.micros)
     .bind(settlement.fetched.len() as i64)
     .bind(landed as i64)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(landed)
 }
@@ -452,7 +451,7 @@ async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
 }
 
 async fn find_receipt(tx: &mut Tx, key: &ReceiptKey) -> Result<i64> {
-    let receipt_id = sqlx::query_scalar(
+    let receipt_id = query_scalar(
         "SELECT receipt_id FROM raw_receipts WHERE source = $1 AND kind = $2 AND marketplace = $3
            AND observed_at = $4 AND asin_requested = $5 AND body_sha256 = $6",
     )
@@ -462,14 +461,14 @@ async fn find_receipt(tx: &mut Tx, key: &ReceiptKey) -> Result<i64> {
     .bind(key.observed_at.timestamp_micros())
     .bind(&key.asin_requested)
     .bind(&key.body_sha256)
-    .fetch_one(&mut **tx)
+    .fetch_one(tx)
     .await?;
     Ok(receipt_id)
 }
 
 async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) -> Result<()> {
     let ProductKey { marketplace, asin } = fetched.product;
-    sqlx::query(
+    query(
         "INSERT INTO fetches (marketplace, asin, source, operation, fetched_at, outcome, after_fault, run_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (marketplace, asin, source, operation) DO UPDATE SET fetched_at = excluded.fetched_at,
@@ -484,15 +483,15 @@ async fn write_fetched(tx: &mut Tx, settlement: &Settlement, fetched: &Fetched) 
     .bind(fetched.outcome.as_str())
     .bind(&fetched.after_fault)
     .bind(&settlement.run_id)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     if settlement.history.is_some() {
         return Ok(());
     }
-    sqlx::query("DELETE FROM fetch_failures WHERE marketplace = $1 AND asin = $2")
+    query("DELETE FROM fetch_failures WHERE marketplace = $1 AND asin = $2")
         .bind(marketplace.code())
         .bind(asin.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -520,7 +519,7 @@ async fn give_up(tx: &mut Tx, run_id: &str, failed_at: Timestamp, failures: &[Fe
 }
 
 async fn write_source_state(tx: &mut Tx, state: &SourceState) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO source_states (source, breaker, failures, retry_at, cooldown_ms, reason, last_success_at,
            last_failure_at, balance)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -538,13 +537,13 @@ async fn write_source_state(tx: &mut Tx, state: &SourceState) -> Result<()> {
     .bind(state.last_success_at.map(|at| at.timestamp_micros()))
     .bind(state.last_failure_at.map(|at| at.timestamp_micros()))
     .bind(&state.balance)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO rate_buckets (source, operation, left_milli, told_micro, paused_until, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (source, operation) DO UPDATE SET left_milli = excluded.left_milli,
@@ -556,12 +555,12 @@ async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
     .bind(bucket.told_micro)
     .bind(bucket.paused_until.map(|at| at.timestamp_micros()))
     .bind(bucket.updated_at.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
-fn open_request(row: &SqliteRow) -> Result<OpenRequest> {
+fn open_request(row: &Row) -> Result<OpenRequest> {
     let table = "source_requests";
     let attempt: i64 = row.try_get("attempt")?;
     Ok(OpenRequest {
@@ -578,7 +577,7 @@ fn open_request(row: &SqliteRow) -> Result<OpenRequest> {
     })
 }
 
-fn source_state(row: &SqliteRow) -> Result<SourceState> {
+fn source_state(row: &Row) -> Result<SourceState> {
     let table = "source_states";
     let failures: i64 = row.try_get("failures")?;
     Ok(SourceState {

@@ -6,8 +6,9 @@
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Row};
 
+use super::columns::to_json;
+use super::db::{Database, Value, query, query_of};
 use super::{Result, Store};
 use crate::ids::hex;
 
@@ -92,52 +93,60 @@ impl Store {
         Ok(hashes)
     }
 
-    /// `SELECT json_array(...)` over the dumped columns in schema order, sorted by all of them.
+    /// The dumped columns in schema order, sorted by all of them.
     async fn dump_statement(&self, dump: &Dump) -> Result<String> {
-        let columns = sqlx::query("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
-            .bind(dump.table)
-            .fetch_all(self.reader())
-            .await?;
-        let mut values = Vec::new();
-        let mut names: Vec<String> = Vec::new();
-        for column in &columns {
-            let (name, kind): (String, String) = (column.try_get("name")?, column.try_get("type")?);
-            if dump.without.contains(&name.as_str()) {
-                continue;
+        let names = self.columns_of(dump.table).await?;
+        let dumped = names.into_iter().map(|(name, _)| name);
+        let dumped: Vec<String> = dumped.filter(|name| !dump.without.contains(&name.as_str())).collect();
+        let order: Vec<String> = dumped.iter().map(|name| format!("{name} NULLS FIRST")).collect();
+        Ok(format!("SELECT {} FROM {} ORDER BY {}", dumped.join(", "), dump.table, order.join(", ")))
+    }
+
+    /// A table's columns in schema order, with their types in the engine's words.
+    pub(super) async fn columns_of(&self, table: &'static str) -> Result<Vec<(String, String)>> {
+        let columns = match self.reader() {
+            Database::Sqlite(_) => "SELECT name, type FROM pragma_table_info($1) ORDER BY cid",
+            Database::Postgres(_) => {
+                "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
+                 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
             }
-            // Seventeen digits tell every double from its neighbours. `format` writes null as zero, which it is not.
-            let value = if kind == "REAL" {
-                format!("iif({name} IS NULL, NULL, format('%!.17g', {name}))")
-            } else {
-                name.clone()
-            };
-            values.push(value);
-            names.push(name);
-        }
-        Ok(format!(
-            "SELECT json_array({}) FROM {} ORDER BY {}",
-            values.join(", "),
-            dump.table,
-            names.join(", ")
-        ))
+        };
+        let rows = query(columns).bind(table).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     async fn hash_rows(&self, table: &str, sql: String) -> Result<TableHash> {
         let mut hasher = Sha256::new();
-        let mut rows = 0;
-        let mut stream = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(self.reader());
+        let (mut rows, mut line) = (0, Vec::new());
+        let mut stream = query_of(sql).fetch(self.reader());
         while let Some(row) = stream.try_next().await? {
-            hasher.update(row.as_bytes());
-            hasher.update(b"\n");
+            line.clear();
+            for value in row.values()? {
+                push_canonical(&mut line, &value);
+            }
+            line.push(b'\n');
+            hasher.update(&line);
             rows += 1;
         }
         Ok(TableHash { table: table.to_owned(), rows, sha256: hex(&hasher.finalize()) })
     }
 }
 
+/// A value as text that no other value has, ended by a comma. Floats by their bits.
+fn push_canonical(line: &mut Vec<u8>, value: &Value<'_>) {
+    match value {
+        Value::Int(Some(number)) => line.extend(number.to_string().bytes()),
+        Value::Real(Some(number)) => line.extend(format!("{:016x}f", number.to_bits()).bytes()),
+        Value::Text(Some(text)) => line.extend(to_json(text).bytes()),
+        Value::Blob(Some(bytes)) => line.extend(format!("x{}", hex(bytes)).bytes()),
+        Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None) => line.extend(b"null"),
+    }
+    line.push(b',');
+}
+
 /// Observations under the identity of their receipt instead of its row id.
-const OBSERVATIONS: &str = "SELECT json_array(r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at,
-      r.body_sha256, o.item, o.normalizer_version, o.is_current, o.marketplace, o.asin, o.day, o.found, o.facts, o.listing_hash)
+const OBSERVATIONS: &str = "SELECT r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at,
+      r.body_sha256, o.item, o.normalizer_version, o.is_current, o.marketplace, o.asin, o.day, o.found, o.facts, o.listing_hash
     FROM observations o JOIN raw_receipts r ON r.receipt_id = o.receipt_id
     ORDER BY r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.body_sha256, o.item,
       o.normalizer_version";

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::Row;
-
 use super::alerts::JUDGED_MARK;
 use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
+use super::db::query;
 use super::{Result, Store};
 use crate::model::{Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Tier, Timestamp};
 use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
@@ -33,7 +32,7 @@ pub struct CohortPair {
 impl Store {
     /// The days to judge, and how new the mart is.
     pub async fn load_unjudged_days(&self) -> Result<UnjudgedDays> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT m.marketplace, m.day, m.built_seq FROM mart_days m
              WHERE m.built_seq > COALESCE((SELECT value FROM marks WHERE name = $1), 0)
              ORDER BY m.day, m.marketplace",
@@ -46,7 +45,7 @@ impl Store {
             unjudged.days.push((word(row, "mart_days", "marketplace")?, word(row, "mart_days", "day")?));
             unjudged.through_seq = unjudged.through_seq.max(row.try_get("built_seq")?);
         }
-        let newest = sqlx::query("SELECT marketplace, MAX(day) AS day FROM mart_days GROUP BY marketplace")
+        let newest = query("SELECT marketplace, MAX(day) AS day FROM mart_days GROUP BY marketplace")
             .fetch_all(self.reader())
             .await?;
         for row in &newest {
@@ -58,7 +57,7 @@ impl Store {
 
     /// The product-days of the range whose row was told in hindsight.
     pub async fn load_hindsight(&self, days: DayRange) -> Result<BTreeSet<(ProductKey, Day)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT d.marketplace, d.asin, d.day FROM json_each($1) m
              JOIN product_metrics_daily d ON d.marketplace = m.value AND d.day BETWEEN $2 AND $3
              WHERE d.source = $4",
@@ -75,7 +74,7 @@ impl Store {
 
     /// Every main product with each of its competitors, sorted.
     pub async fn load_cohort_pairs(&self, workspace: &str) -> Result<Vec<CohortPair>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT c.name, c.marketplace AS main_marketplace, c.main_asin, m.marketplace, m.asin
              FROM cohorts c JOIN cohort_members m ON m.workspace = c.workspace AND m.cohort = c.name
              WHERE c.workspace = $1 ORDER BY 2, 3, 4, 5, 1",
@@ -102,7 +101,7 @@ impl Store {
 
     /// A product's known prices of the days, in order.
     pub async fn load_day_prices(&self, product: ProductKey, days: DayRange) -> Result<Vec<DayPrice>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT day, price_minor, currency FROM product_metrics_daily
              WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 AND price_minor IS NOT NULL ORDER BY day",
         )
@@ -132,7 +131,7 @@ impl Store {
         day_of: impl Fn(Timestamp) -> Day,
     ) -> Result<Vec<ListingChange>> {
         const TABLE: &str = "listing_versions";
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT n.marketplace, n.asin, n.source, n.valid_from,
                     o.title AS old_title, o.brand AS old_brand, o.bullets AS old_bullets, o.images AS old_images,
                     n.title AS new_title, n.brand AS new_brand, n.bullets AS new_bullets, n.images AS new_images
@@ -171,7 +170,7 @@ impl Store {
 
     /// Watched products that are not paused, each with its newest observation.
     pub async fn load_watched_sightings(&self, workspace: &str) -> Result<Vec<StaleFacts>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT w.marketplace, w.asin, w.tier, w.added_at,
                     (SELECT MAX(o.observed_at) FROM observations o
                      WHERE o.marketplace = w.marketplace AND o.asin = w.asin AND o.found IN (0, 1) AND o.is_current = 1
@@ -200,7 +199,7 @@ impl Store {
 
     /// Products that are gone, each with the days on which it was not found since it last was.
     pub async fn load_gone_products(&self) -> Result<Vec<GoneFacts>> {
-        let rows = sqlx::query(
+        let rows = query(
             "WITH gone AS (SELECT p.marketplace AS m, p.asin AS a,
                 (SELECT MAX(day) FROM observations WHERE marketplace = p.marketplace AND asin = p.asin AND found = 1
                    AND is_current = 1)
@@ -230,7 +229,7 @@ impl Store {
 
     /// Incidents that are open.
     pub async fn load_open_incidents(&self) -> Result<Vec<IncidentFacts>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents WHERE state = 'open'
              ORDER BY day, incident_id",
         )

@@ -2,10 +2,9 @@
 
 use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::columns::{unreadable, word};
+use super::db::{Row, query, query_of};
 use super::ops::{bump_mark, set_mark};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
@@ -67,6 +66,8 @@ pub enum ExportKind {
 #[derive(Debug)]
 pub struct ExportTable {
     name: &'static str,
+    /// Its key, in the order of the lake.
+    order: &'static str,
     pub columns: &'static [(&'static str, ExportKind)],
 }
 
@@ -74,6 +75,7 @@ use ExportKind::{Int, Text};
 
 pub const DAILY_EXPORT: ExportTable = ExportTable {
     name: "product_metrics_daily",
+    order: "day, asin",
     columns: &[
         ("observed_at", Int),
         ("currency", Text),
@@ -113,6 +115,7 @@ pub const DAILY_EXPORT: ExportTable = ExportTable {
 
 pub const RANK_EXPORT: ExportTable = ExportTable {
     name: "ranks",
+    order: "day, asin, ordinal",
     columns: &[
         ("ordinal", Int),
         ("category_id", Text),
@@ -142,10 +145,9 @@ pub struct ExportRows {
 impl Store {
     /// Where the lake stands.
     pub async fn lake_state(&self) -> Result<LakeState> {
-        let files =
-            sqlx::query("SELECT * FROM lake_files ORDER BY table_name, marketplace, first_day_no, path")
-                .fetch_all(self.reader())
-                .await?;
+        let files = query("SELECT * FROM lake_files ORDER BY table_name, marketplace, first_day_no, path")
+            .fetch_all(self.reader())
+            .await?;
         Ok(LakeState {
             files: files.iter().map(lake_file).collect::<Result<_>>()?,
             changed_seq: self.mark("changed_seq").await?,
@@ -162,7 +164,7 @@ impl Store {
         marketplace: Marketplace,
         range: DayRange,
     ) -> Result<Vec<LakeFile>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM lake_files
              WHERE table_name = $1 AND marketplace = $2 AND last_day_no >= $3 AND first_day_no <= $4
              ORDER BY first_day_no, path",
@@ -178,7 +180,7 @@ impl Store {
 
     /// Days whose rows changed after the mark `after` and up to `until`, sorted.
     pub async fn changed_days(&self, after: i64, until: i64) -> Result<Vec<(Marketplace, Day)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT marketplace, day FROM changed_days WHERE changed_seq > $1 AND changed_seq <= $2
              ORDER BY marketplace, day",
         )
@@ -193,7 +195,7 @@ impl Store {
 
     /// Days on which the marketplace has daily rows, with their number, in time order.
     pub async fn count_days(&self, marketplace: Marketplace) -> Result<Vec<(Day, i64)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT day, COUNT(*) AS products FROM product_metrics_daily WHERE marketplace = $1
              GROUP BY day ORDER BY day",
         )
@@ -207,7 +209,7 @@ impl Store {
 
     /// Daily rows of a marketplace on one day.
     pub async fn count_rows(&self, marketplace: Marketplace, day: Day) -> Result<usize> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT COUNT(*) AS products FROM product_metrics_daily WHERE marketplace = $1 AND day = $2",
         )
         .bind(marketplace.code())
@@ -228,14 +230,17 @@ impl Store {
         // One row a day, with a JSON array per column: handing single values from SQLite to here would cost more than
         // reading and writing them.
         let arrays: Vec<String> =
-            table.columns.iter().map(|(name, _)| format!("json_group_array({name})")).collect();
+            table.columns.iter().map(|(name, _)| self.reader().json_array_of(name)).collect();
+        // In the order in which SQLite's rows lie anyway.
         let sql = format!(
-            "SELECT day, json_group_array(asin), {} FROM {} WHERE marketplace = $1 AND day BETWEEN $2 AND $3
+            "SELECT day, {}, {} FROM (SELECT * FROM {} WHERE marketplace = $1 AND day BETWEEN $2 AND $3 ORDER BY {}) AS t
              GROUP BY day ORDER BY day",
+            self.reader().json_array_of("asin"),
             arrays.join(", "),
-            table.name
+            table.name,
+            table.order
         );
-        let mut days = sqlx::query(AssertSqlSafe(sql))
+        let mut days = query_of(sql)
             .bind(marketplace.code())
             .bind(range.first.to_string())
             .bind(range.last.to_string())
@@ -283,14 +288,14 @@ impl Store {
         let mut tx = self.begin().await?;
         let seq = bump_mark(&mut tx, "changed_seq").await?;
         for (marketplace, day) in days {
-            sqlx::query(
+            query(
                 "INSERT INTO changed_days (marketplace, day, changed_seq) VALUES ($1, $2, $3)
                  ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq",
             )
             .bind(marketplace.code())
             .bind(day.to_string())
             .bind(seq)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         tx.commit().await?;
@@ -300,7 +305,7 @@ impl Store {
     /// Forgets every file: the lake at hand is not this database's.
     pub async fn forget_lake(&self) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM lake_files").execute(&mut *tx).await?;
+        query("DELETE FROM lake_files").execute(&mut tx).await?;
         set_mark(&mut tx, EXPORTED, 0).await?;
         set_mark(&mut tx, BUILT, 0).await?;
         tx.commit().await?;
@@ -310,7 +315,7 @@ impl Store {
 
 /// The JSON array in a column, which holds the values of the table's `column`.
 fn array<T: DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     index: usize,
     table: &'static str,
     column: &'static str,
@@ -322,14 +327,14 @@ fn array<T: DeserializeOwned>(
 /// Swaps the list of files inside the transaction that publishes their effect.
 pub(super) async fn swap_files(tx: &mut Tx, swap: &FileSwap) -> Result<()> {
     for file in &swap.removed {
-        sqlx::query("DELETE FROM lake_files WHERE table_name = $1 AND path = $2")
+        query("DELETE FROM lake_files WHERE table_name = $1 AND path = $2")
             .bind(&file.table)
             .bind(&file.path)
-            .execute(&mut **tx)
+            .execute(tx)
             .await?;
     }
     for file in &swap.added {
-        sqlx::query(
+        query(
             "INSERT INTO lake_files (table_name, marketplace, month, path, generation, first_day_no,
                  last_day_no, compacted, rows, size_bytes, sha256)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -345,7 +350,7 @@ pub(super) async fn swap_files(tx: &mut Tx, swap: &FileSwap) -> Result<()> {
         .bind(file.rows)
         .bind(file.size_bytes)
         .bind(&file.sha256)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     }
     set_mark(tx, GENERATION, swap.generation).await
@@ -365,7 +370,7 @@ impl ExportColumn {
     }
 }
 
-fn lake_file(row: &SqliteRow) -> Result<LakeFile> {
+fn lake_file(row: &Row) -> Result<LakeFile> {
     let day_no = |column: &'static str| -> Result<i32> {
         let value: i64 = row.try_get(column)?;
         i32::try_from(value).map_err(|_| StoreError::Value {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::bulk;
 use super::columns::{to_json, word};
+use super::db::bulk;
+use super::db::{query, query_of, query_scalar};
 use super::lake::{FileSwap, set_built, swap_files};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
@@ -99,7 +99,7 @@ impl Store {
 
     /// The first day of which aggregates are served; null when none are.
     pub async fn first_served_day(&self, marketplace: Marketplace) -> Result<Option<Day>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT MIN(day) AS day FROM daily_aggregates WHERE marketplace = $1 HAVING MIN(day) IS NOT NULL",
         )
         .bind(marketplace.code())
@@ -110,7 +110,7 @@ impl Store {
 
     /// The first day from `from` on with daily rows; null when there is none.
     pub async fn first_day_from(&self, marketplace: Marketplace, from: Day) -> Result<Option<Day>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT day FROM product_metrics_daily WHERE marketplace = $1 AND day >= $2 ORDER BY day LIMIT 1",
         )
         .bind(marketplace.code())
@@ -122,7 +122,7 @@ impl Store {
 
     /// The products of which rollups are served, with the day of these.
     pub async fn served_rollups(&self, marketplace: Marketplace) -> Result<Vec<(String, Day)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT asin, MAX(as_of) AS as_of FROM rollups WHERE marketplace = $1 GROUP BY asin ORDER BY asin",
         )
         .bind(marketplace.code())
@@ -134,14 +134,14 @@ impl Store {
 
 async fn mark_days_built(tx: &mut Tx, update: &MartUpdate<'_>, built_seq: i64) -> Result<()> {
     for day in &update.days {
-        sqlx::query(
+        query(
             "INSERT INTO mart_days (marketplace, day, built_seq) VALUES ($1, $2, $3)
              ON CONFLICT (marketplace, day) DO UPDATE SET built_seq = excluded.built_seq",
         )
         .bind(update.marketplace.code())
         .bind(day.to_string())
         .bind(built_seq)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     }
     Ok(())
@@ -150,7 +150,7 @@ async fn mark_days_built(tx: &mut Tx, update: &MartUpdate<'_>, built_seq: i64) -
 async fn forget_served_days(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
     if replaces_all_deltas(tx, update).await? {
         // Without a condition SQLite gives up whole pages and looks at no row.
-        sqlx::query("DELETE FROM deltas").execute(&mut **tx).await?;
+        query("DELETE FROM deltas").execute(tx).await?;
     } else {
         forget_days(tx, "deltas", update).await?;
     }
@@ -162,7 +162,7 @@ async fn forget_served_days(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> 
 /// of the key.
 async fn replaces_all_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<bool> {
     for range in &update.replaced {
-        let replaces_all = sqlx::query_scalar(
+        let replaces_all = query_scalar(
             "SELECT NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace < $1)
                 AND NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace > $1)
                 AND NOT EXISTS (SELECT 1 FROM deltas WHERE marketplace = $1 AND day < $2)
@@ -171,7 +171,7 @@ async fn replaces_all_deltas(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<boo
         .bind(update.marketplace.code())
         .bind(range.first.to_string())
         .bind(range.last.to_string())
-        .fetch_one(&mut **tx)
+        .fetch_one(&mut *tx)
         .await?;
         if replaces_all {
             return Ok(true);
@@ -187,11 +187,11 @@ async fn forget_days(tx: &mut Tx, table: &str, update: &MartUpdate<'_>) -> Resul
     let replaced = update.replaced.iter().map(|range| (range.first, range.last));
     for (first, last) in replaced.chain([no_longer]) {
         let statement = format!("DELETE FROM {table} WHERE marketplace = $1 AND day BETWEEN $2 AND $3");
-        sqlx::query(AssertSqlSafe(statement))
+        query_of(statement)
             .bind(update.marketplace.code())
             .bind(first.to_string())
             .bind(last.to_string())
-            .execute(&mut **tx)
+            .execute(tx)
             .await?;
     }
     Ok(())
@@ -202,11 +202,7 @@ async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
         "DELETE FROM rollups WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
         "DELETE FROM rollup_sellers WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2))",
     ] {
-        sqlx::query(statement)
-            .bind(update.marketplace.code())
-            .bind(to_json(&update.products))
-            .execute(&mut **tx)
-            .await?;
+        query(statement).bind(update.marketplace.code()).bind(to_json(&update.products)).execute(tx).await?;
     }
     insert_rows(tx, "rollups", update.marketplace, update.rollups).await?;
     insert_rows(tx, "rollup_sellers", update.marketplace, update.sellers).await
@@ -214,23 +210,21 @@ async fn publish_rollups(tx: &mut Tx, update: &MartUpdate<'_>) -> Result<()> {
 
 async fn insert_records(tx: &mut Tx, marketplace: Marketplace, days: &DaysPart) -> Result<()> {
     for aggregate in &days.daily_aggregates {
-        sqlx::query("INSERT INTO daily_aggregates (marketplace, day, record) VALUES ($1, $2, $3)")
+        query("INSERT INTO daily_aggregates (marketplace, day, record) VALUES ($1, $2, $3)")
             .bind(marketplace.code())
             .bind(aggregate.day.to_string())
             .bind(&aggregate.record)
-            .execute(&mut **tx)
+            .execute(tx)
             .await?;
     }
     for metrics in &days.category_metrics {
-        sqlx::query(
-            "INSERT INTO category_metrics (marketplace, category, day, record) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(marketplace.code())
-        .bind(&metrics.category)
-        .bind(metrics.day.to_string())
-        .bind(&metrics.record)
-        .execute(&mut **tx)
-        .await?;
+        query("INSERT INTO category_metrics (marketplace, category, day, record) VALUES ($1, $2, $3, $4)")
+            .bind(marketplace.code())
+            .bind(&metrics.category)
+            .bind(metrics.day.to_string())
+            .bind(&metrics.record)
+            .execute(tx)
+            .await?;
     }
     Ok(())
 }

@@ -1,27 +1,42 @@
 //! Embedded, checksummed, forward-only migrations. An existing file is backed up before it is changed.
 
-use sqlx::{AssertSqlSafe, Row};
-
+use super::db::{Database, Tx, query, query_scalar};
 use super::{Migrate, Result, Store, StoreError};
 use crate::ids::sha256_hex;
 
 struct Migration {
     version: i64,
     name: &'static str,
-    sql: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl Migration {
+    /// The statements for the store's engine.
+    fn sql(&self, store: &Store) -> &'static str {
+        match store.reader() {
+            Database::Sqlite(_) => self.sqlite,
+            Database::Postgres(_) => self.postgres,
+        }
+    }
 }
 
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
-    sql: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
+    sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
+    postgres: include_str!("../../sql/migrations/postgres/0001_initial.sql"),
 }];
 
 /// The schema version this binary writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+const SQLITE_LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
+
+const POSTGRES_LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS ops;
+    CREATE TABLE IF NOT EXISTS ops.schema_migrations (
+    version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL)";
 
 /// Applies what is missing, or refuses: a newer or changed schema always, an older one when asked to.
 pub(super) async fn check_or_apply(store: &Store, migrate: Migrate) -> Result<()> {
@@ -31,7 +46,7 @@ pub(super) async fn check_or_apply(store: &Store, migrate: Migrate) -> Result<()
         return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
     }
     for (migration, (version, sha256)) in MIGRATIONS.iter().zip(&applied) {
-        if migration.version != *version || sha256_hex(migration.sql.as_bytes()) != *sha256 {
+        if migration.version != *version || sha256_hex(migration.sql(store).as_bytes()) != *sha256 {
             return Err(StoreError::ChangedMigration(*version));
         }
     }
@@ -51,13 +66,14 @@ pub(super) async fn check_or_apply(store: &Store, migrate: Migrate) -> Result<()
 }
 
 async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
-    let exists = sqlx::query("SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'")
-        .fetch_optional(store.reader())
-        .await?;
-    if exists.is_none() {
+    let has_ledger = match store.reader() {
+        Database::Sqlite(_) => "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations')",
+        Database::Postgres(_) => "SELECT to_regclass('ops.schema_migrations') IS NOT NULL",
+    };
+    if !query_scalar(has_ledger).fetch_one::<bool>(store.reader()).await? {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query("SELECT version, sha256 FROM schema_migrations ORDER BY version")
+    let rows = query("SELECT version, sha256 FROM schema_migrations ORDER BY version")
         .fetch_all(store.reader())
         .await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
@@ -66,33 +82,37 @@ async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
 /// One migration and its ledger row are one transaction.
 async fn apply(store: &Store, migration: &Migration) -> Result<()> {
     let mut tx = store.begin().await?;
-    sqlx::raw_sql(LEDGER).execute(&mut *tx).await?;
+    let ledger = match &tx {
+        Tx::Sqlite(_) => SQLITE_LEDGER,
+        Tx::Postgres { .. } => POSTGRES_LEDGER,
+    };
+    tx.run_script(ledger.to_owned()).await?;
     // Another process may have applied it while this one waited for the lock.
-    let done = sqlx::query("SELECT 1 FROM schema_migrations WHERE version = $1")
+    let done = query("SELECT 1 FROM schema_migrations WHERE version = $1")
         .bind(migration.version)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await?;
     if done.is_none() {
-        sqlx::raw_sql(migration.sql).execute(&mut *tx).await?;
-        sqlx::query("INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)")
+        tx.run_script(migration.sql(store).to_owned()).await?;
+        query("INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)")
             .bind(migration.version)
             .bind(migration.name)
-            .bind(sha256_hex(migration.sql.as_bytes()))
-            .execute(&mut *tx)
+            .bind(sha256_hex(migration.sql(store).as_bytes()))
+            .execute(&mut tx)
             .await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// A copy beside the file, `<name>.before-v<version>`, made once.
+/// A copy beside the file, `<name>.before-v<version>`, made once. A server's backups are its administrators'.
 async fn back_up(store: &Store, found: i64) -> Result<()> {
-    let mut target = store.path().as_os_str().to_owned();
+    let Database::Sqlite(file) = store.reader() else { return Ok(()) };
+    let mut target = file.path.as_os_str().to_owned();
     target.push(format!(".before-v{}", found + 1));
     if std::path::Path::new(&target).exists() {
         return Ok(());
     }
-    let quoted = target.to_string_lossy().replace('\'', "''");
-    sqlx::raw_sql(AssertSqlSafe(format!("VACUUM INTO '{quoted}'"))).execute(&store.writer).await?;
+    sqlx::query("VACUUM INTO $1").bind(target.to_string_lossy().into_owned()).execute(&file.writer).await?;
     Ok(())
 }

@@ -6,14 +6,15 @@
 //! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`).
 
 pub mod alerts;
-mod bulk;
 pub mod checks;
 mod columns;
 mod comparisons;
 #[cfg(test)]
 mod contract;
 mod core;
+mod db;
 mod drift;
+mod error;
 mod explain;
 pub mod export;
 pub mod fetching;
@@ -21,6 +22,7 @@ mod hash;
 mod integrity;
 pub mod judging;
 pub mod lake;
+pub mod location;
 pub mod mart;
 mod migrate;
 pub mod ops;
@@ -29,6 +31,8 @@ pub mod quarantine;
 pub mod raw;
 pub mod reports;
 pub mod spending;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod watch;
 
 pub use core::history::KnownHistory;
@@ -40,137 +44,21 @@ pub use drift::{Delivery, Failure, FieldKnown, NewIncident};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
 pub use quarantine::NewQuarantine;
-use std::future::ready;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
+pub use self::error::StoreError;
 
-use crate::error::Outcome;
+use self::db::Database;
+pub(crate) use self::db::Tx;
+pub use self::location::Location;
+
+use self::db::postgres::Server;
+use self::db::sqlite::File;
 
 /// How long a writer waits for another process before it gives up (exit 7), where nothing else is configured.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// `SQLITE_READONLY_DIRECTORY`: the files beside the database cannot be made.
-const READ_ONLY_FOLDER: i64 = 8 | 6 << 8;
-/// Page cache of a connection; negative is KiB in SQLite's words.
-const CACHE_KIB: &str = "-65536";
-/// Pages in the WAL before they are moved into the file: 64 MiB, so that a page that many batches touch is written once.
-const CHECKPOINT_PAGES: &str = "16384";
-/// Rows that a query may be ahead of its reader: with sqlx's 50 the two threads wake each other all the time.
-const ROW_BUFFER: usize = 1000;
-/// Readers of one process.
-const READERS: u32 = 4;
-
-/// What can go wrong with the store: one variant per thing a caller does differently.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("no database at {0}")]
-    NotInitialised(PathBuf),
-    #[error("the database has schema version {found}, newer than this amzctl knows ({known})")]
-    NewerSchema { found: i64, known: i64 },
-    #[error("the database has schema version {found}, this amzctl needs {known}, and --no-migrate was given")]
-    MigrationRefused { found: i64, known: i64 },
-    #[error("migration {0} of the database differs from the one this amzctl knows")]
-    ChangedMigration(i64),
-    #[error("the database is in use by another process")]
-    Busy(#[source] sqlx::Error),
-    #[error("the database cannot be written: it is read-only")]
-    ReadOnly(#[source] sqlx::Error),
-    #[error("the disk is full")]
-    Full(#[source] sqlx::Error),
-    #[error("{path} is not a sound SQLite database")]
-    Corrupt {
-        path: PathBuf,
-        #[source]
-        source: sqlx::Error,
-    },
-    #[error("the database's files cannot be opened")]
-    Unopened(#[source] sqlx::Error),
-    #[error("the system failed to read or write the database")]
-    Disk(#[source] sqlx::Error),
-    #[error("the database refused the statement")]
-    Database(#[source] sqlx::Error),
-    #[error("cannot read or write {path}")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// A stored value that no version of amzctl writes.
-    #[error("unreadable value in {table}.{column}: `{value}`")]
-    Value { table: &'static str, column: &'static str, value: String },
-}
-
-impl StoreError {
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            StoreError::NotInitialised(_) => Outcome::NotInitialised,
-            StoreError::Busy(_) => Outcome::Transient,
-            _ => Outcome::Failed,
-        }
-    }
-
-    pub fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            StoreError::NotInitialised(_) => {
-                "create one with `amzctl init`, or name the configuration with --config"
-            }
-            StoreError::NewerSchema { .. } => "install the newer amzctl; this database is not changed",
-            StoreError::MigrationRefused { .. } => {
-                "run once without --no-migrate; the file is backed up first"
-            }
-            StoreError::ChangedMigration(_) => {
-                "nothing of it was changed: open it with the amzctl that made it, or make a new one with `amzctl init` \
-                 and ingest the files again"
-            }
-            StoreError::Busy(_) => "run again when the other process has finished",
-            StoreError::ReadOnly(_) => {
-                "check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of \
-                 the file system"
-            }
-            StoreError::Unopened(_) => {
-                "check the permissions of its folder and the file system: even reading needs to write beside the file"
-            }
-            StoreError::Disk(_) => {
-                "check the disk and its limits, and run the command again: what was committed is kept"
-            }
-            StoreError::Full(_) => {
-                "free some disk space and run the command again: what was committed is kept"
-            }
-            StoreError::Corrupt { .. } => {
-                "restore a backup; without one move the file and the lake's folder away, run `amzctl init`, and ingest \
-                 the files again"
-            }
-            _ => return Vec::new(),
-        };
-        vec![hint.to_owned()]
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> StoreError {
-        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i64>().ok());
-        if code == Some(READ_ONLY_FOLDER) {
-            return StoreError::Unopened(error);
-        }
-        // The low byte is SQLite's primary result code.
-        match code.map(|code| code & 0xff) {
-            Some(5 | 6) => StoreError::Busy(error),
-            Some(8) => StoreError::ReadOnly(error),
-            Some(10) => StoreError::Disk(error),
-            Some(13) => StoreError::Full(error),
-            Some(14) => StoreError::Unopened(error),
-            Some(11 | 26) => StoreError::Corrupt { path: PathBuf::from("the file"), source: error },
-            _ => StoreError::Database(error),
-        }
-    }
-}
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
-pub(crate) type Tx = Transaction<'static, Sqlite>;
 
 /// What to do about a schema older than this binary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,103 +74,96 @@ pub enum PageCache {
     Small,
     /// 64 MiB: rows arrive by day and lie by product.
     Usual,
+    /// 256 MiB: every day touches the indexes by product all over, and a year of 5,000 products has 200 MiB of them.
+    Large,
 }
 
-/// The embedded store.
+/// A store: methods in units of work, the same on either engine.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
-    path: PathBuf,
+    database: Database,
+    location: Location,
 }
 
 impl Store {
-    /// Opens the database at `path`, bringing its schema up to date.
+    /// Opens a database, bringing its schema up to date.
     ///
     /// Errors: `NotInitialised` when there is no file; `NewerSchema`, `Corrupt`, `Busy`.
-    pub async fn open(path: &Path, migrate: Migrate) -> Result<Store> {
-        Store::open_waiting(path, migrate, BUSY_TIMEOUT).await
+    pub async fn open(location: impl Into<Location>, migrate: Migrate) -> Result<Store> {
+        Store::open_waiting(location, migrate, BUSY_TIMEOUT).await
     }
 
     /// [`Store::open`], with the time a writer waits for another process.
-    pub async fn open_waiting(path: &Path, migrate: Migrate, busy_timeout: Duration) -> Result<Store> {
-        if !path.exists() {
-            return Err(StoreError::NotInitialised(path.to_owned()));
+    pub async fn open_waiting(
+        location: impl Into<Location>,
+        migrate: Migrate,
+        busy_timeout: Duration,
+    ) -> Result<Store> {
+        let location = location.into();
+        if location.file().is_some_and(|path| !path.exists()) {
+            return Err(StoreError::NotInitialised(location));
         }
-        let store = Store::connect(path, false, busy_timeout).await.map_err(|error| at(path, error))?;
-        migrate::check_or_apply(&store, migrate).await.map_err(|error| at(path, error))?;
+        let store = Store::connect(location, false, busy_timeout);
+        migrate::check_or_apply(&store, migrate).await.map_err(|error| store.named(error))?;
         Ok(store)
     }
 
-    /// Creates the database (or opens an existing one) and applies every migration.
-    pub async fn create(path: &Path) -> Result<Store> {
-        let store = Store::connect(path, true, BUSY_TIMEOUT).await.map_err(|error| at(path, error))?;
-        migrate::check_or_apply(&store, Migrate::Yes).await.map_err(|error| at(path, error))?;
+    /// Creates the database (or opens an existing one) and applies every migration. A server's database has to be there
+    /// already; its schemas are made.
+    pub async fn create(location: impl Into<Location>) -> Result<Store> {
+        let store = Store::connect(location.into(), true, BUSY_TIMEOUT);
+        migrate::check_or_apply(&store, Migrate::Yes).await.map_err(|error| store.named(error))?;
         Ok(store)
     }
 
-    async fn connect(path: &Path, create: bool, busy_timeout: Duration) -> Result<Store> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(create)
-            .foreign_keys(true)
-            .busy_timeout(busy_timeout)
-            .synchronous(SqliteSynchronous::Full)
-            // Rows arrive by day and lie by product: with SQLite's 2 MiB every batch would read its pages anew.
-            .pragma("cache_size", CACHE_KIB)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .row_buffer_size(ROW_BUFFER)
-            // A long export is not worth a warning on the terminal.
-            .disable_statement_logging();
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .before_acquire(|connection, _| Box::pin(ready(Ok(is_at_rest(connection)))))
-            .connect_lazy_with(options.clone().journal_mode(SqliteJournalMode::Wal));
-        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
-        Ok(Store { writer, reader, path: path.to_owned() })
+    fn connect(location: Location, create: bool, busy_timeout: Duration) -> Store {
+        let database = match &location {
+            Location::File(path) => Database::Sqlite(File::connect(path, create, busy_timeout)),
+            Location::Server(server) => {
+                Database::Postgres(Server::connect(&server.options, server.is_pooled, busy_timeout))
+            }
+        };
+        Store { database, location }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
-    /// Sets the writer's page cache: a stage that only appends gains nothing from a large one.
+    /// Names the database in errors that only know "the file".
+    fn named(&self, error: StoreError) -> StoreError {
+        match (error, self.location.file()) {
+            (StoreError::Corrupt { source, .. }, Some(path)) => {
+                StoreError::Corrupt { path: path.to_owned(), source }
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// Sets the writer's page cache: a stage that only appends gains nothing from a large one. A server has its own.
     pub async fn set_page_cache(&self, cache: PageCache) -> Result<()> {
+        let Database::Sqlite(file) = &self.database else { return Ok(()) };
         let pragma = match cache {
             PageCache::Small => "PRAGMA cache_size = -8192",
             PageCache::Usual => "PRAGMA cache_size = -65536",
+            PageCache::Large => "PRAGMA cache_size = -262144",
         };
-        sqlx::query(pragma).execute(&self.writer).await?;
+        sqlx::query(pragma).execute(&file.writer).await?;
         Ok(())
     }
 
     /// Begins a write transaction that holds the write lock from its first statement on.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.database.begin().await?)
     }
 
-    /// A connection for reading.
-    pub(crate) fn reader(&self) -> &SqlitePool {
-        &self.reader
+    /// Where statements run that only read.
+    pub(crate) fn reader(&self) -> &Database {
+        &self.database
     }
 
-    /// Closes all connections; the WAL is checkpointed by the last one.
+    /// Closes all connections.
     pub async fn close(self) {
-        self.reader.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// False when SQLite gave up a transaction by itself, as it does where the disk is full: sqlx's own roll-back fails then,
-/// and the connection, which counts a transaction as open, would refuse every later one. It is closed instead.
-fn is_at_rest(idle: &SqliteConnection) -> bool {
-    !idle.is_in_transaction()
-}
-
-/// Names the file in errors that only know "the file".
-fn at(path: &Path, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Corrupt { source, .. } => StoreError::Corrupt { path: path.to_owned(), source },
-        other => other,
+        self.database.close().await;
     }
 }

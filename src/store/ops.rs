@@ -1,10 +1,9 @@
 //! What the database knows about itself: identity, marks, and the ledger of runs.
 
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::columns::{instant, known_instant};
+use super::db::{Row, query, query_scalar};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::Timestamp;
 
@@ -46,7 +45,7 @@ impl Store {
     /// Names the database and fixes its reporting zone, unless that was done before; answers what holds.
     pub async fn identify(&self, identity: &Identity) -> Result<Identity> {
         let mut tx = self.begin().await?;
-        sqlx::query(
+        query(
             "INSERT INTO database_identity (only_row, database_uuid, lake_epoch, zone, created_at)
              VALUES (1, $1, $2, $3, $4) ON CONFLICT DO NOTHING",
         )
@@ -54,7 +53,7 @@ impl Store {
         .bind(&identity.lake_epoch)
         .bind(&identity.zone)
         .bind(identity.created_at.timestamp_micros())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(self.identity().await?.unwrap_or_else(|| identity.clone()))
@@ -62,7 +61,7 @@ impl Store {
 
     /// Null when the database was made but not identified: `init` was killed in between.
     pub async fn identity(&self) -> Result<Option<Identity>> {
-        let row = sqlx::query("SELECT database_uuid, lake_epoch, zone, created_at FROM database_identity")
+        let row = query("SELECT database_uuid, lake_epoch, zone, created_at FROM database_identity")
             .fetch_optional(self.reader())
             .await?;
         row.map(|row| {
@@ -78,7 +77,7 @@ impl Store {
 
     /// The value of a mark; 0 when it was never set.
     pub async fn mark(&self, name: &str) -> Result<i64> {
-        let value = sqlx::query_scalar("SELECT value FROM marks WHERE name = $1")
+        let value = query_scalar("SELECT value FROM marks WHERE name = $1")
             .bind(name)
             .fetch_optional(self.reader())
             .await?;
@@ -87,13 +86,13 @@ impl Store {
 
     pub async fn begin_run(&self, start: &RunStart) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO runs (run_id, command, started_at, host, pid) VALUES ($1, $2, $3, $4, $5)")
+        query("INSERT INTO runs (run_id, command, started_at, host, pid) VALUES ($1, $2, $3, $4, $5)")
             .bind(&start.run_id)
             .bind(&start.command)
             .bind(start.started_at.timestamp_micros())
             .bind(&start.host)
             .bind(i64::from(start.pid))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(())
@@ -107,12 +106,12 @@ impl Store {
         summary: &Value,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE runs SET finished_at = $1, exit_code = $2, summary = $3 WHERE run_id = $4")
+        query("UPDATE runs SET finished_at = $1, exit_code = $2, summary = $3 WHERE run_id = $4")
             .bind(finished_at.timestamp_micros())
             .bind(i64::from(exit_code))
             .bind(summary.to_string())
             .bind(run_id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(())
@@ -120,7 +119,7 @@ impl Store {
 
     /// The newest runs, newest first.
     pub async fn load_runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT run_id, command, started_at, finished_at, exit_code, host, pid, summary FROM runs
              ORDER BY started_at DESC, run_id DESC LIMIT $1",
         )
@@ -132,7 +131,7 @@ impl Store {
 
     /// The runs whose id begins with `prefix`, newest first; at most two, so that a caller sees ambiguity.
     pub async fn load_runs_by_prefix(&self, prefix: &str) -> Result<Vec<RunRecord>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT run_id, command, started_at, finished_at, exit_code, host, pid, summary FROM runs
              WHERE substr(run_id, 1, length($1)) = $1 ORDER BY started_at DESC, run_id DESC LIMIT 2",
         )
@@ -145,18 +144,18 @@ impl Store {
 
 /// Sets a mark inside the transaction of the effect that it records.
 pub(crate) async fn set_mark(tx: &mut Tx, name: &str, value: i64) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO marks (name, value) VALUES ($1, $2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
     .bind(name)
     .bind(value)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
-fn run_record(row: &SqliteRow) -> Result<RunRecord> {
+fn run_record(row: &Row) -> Result<RunRecord> {
     let unreadable = |column, value: String| StoreError::Value { table: "runs", column, value };
     let pid: i64 = row.try_get("pid")?;
     let exit_code: Option<i64> = row.try_get("exit_code")?;
@@ -179,11 +178,11 @@ fn run_record(row: &SqliteRow) -> Result<RunRecord> {
 
 /// Advances a counter and answers its new value.
 pub(crate) async fn bump_mark(tx: &mut Tx, name: &str) -> Result<i64> {
-    let value = sqlx::query_scalar(
-        "INSERT INTO marks (name, value) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+    let value = query_scalar(
+        "INSERT INTO marks (name, value) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET value = marks.value + 1 RETURNING value",
     )
     .bind(name)
-    .fetch_one(&mut **tx)
+    .fetch_one(tx)
     .await?;
     Ok(value)
 }

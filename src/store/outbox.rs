@@ -4,11 +4,12 @@
 //! later time, the last one to dead. A claim whose lease has ended is due again: its event may have been sent.
 
 use chrono::Duration;
-use sqlx::Row;
 
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant, to_json};
-use super::{Result, Store, Tx, bulk};
+use super::db::bulk;
+use super::db::{query, query_scalar};
+use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 
 /// A claimed delivery.
@@ -49,14 +50,14 @@ impl Store {
     /// that is the only one by its lock, so that whoever made the claims is gone.
     pub async fn end_leases(&self, to: &Recipient, now: Timestamp) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let ended = sqlx::query(
+        let ended = query(
             "UPDATE deliveries SET lease_until = $3
              WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND lease_until > $3",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(ended.rows_affected())
@@ -71,14 +72,14 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ClaimedEvent>> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT d.event_id, d.attempts, d.state, e.payload
              FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
                LEFT JOIN alerts a ON a.alert_id = e.alert_id
              WHERE d.channel = $1 AND d.recipient = $2
                AND ((d.state = 'pending' AND d.next_attempt_at <= $3)
                  OR (d.state = 'claimed' AND d.lease_until <= $3))
-             ORDER BY a.day,
+             ORDER BY a.day NULLS FIRST,
                CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
                d.next_attempt_at, d.event_id LIMIT $4",
         )
@@ -86,7 +87,7 @@ impl Store {
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
         .bind(limit)
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut tx)
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -100,7 +101,7 @@ impl Store {
             });
         }
         let ids: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).collect();
-        sqlx::query(
+        query(
             "UPDATE deliveries SET state = 'claimed', lease_until = $3
              WHERE channel = $1 AND recipient = $2 AND event_id IN (SELECT value FROM json_each($4))",
         )
@@ -108,7 +109,7 @@ impl Store {
         .bind(&to.recipient)
         .bind((now + lease).timestamp_micros())
         .bind(to_json(&ids))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(claimed)
@@ -117,7 +118,7 @@ impl Store {
     /// Records that claimed events reached their recipient.
     pub async fn mark_delivered(&self, to: &Recipient, event_ids: &[String], now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
+        query(
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, lease_until = NULL,
                last_error = '', delivered_at = $3
              WHERE channel = $1 AND recipient = $2 AND state = 'claimed'
@@ -127,7 +128,7 @@ impl Store {
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
         .bind(to_json(event_ids))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(())
@@ -146,7 +147,7 @@ impl Store {
                 AfterFailure::RetryAt(at) => ("pending", Some(at.timestamp_micros())),
                 AfterFailure::Dead => ("dead", None),
             };
-            sqlx::query(
+            query(
                 "UPDATE deliveries SET state = $4, attempts = attempts + 1, lease_until = NULL, last_error = $5,
                    next_attempt_at = COALESCE($6, next_attempt_at)
                  WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed'",
@@ -157,7 +158,7 @@ impl Store {
             .bind(state)
             .bind(error)
             .bind(next_attempt_at)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         tx.commit().await?;
@@ -167,7 +168,7 @@ impl Store {
     /// How many deliveries are pending or claimed, due or not, of all channels.
     pub async fn count_undelivered(&self) -> Result<u64> {
         let count: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM deliveries WHERE state IN ('pending', 'claimed')")
+            query_scalar("SELECT COUNT(*) FROM deliveries WHERE state IN ('pending', 'claimed')")
                 .fetch_one(self.reader())
                 .await?;
         Ok(count.unsigned_abs())
@@ -175,7 +176,7 @@ impl Store {
 
     /// Every delivery of an alert's events, oldest event first.
     pub async fn load_deliveries(&self, alert_id: &str) -> Result<Vec<DeliveryRecord>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT e.event_id, e.event_type, d.channel, d.recipient, d.state, d.attempts, d.next_attempt_at,
                     d.last_error, d.delivered_at
              FROM outbox_events e JOIN deliveries d ON d.event_id = e.event_id

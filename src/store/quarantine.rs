@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::columns::{instant, to_json};
 use super::core::NormalizedBatch;
-use super::{Result, Store, Tx, bulk};
+use super::db::bulk;
+use super::db::{Row, query, query_scalar};
+use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 
 /// One refused record. Texts are empty where nothing is known.
@@ -94,7 +93,7 @@ macro_rules! bound {
 impl Store {
     /// The newest rows that match, newest first.
     pub async fn load_quarantine(&self, filter: &QuarantineFilter, limit: u32) -> Result<Vec<QuarantineRow>> {
-        let query = sqlx::query(filtered!(
+        let query = query(filtered!(
             "SELECT quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id, item,
                     body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at",
             " ORDER BY recorded_at DESC, quarantine_id LIMIT $7"
@@ -105,8 +104,8 @@ impl Store {
 
     /// How many rows match.
     pub async fn count_quarantine(&self, filter: &QuarantineFilter) -> Result<u64> {
-        let query = sqlx::query_scalar::<_, i64>(filtered!("SELECT COUNT(*)", ""));
-        let count = bound!(query, filter).fetch_one(self.reader()).await?;
+        let query = query_scalar(filtered!("SELECT COUNT(*)", ""));
+        let count: i64 = bound!(query, filter).fetch_one(self.reader()).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -115,12 +114,11 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut dropped = 0;
         for quarantine_id in quarantine_ids {
-            let done = sqlx::query(
-                "UPDATE quarantine SET state = 'dropped' WHERE quarantine_id = $1 AND state = 'open'",
-            )
-            .bind(quarantine_id)
-            .execute(&mut *tx)
-            .await?;
+            let done =
+                query("UPDATE quarantine SET state = 'dropped' WHERE quarantine_id = $1 AND state = 'open'")
+                    .bind(quarantine_id)
+                    .execute(&mut tx)
+                    .await?;
             dropped += done.rows_affected() as usize;
         }
         tx.commit().await?;
@@ -128,7 +126,7 @@ impl Store {
     }
 }
 
-fn quarantine_row(row: &SqliteRow) -> Result<QuarantineRow> {
+fn quarantine_row(row: &Row) -> Result<QuarantineRow> {
     Ok(QuarantineRow {
         quarantine_id: row.try_get("quarantine_id")?,
         stage: row.try_get("stage")?,
@@ -160,24 +158,24 @@ pub(super) async fn write_quarantine(
 ) -> Result<(u64, u64)> {
     let kept: BTreeSet<&str> = batch.quarantine.iter().map(|row| row.quarantine_id.as_str()).collect();
     let read: Vec<i64> = batch.receipts.iter().map(|(receipt_id, _)| *receipt_id).collect();
-    sqlx::query(
+    query(
         "UPDATE quarantine SET state = 'resolved' WHERE stage = 'normalize' AND state = 'open'
-         AND receipt_id IN (SELECT value FROM json_each($1))
+         AND receipt_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
          AND quarantine_id NOT IN (SELECT value FROM json_each($2))",
     )
     .bind(to_json(&read))
     .bind(to_json(&kept))
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     let open_already: i64 = if kept.is_empty() {
         0
     } else {
-        sqlx::query_scalar(
+        query_scalar(
             "SELECT COUNT(*) FROM quarantine
              WHERE state = 'open' AND quarantine_id IN (SELECT value FROM json_each($1))",
         )
         .bind(to_json(&kept))
-        .fetch_one(&mut **tx)
+        .fetch_one(&mut *tx)
         .await?
     };
     let new = bulk::insert(

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::columns::{listed, unreadable};
-use super::{Result, Store, Tx, bulk};
+use super::db::bulk;
+use super::db::{Row, Statement, Values, query};
+use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{Asin, Timestamp, words};
 
@@ -57,7 +57,7 @@ impl RawBody {
     }
 
     /// Its values in the order of the columns sha256, codec, size_bytes, bytes.
-    pub(super) fn bind(&self, values: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>) {
+    pub(super) fn bind(&self, values: &mut Values<'_>) {
         values
             .push_bind(self.sha256.as_str())
             .push_bind(self.codec)
@@ -179,7 +179,7 @@ struct Known {
 impl Store {
     /// How far this file was read with these options; null when it never was.
     pub async fn load_checkpoint(&self, file_sha256: &str, options_key: &str) -> Result<Option<Checkpoint>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT records_read, receipts_landed, repeats, problems, state FROM ingest_files
              WHERE file_sha256 = $1 AND options_key = $2",
         )
@@ -192,13 +192,13 @@ impl Store {
 
     /// What `commit_raw_batch` would do with a batch of which nothing is stored yet, without doing it.
     pub async fn preview_raw_batch(&self, read: &FileRead, batch: &RawBatch) -> Result<RawEffect> {
-        let mut connection = self.reader().acquire().await?;
-        let known = find_known(&mut connection, read, &batch.receipts).await?;
+        let mut tx = self.reader().begin_reading().await?;
+        let known = find_known(&mut tx, read, &batch.receipts).await?;
         let mut effect = weigh(batch, &known);
         for problem in &batch.problems {
-            let row = sqlx::query("SELECT 1 FROM quarantine WHERE quarantine_id = $1")
+            let row = query("SELECT 1 FROM quarantine WHERE quarantine_id = $1")
                 .bind(&problem.quarantine_id)
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut tx)
                 .await?;
             effect.new_problems += u64::from(row.is_none());
         }
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-fn checkpoint(row: &SqliteRow) -> Result<Checkpoint> {
+fn checkpoint(row: &Row) -> Result<Checkpoint> {
     let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
     Ok(Checkpoint {
         records_read: count("records_read")?,
@@ -254,19 +254,14 @@ fn checkpoint(row: &SqliteRow) -> Result<Checkpoint> {
 }
 
 /// For each receipt, the stored one with the same key.
-async fn find_known(
-    connection: &mut SqliteConnection,
-    read: &FileRead,
-    receipts: &[RawReceipt],
-) -> Result<Vec<Option<Known>>> {
+async fn find_known(tx: &mut Tx, read: &FileRead, receipts: &[RawReceipt]) -> Result<Vec<Option<Known>>> {
     let mut known: Vec<Option<Known>> = receipts.iter().map(|_| None).collect();
     for (chunk_index, chunk) in receipts.chunks(LOOKUP_ROWS).enumerate() {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "WITH wanted (place, source, kind, marketplace, asin, observed_at, body) AS (",
-        );
-        query.push_values(chunk.iter().enumerate(), |mut values, (place, receipt)| {
+        let mut query =
+            Statement::new("WITH wanted (place, source, kind, marketplace, asin, observed_at, body) AS (");
+        query.push_rows(chunk.iter().enumerate(), |values, (place, receipt)| {
             values.push_bind((chunk_index * LOOKUP_ROWS + place) as i64);
-            bind_key(&mut values, &receipt.key);
+            bind_key(values, &receipt.key);
         });
         // CROSS JOIN keeps the order: each wanted key is one look into the index.
         query.push(
@@ -274,7 +269,7 @@ async fn find_known(
              ON r.source = w.source AND r.kind = w.kind AND r.marketplace = w.marketplace
              AND r.asin_requested = w.asin AND r.observed_at = w.observed_at AND r.body_sha256 = w.body",
         );
-        for row in query.build().persistent(false).fetch_all(&mut *connection).await? {
+        for row in query.build().fetch_all(&mut *tx).await? {
             let job: Option<String> = row.try_get("job_id")?;
             let found = Known {
                 receipt_id: row.try_get("receipt_id")?,
@@ -289,7 +284,7 @@ async fn find_known(
     Ok(known)
 }
 
-fn bind_key(values: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>, key: &ReceiptKey) {
+fn bind_key(values: &mut Values<'_>, key: &ReceiptKey) {
     values
         .push_bind(key.source.clone())
         .push_bind(key.kind.clone())
@@ -357,10 +352,10 @@ async fn insert_receipts(tx: &mut Tx, read: &FileRead, batch: &RawBatch, landed:
 }
 
 async fn add_copies(tx: &mut Tx, receipt_id: i64, copies: u64) -> Result<()> {
-    sqlx::query("UPDATE raw_receipts SET copies = copies + $2 WHERE receipt_id = $1")
+    query("UPDATE raw_receipts SET copies = copies + $2 WHERE receipt_id = $1")
         .bind(receipt_id)
         .bind(copies as i64)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -393,7 +388,7 @@ async fn insert_problems(tx: &mut Tx, read: &FileRead, problems: &[RawProblem]) 
 }
 
 async fn write_checkpoint(tx: &mut Tx, read: &FileRead, checkpoint: Checkpoint) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO ingest_files (file_sha256, options_key, path, records_read, receipts_landed, repeats, problems,
            state, run_id, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -412,7 +407,7 @@ async fn write_checkpoint(tx: &mut Tx, read: &FileRead, checkpoint: Checkpoint) 
     .bind(checkpoint.state.as_str())
     .bind(&read.run_id)
     .bind(read.recorded_at.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Store methods of reports: what was rendered, and the counts that only reports ask for.
 
-use sqlx::Row;
-
+use super::db::query;
 use super::{Result, Store};
 use crate::model::{Day, ProductKey, Timestamp};
 
@@ -27,7 +26,7 @@ impl Store {
     /// Records a rendered report; false when the same evidence was rendered in this format before.
     pub async fn record_report(&self, report: &ReportRow) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let written = sqlx::query(
+        let written = query(
             "INSERT INTO reports (report_id, workspace, subject, as_of, format, evidence_hash, path, size_bytes,
                                   run_id, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (report_id) DO NOTHING",
@@ -42,7 +41,7 @@ impl Store {
         .bind(report.size_bytes)
         .bind(&report.run_id)
         .bind(report.created_at.timestamp_micros())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?
         .rows_affected();
         tx.commit().await?;
@@ -51,7 +50,7 @@ impl Store {
 
     /// Open quarantined records by reason, most first; of one product, or of all.
     pub async fn count_quarantined(&self, key: Option<ProductKey>) -> Result<Vec<(String, i64)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT reason, COUNT(*) AS records FROM quarantine
              WHERE state = 'open' AND ($1 IS NULL OR (marketplace = $1 AND asin = $2))
              GROUP BY reason ORDER BY records DESC, reason",

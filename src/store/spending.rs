@@ -1,8 +1,8 @@
 //! What was spent: the ledger of requests in sums.
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Row};
 
+use super::db::{query, query_of};
 use super::{Result, Store};
 use crate::model::{Cost, Day, DayRange, words};
 
@@ -41,13 +41,24 @@ pub struct Spending {
     pub unpriced: i64,
 }
 
-/// The columns of every statement below.
-const SUMS: &str =
-    "COUNT(*) AS requests, SUM(state = 'answered') AS answered, SUM(state = 'failed') AS failed,
-    SUM(state = 'lost') AS lost, SUM(state = 'sent') AS open, SUM(answered) AS products,
-    SUM(iif(state = 'sent', estimated_units, cost_units)) AS units,
-    SUM(COALESCE(iif(state = 'sent', estimated_micros, cost_micros), 0)) AS micros,
-    SUM(iif(state = 'sent', estimated_micros, cost_micros) IS NULL) AS unpriced";
+/// What a request `q` cost, or is thought to.
+macro_rules! cost {
+    ("units") => {
+        "CASE q.state WHEN 'sent' THEN q.estimated_units ELSE q.cost_units END"
+    };
+    ("micros") => {
+        "CASE q.state WHEN 'sent' THEN q.estimated_micros ELSE q.cost_micros END"
+    };
+}
+
+/// Counts of requests `q`, in every statement below.
+macro_rules! counts {
+    () => {
+        "COUNT(*) AS requests, COUNT(*) FILTER (WHERE q.state = 'answered') AS answered,
+        COUNT(*) FILTER (WHERE q.state = 'failed') AS failed, COUNT(*) FILTER (WHERE q.state = 'lost') AS lost,
+        COUNT(*) FILTER (WHERE q.state = 'sent') AS open"
+    };
+}
 
 impl Store {
     /// The costs of the days, a line per name and source: products dearest first, others in the order they were first asked.
@@ -58,7 +69,7 @@ impl Store {
             SpendingBy::Run => grouped("run_id"),
             SpendingBy::Product => BY_PRODUCT.to_owned(),
         };
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query_of(sql)
             .bind(days.first.to_string())
             .bind(days.last.to_string())
             .fetch_all(self.reader())
@@ -84,11 +95,14 @@ impl Store {
 
     /// What a source cost on these days; requests without an answer count with their estimate.
     pub async fn load_spent(&self, source: &str, first: Day, last: Day) -> Result<Cost> {
-        let row = sqlx::query(
-            "SELECT COALESCE(SUM(iif(state = 'sent', estimated_units, cost_units)), 0) AS units,
-                    COALESCE(SUM(iif(state = 'sent', estimated_micros, cost_micros)), 0) AS micros
-             FROM source_requests WHERE source = $1 AND day BETWEEN $2 AND $3",
-        )
+        let row = query(concat!(
+            "SELECT CAST(COALESCE(SUM(",
+            cost!("units"),
+            "), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(",
+            cost!("micros"),
+            "), 0) AS BIGINT) AS micros
+                 FROM source_requests q WHERE q.source = $1 AND q.day BETWEEN $2 AND $3"
+        ))
         .bind(source)
         .bind(first.to_string())
         .bind(last.to_string())
@@ -100,20 +114,46 @@ impl Store {
 
 fn grouped(column: &str) -> String {
     format!(
-        "SELECT {column} AS name, source, {SUMS} FROM source_requests WHERE day BETWEEN $1 AND $2
-         GROUP BY {column}, source ORDER BY MIN(request_id), source"
+        concat!(
+            "SELECT q.{column} AS name, q.source AS source, ",
+            counts!(),
+            ", CAST(SUM(q.answered) AS BIGINT) AS products, CAST(SUM(",
+            cost!("units"),
+            ") AS BIGINT) AS units, CAST(SUM(COALESCE(",
+            cost!("micros"),
+            ", 0)) AS BIGINT) AS micros, COUNT(*) - COUNT(",
+            cost!("micros"),
+            ") AS unpriced
+             FROM source_requests q WHERE q.day BETWEEN $1 AND $2
+             GROUP BY q.{column}, q.source ORDER BY MIN(q.request_id), q.source"
+        ),
+        column = column
     )
 }
 
-/// A product's share of the requests that asked for it.
-const BY_PRODUCT: &str = "SELECT q.marketplace || ':' || a.value AS name, q.source AS source, COUNT(*) AS requests,
-      SUM(q.state = 'answered') AS answered, SUM(q.state = 'failed') AS failed,
-      SUM(q.state = 'lost') AS lost, SUM(q.state = 'sent') AS open, 1 AS products,
-      SUM(iif(q.state = 'sent', q.estimated_units, q.cost_units) / json_array_length(q.asins)
-          + (a.key < iif(q.state = 'sent', q.estimated_units, q.cost_units) % json_array_length(q.asins))) AS units,
-      SUM(COALESCE(iif(q.state = 'sent', q.estimated_micros, q.cost_micros) / json_array_length(q.asins)
-          + (a.key < iif(q.state = 'sent', q.estimated_micros, q.cost_micros) % json_array_length(q.asins)), 0))
-        AS micros,
-      SUM(iif(q.state = 'sent', q.estimated_micros, q.cost_micros) IS NULL) AS unpriced
-    FROM source_requests q, json_each(q.asins) a WHERE q.day BETWEEN $1 AND $2
-    GROUP BY 1, 2 ORDER BY micros DESC, units DESC, name, source";
+/// A product's share of what a request cost that asked for it.
+macro_rules! share {
+    ($what:tt) => {
+        concat!(
+            "((",
+            cost!($what),
+            ") / json_array_length(q.asins) + CASE WHEN a.key < (",
+            cost!($what),
+            ") % json_array_length(q.asins) THEN 1 ELSE 0 END)"
+        )
+    };
+}
+
+const BY_PRODUCT: &str = concat!(
+    "SELECT q.marketplace || ':' || a.value AS name, q.source AS source, ",
+    counts!(),
+    ", 1 AS products, CAST(SUM(",
+    share!("units"),
+    ") AS BIGINT) AS units, CAST(SUM(COALESCE(",
+    share!("micros"),
+    ", 0)) AS BIGINT) AS micros, COUNT(*) - COUNT(",
+    cost!("micros"),
+    ") AS unpriced
+     FROM source_requests q, json_each(q.asins) a WHERE q.day BETWEEN $1 AND $2
+     GROUP BY 1, 2 ORDER BY micros DESC, units DESC, name, source"
+);

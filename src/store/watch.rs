@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt as _;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::alerts::WORKSPACE;
 use super::columns::{instant, known_word, listed, product_key, word};
+use super::db::{Row, query, query_scalar};
 use super::{Result, Store, Tx};
 use crate::model::{Cohort, Competitor, Day, ProductKey, Relation, Tier, Timestamp, WatchItem};
 
@@ -65,7 +64,7 @@ impl Store {
     /// The watchlist, sorted by marketplace and ASIN.
     pub async fn load_watchlist(&self) -> Result<Vec<Watched>> {
         // Row by row: a hundred thousand rows at once are many times what is kept of them.
-        let mut rows = sqlx::query(
+        let mut rows = query(
             "SELECT w.marketplace, w.asin, w.tier, w.relation, w.tags, w.source_chain, w.label, w.paused, w.added_at,
                     p.title, p.last_day
              FROM watch_items w LEFT JOIN products p ON p.marketplace = w.marketplace AND p.asin = w.asin
@@ -86,7 +85,7 @@ impl Store {
 
     /// The sources that products which are not paused name in chains of their own, sorted.
     pub async fn load_watched_sources(&self) -> Result<BTreeSet<String>> {
-        let chains: Vec<String> = sqlx::query_scalar(
+        let chains: Vec<String> = query_scalar(
             "SELECT DISTINCT source_chain FROM watch_items WHERE workspace = $1 AND paused = 0 AND source_chain <> ''",
         )
         .bind(WORKSPACE)
@@ -156,14 +155,13 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut removed = 0;
         for key in keys {
-            let done = sqlx::query(
-                "DELETE FROM watch_items WHERE workspace = $1 AND marketplace = $2 AND asin = $3",
-            )
-            .bind(WORKSPACE)
-            .bind(key.marketplace.code())
-            .bind(key.asin.as_str())
-            .execute(&mut *tx)
-            .await?;
+            let done =
+                query("DELETE FROM watch_items WHERE workspace = $1 AND marketplace = $2 AND asin = $3")
+                    .bind(WORKSPACE)
+                    .bind(key.marketplace.code())
+                    .bind(key.asin.as_str())
+                    .execute(&mut tx)
+                    .await?;
             removed += done.rows_affected() as usize;
         }
         finish(tx, dry_run).await?;
@@ -172,7 +170,7 @@ impl Store {
 
     /// All cohorts, sorted by name.
     pub async fn load_cohorts(&self) -> Result<Vec<Cohort>> {
-        let mut tx = self.reader().begin().await?;
+        let mut tx = self.reader().begin_reading().await?;
         let cohorts = load_cohorts(&mut tx, None).await?;
         tx.commit().await?;
         Ok(cohorts.into_values().collect())
@@ -180,7 +178,7 @@ impl Store {
 
     /// Null when there is no cohort of this name.
     pub async fn load_cohort(&self, name: &str) -> Result<Option<Cohort>> {
-        let mut tx = self.reader().begin().await?;
+        let mut tx = self.reader().begin_reading().await?;
         let mut cohorts = load_cohorts(&mut tx, Some(name)).await?;
         tx.commit().await?;
         Ok(cohorts.remove(name))
@@ -209,15 +207,15 @@ impl Store {
         let mut removed = 0;
         for name in names {
             // The newest comparison goes with its cohort: it is derived from it.
-            sqlx::query("DELETE FROM comparisons WHERE workspace = $1 AND cohort = $2")
+            query("DELETE FROM comparisons WHERE workspace = $1 AND cohort = $2")
                 .bind(WORKSPACE)
                 .bind(name)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            let done = sqlx::query("DELETE FROM cohorts WHERE workspace = $1 AND name = $2")
+            let done = query("DELETE FROM cohorts WHERE workspace = $1 AND name = $2")
                 .bind(WORKSPACE)
                 .bind(name)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             removed += done.rows_affected() as usize;
         }
@@ -261,20 +259,20 @@ fn applied(before: Option<&WatchItem>, change: &WatchChange, now: Timestamp) -> 
 }
 
 async fn load_item(tx: &mut Tx, key: ProductKey) -> Result<Option<WatchItem>> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at FROM watch_items
          WHERE workspace = $1 AND marketplace = $2 AND asin = $3",
     )
     .bind(WORKSPACE)
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
-    .fetch_optional(&mut **tx)
+    .fetch_optional(tx)
     .await?;
     row.as_ref().map(watch_item).transpose()
 }
 
 async fn write_item(tx: &mut Tx, item: &WatchItem) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO watch_items (workspace, marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (workspace, marketplace, asin) DO UPDATE SET
@@ -291,12 +289,12 @@ async fn write_item(tx: &mut Tx, item: &WatchItem) -> Result<()> {
     .bind(&item.label)
     .bind(item.paused)
     .bind(item.added_at.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
-fn watch_item(row: &SqliteRow) -> Result<WatchItem> {
+fn watch_item(row: &Row) -> Result<WatchItem> {
     Ok(WatchItem {
         key: product_key(row, "watch_items")?,
         tier: listed(row, "watch_items", "tier", Tier::from_word)?,
@@ -315,13 +313,13 @@ fn words(joined: &str) -> Vec<String> {
 
 /// By name; `only` limits it to one.
 async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String, Cohort>> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT name, marketplace, main_asin, label, created_at FROM cohorts
          WHERE workspace = $1 AND ($2 IS NULL OR name = $2)",
     )
     .bind(WORKSPACE)
     .bind(only)
-    .fetch_all(&mut **tx)
+    .fetch_all(&mut *tx)
     .await?;
     let mut cohorts = BTreeMap::new();
     for row in &rows {
@@ -338,14 +336,14 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
         };
         cohorts.insert(name, cohort);
     }
-    let members = sqlx::query(
+    let members = query(
         "SELECT cohort, marketplace, asin, priority, label FROM cohort_members
          WHERE workspace = $1 AND ($2 IS NULL OR cohort = $2)
          ORDER BY cohort, priority, marketplace, asin",
     )
     .bind(WORKSPACE)
     .bind(only)
-    .fetch_all(&mut **tx)
+    .fetch_all(tx)
     .await?;
     for row in &members {
         let Some(cohort) = cohorts.get_mut(row.try_get::<&str, _>("cohort")?) else { continue };
@@ -359,7 +357,7 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
 }
 
 async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO cohorts (workspace, name, marketplace, main_asin, label, created_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (workspace, name) DO UPDATE SET
@@ -371,15 +369,15 @@ async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
     .bind(cohort.main.asin.as_str())
     .bind(&cohort.label)
     .bind(cohort.created_at.timestamp_micros())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
-    sqlx::query("DELETE FROM cohort_members WHERE workspace = $1 AND cohort = $2")
+    query("DELETE FROM cohort_members WHERE workspace = $1 AND cohort = $2")
         .bind(WORKSPACE)
         .bind(&cohort.name)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     for competitor in &cohort.competitors {
-        sqlx::query(
+        query(
             "INSERT INTO cohort_members (workspace, cohort, marketplace, asin, role, priority, label)
              VALUES ($1, $2, $3, $4, 'competitor', $5, $6)",
         )
@@ -389,7 +387,7 @@ async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
         .bind(competitor.key.asin.as_str())
         .bind(competitor.priority)
         .bind(&competitor.label)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     }
     Ok(())
@@ -401,7 +399,7 @@ mod tests {
 
     async fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         (folder, store)
     }
 

@@ -1,5 +1,3 @@
-use sqlx::AssertSqlSafe;
-
 use super::*;
 use crate::model::{ProductKey, Timestamp};
 use crate::rollup::rules::Severity;
@@ -45,29 +43,32 @@ fn options() -> Options {
 impl Bench {
     async fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         let lake = Lake::new(folder.path().join("lake"));
         Bench { _folder: folder, store, lake }
     }
 
     async fn sql(&self, text: impl Into<String>) {
-        let mut tx = self.store.begin().await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(text.into())).execute(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        self.store.run_script(text).await.unwrap();
     }
 
     /// Says that days of the US mart were built.
     async fn built(&self, seq: i64, days: &[&str]) {
         for day in days {
-            self.sql(format!("INSERT OR REPLACE INTO mart_days VALUES ('US', '{day}', {seq})")).await;
+            self.sql(format!(
+                "INSERT INTO mart_days VALUES ('US', '{day}', {seq})
+                 ON CONFLICT (marketplace, day) DO UPDATE SET built_seq = excluded.built_seq"
+            ))
+            .await;
         }
     }
 
     async fn price(&self, asin: &str, day: &str, price_minor: i64) {
         self.sql(format!(
-            "INSERT OR REPLACE INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
+            "INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor,
              availability, observations, source, sources)
-             VALUES ('US', '{asin}', '{day}', 0, 'USD', {price_minor}, 'in_stock', 1, 'file', 'file')"
+             VALUES ('US', '{asin}', '{day}', 0, 'USD', {price_minor}, 'in_stock', 1, 'file', 'file')
+             ON CONFLICT (marketplace, day, asin) DO UPDATE SET price_minor = excluded.price_minor"
         ))
         .await;
     }
@@ -84,9 +85,16 @@ impl Bench {
 
     /// Builds the mart of the US days that changed.
     async fn build(&self, seq: i64, days: &[&str]) {
-        self.sql(format!("INSERT OR REPLACE INTO marks VALUES ('changed_seq', {seq})")).await;
+        self.sql(format!(
+            "INSERT INTO marks VALUES ('changed_seq', {seq}) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        ))
+        .await;
         for day in days {
-            self.sql(format!("INSERT OR REPLACE INTO changed_days VALUES ('US', '{day}', {seq})")).await;
+            self.sql(format!(
+                "INSERT INTO changed_days VALUES ('US', '{day}', {seq})
+                 ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq"
+            ))
+            .await;
         }
         let options = build_mart::Options {
             range: None,
@@ -122,17 +130,13 @@ impl Bench {
 
     /// `event type, severity` of every event, with the number of its deliveries.
     async fn events(&self) -> Vec<String> {
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT e.event_type, json_extract(e.payload, '$.severity'),
-               (SELECT COUNT(*) FROM deliveries d WHERE d.event_id = e.event_id)
-             FROM outbox_events e ORDER BY e.created_at, e.event_id",
-        )
-        .fetch_all(self.store.reader())
-        .await
-        .unwrap();
-        rows.into_iter()
-            .map(|(kind, severity, deliveries)| format!("{kind} {severity} ×{deliveries}"))
-            .collect()
+        self.store
+            .lines(
+                "SELECT e.event_type, json_extract(e.payload, '$.severity'),
+                   '×' || (SELECT COUNT(*) FROM deliveries d WHERE d.event_id = e.event_id)
+                 FROM outbox_events e ORDER BY e.created_at, e.event_id",
+            )
+            .await
     }
 
     async fn hash(&self) -> String {
@@ -187,10 +191,7 @@ async fn a_finding_is_one_alert_one_event_and_one_delivery_per_channel() {
         crate::ids::stable_id(&["main", "undercut", "US", "B0MAIN0000", "2026-03-10", "B0RIVAL000"])
     );
     assert_eq!(bench.events().await, ["alert.opened medium ×2"]);
-    let payload: String = sqlx::query_scalar("SELECT payload FROM outbox_events")
-        .fetch_one(bench.store.reader())
-        .await
-        .unwrap();
+    let payload = bench.store.lines("SELECT payload FROM outbox_events").await.remove(0);
     assert!(payload.starts_with("{\"schema\":\"amzctl.alert-event/1\",\"event_id\":"));
     assert!(!payload.contains('\n'));
 }
@@ -307,11 +308,8 @@ async fn a_higher_severity_escalates_the_alert_and_tells_it_again() {
     events.sort();
     assert_eq!(events, ["alert.escalated critical ×2", "alert.opened medium ×2"]);
     let id = crate::ids::stable_id(&[&alerts[0].alert_id, "critical"]);
-    let payload: String = sqlx::query_scalar("SELECT payload FROM outbox_events WHERE event_id = $1")
-        .bind(id)
-        .fetch_one(bench.store.reader())
-        .await
-        .unwrap();
+    let payload = format!("SELECT payload FROM outbox_events WHERE event_id = '{id}'");
+    let payload = bench.store.lines(payload).await.remove(0);
     assert!(payload.contains("\"previous_severity\":\"medium\""));
 
     let again = bench.judge(now(), "2026-03-10", vec![higher]).await;

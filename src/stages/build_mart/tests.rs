@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use polars::prelude::*;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::lake::{LakeFinding, Table, read_days, read_product, verify};
@@ -70,7 +69,7 @@ fn options() -> Options {
 impl Fixture {
     async fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         let identity = Identity {
             database_uuid: "d1".into(),
             lake_epoch: "e1".into(),
@@ -90,54 +89,43 @@ impl Fixture {
         for row in rows {
             let main = row.ranks.first();
             let leaf = row.ranks.get(1);
-            sqlx::query(
-                "INSERT OR REPLACE INTO product_metrics_daily (marketplace, asin, day, observed_at, currency,
+            let (marketplace, asin, day) = (row.marketplace, &row.asin, row.day);
+            let text = |value: Option<&str>| value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
+            let number = |value: Option<i64>| value.map_or("NULL".to_owned(), |value| value.to_string());
+            tx.run_script(format!(
+                "DELETE FROM product_metrics_daily WHERE marketplace = '{marketplace}' AND asin = '{asin}' AND day = '{day}';
+                 DELETE FROM ranks WHERE marketplace = '{marketplace}' AND asin = '{asin}' AND day = '{day}';
+                 INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency,
                      price_minor, price_basis, seller_id, availability, bsr, bsr_category, bsr_category_id, bsr_leaf,
                      bsr_leaf_category, bsr_leaf_category_id, rating_centi, ratings_count, observations, source,
                      sources)
-                 VALUES ($1, $2, $3, $4, 'USD', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, 'file',
-                     'file')",
-            )
-            .bind(row.marketplace)
-            .bind(&row.asin)
-            .bind(row.day.to_string())
-            .bind(i64::from(row.day.no()) * 86_400_000_000)
-            .bind(row.price)
-            .bind(row.price.map(|_| "page"))
-            .bind(&row.seller)
-            .bind(row.availability)
-            .bind(main.map(|rank| rank.2))
-            .bind(main.map(|rank| rank.1))
-            .bind(main.and_then(|rank| rank.0))
-            .bind(leaf.map(|rank| rank.2))
-            .bind(leaf.map(|rank| rank.1))
-            .bind(leaf.and_then(|rank| rank.0))
-            .bind(row.rating)
-            .bind(row.ratings_count)
-            .execute(&mut *tx)
+                 VALUES ('{marketplace}', '{asin}', '{day}', {}, 'USD', {}, {}, {}, '{}', {}, {}, {}, {}, {}, {}, {}, {},
+                     1, 'file', 'file')",
+                i64::from(row.day.no()) * 86_400_000_000,
+                number(row.price),
+                text(row.price.map(|_| "page")),
+                text(row.seller.as_deref()),
+                row.availability,
+                number(main.map(|rank| rank.2)),
+                text(main.map(|rank| rank.1)),
+                text(main.and_then(|rank| rank.0)),
+                number(leaf.map(|rank| rank.2)),
+                text(leaf.map(|rank| rank.1)),
+                text(leaf.and_then(|rank| rank.0)),
+                number(row.rating),
+                number(row.ratings_count),
+            ))
             .await
             .unwrap();
-            sqlx::query("DELETE FROM ranks WHERE marketplace = $1 AND asin = $2 AND day = $3")
-                .bind(row.marketplace)
-                .bind(&row.asin)
-                .bind(row.day.to_string())
-                .execute(&mut *tx)
+            for (ordinal, (id, name, rank)) in row.ranks.iter().enumerate() {
+                let (is_main, is_leaf) = (i32::from(ordinal == 0), i32::from(ordinal == 1));
+                let id = text(*id);
+                tx.run_script(format!(
+                    "INSERT INTO ranks VALUES ('{marketplace}', '{asin}', '{day}', {ordinal}, {id}, '{name}', {rank},
+                         {is_main}, {is_leaf})"
+                ))
                 .await
                 .unwrap();
-            for (ordinal, (id, name, rank)) in row.ranks.iter().enumerate() {
-                sqlx::query("INSERT INTO ranks VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-                    .bind(row.marketplace)
-                    .bind(&row.asin)
-                    .bind(row.day.to_string())
-                    .bind(ordinal as i64)
-                    .bind(*id)
-                    .bind(*name)
-                    .bind(*rank)
-                    .bind(ordinal == 0)
-                    .bind(ordinal == 1)
-                    .execute(&mut *tx)
-                    .await
-                    .unwrap();
             }
             mark_changed(&mut tx, row.marketplace, row.day, seq).await;
         }
@@ -149,10 +137,7 @@ impl Fixture {
         let mut tx = self.store.begin().await.unwrap();
         let seq = self.store.mark("changed_seq").await.unwrap() + 1;
         crate::store::ops::set_mark(&mut tx, "changed_seq", seq).await.unwrap();
-        sqlx::query("DELETE FROM product_metrics_daily WHERE asin = $1 AND day = $2")
-            .bind(asin)
-            .bind(on)
-            .execute(&mut *tx)
+        tx.run_script(format!("DELETE FROM product_metrics_daily WHERE asin = '{asin}' AND day = '{on}'"))
             .await
             .unwrap();
         mark_changed(&mut tx, "US", day(on), seq).await;
@@ -219,21 +204,13 @@ impl Fixture {
         }
         months
     }
-
-    async fn query(&self, sql: &str) -> Vec<sqlx::sqlite::SqliteRow> {
-        sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.store.reader()).await.unwrap()
-    }
 }
 
 async fn mark_changed(tx: &mut crate::store::Tx, marketplace: &str, day: Day, seq: i64) {
-    sqlx::query(
-        "INSERT INTO changed_days VALUES ($1, $2, $3)
-         ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq",
-    )
-    .bind(marketplace)
-    .bind(day.to_string())
-    .bind(seq)
-    .execute(&mut **tx)
+    tx.run_script(format!(
+        "INSERT INTO changed_days VALUES ('{marketplace}', '{day}', {seq})
+         ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq"
+    ))
     .await
     .unwrap();
 }
@@ -381,25 +358,32 @@ async fn sums_and_extremes_agree_with_sql_over_the_daily_rows() {
             .unwrap();
         let mut computed = lines(&frame);
         computed.sort();
+        // Numbered here: either engine has functions of its own for it.
+        let numbered: Vec<String> =
+            (0..60).map(|on| day("2025-11-20").plus(on)).map(|on| format!("('{on}', {})", on.no())).collect();
         let rows = fixture
-            .query(&format!(
-                "WITH w (n) AS (VALUES (7), (30), (90)),
-                 d AS (SELECT asin, CAST(unixepoch(day) / 86400 AS INTEGER) AS day_no, price_minor AS p, bsr
-                       FROM product_metrics_daily WHERE marketplace = '{marketplace}')
-                 SELECT a.asin, a.day_no, w.n, COUNT(*), COUNT(b.p), SUM(b.p), MIN(b.p), MAX(b.p), SUM(b.bsr)
-                 FROM d a JOIN w JOIN d b ON b.asin = a.asin AND b.day_no BETWEEN a.day_no - w.n + 1 AND a.day_no
-                 GROUP BY a.asin, a.day_no, w.n HAVING COUNT(*) >= 2"
+            .store
+            .lines(format!(
+                "WITH w (n) AS (VALUES (7), (30), (90)), no (day, no) AS (VALUES {}),
+                 d AS (SELECT asin, no.no AS day_no, price_minor AS p, bsr
+                       FROM product_metrics_daily JOIN no ON no.day = product_metrics_daily.day
+                       WHERE marketplace = '{marketplace}')
+                 SELECT a.asin, a.day_no, w.n, COUNT(*), COUNT(b.p), CAST(SUM(b.p) AS BIGINT), MIN(b.p), MAX(b.p),
+                   CAST(SUM(b.bsr) AS BIGINT)
+                 FROM d a JOIN w ON 1 = 1 JOIN d b ON b.asin = a.asin AND b.day_no BETWEEN a.day_no - w.n + 1 AND a.day_no
+                 GROUP BY a.asin, a.day_no, w.n HAVING COUNT(*) >= 2",
+                numbered.join(", ")
             ))
             .await;
         let mut expected: Vec<String> = rows
             .iter()
             .map(|row| {
-                let mut cells = vec![format!("asin=\"{}\"", row.get::<String, _>(0))];
-                for (index, name) in columns.iter().enumerate().skip(1) {
-                    let value: Option<i64> = row.get(index);
-                    cells.extend(value.map(|value| format!("{name}={value}")));
-                }
-                cells.join(" ")
+                let values = row.split(' ').zip(columns).filter(|(value, _)| *value != "-");
+                let cell = |(value, name): (&str, &str)| match name {
+                    "asin" => format!("asin=\"{value}\""),
+                    _ => format!("{name}={value}"),
+                };
+                values.map(cell).collect::<Vec<_>>().join(" ")
             })
             .collect();
         expected.sort();
@@ -417,13 +401,8 @@ async fn a_window_of_unknown_prices_is_null_and_not_zero() {
     }
     fixture.put(&rows).await;
     fixture.build(&options()).await;
-    let served = fixture
-        .query("SELECT price_n, price_sum, price_avg, price_low, bsr_n, in_stock_days FROM rollups WHERE window_days = 7")
-        .await;
-    assert_eq!(served.len(), 1);
-    assert_eq!((served[0].get::<i64, _>(0), served[0].get::<Option<i64>, _>(1)), (0, None));
-    assert_eq!((served[0].get::<Option<f64>, _>(2), served[0].get::<Option<i64>, _>(3)), (None, None));
-    assert_eq!((served[0].get::<i64, _>(4), served[0].get::<i64, _>(5)), (0, 2));
+    let served = "SELECT price_n, price_sum, price_avg, price_low, bsr_n, in_stock_days FROM rollups WHERE window_days = 7";
+    assert_eq!(fixture.store.lines(served).await, ["0 - - - 0 2"]);
     let range = DayRange { first: day("2026-02-01"), last: day("2026-02-28") };
     let frame =
         read_days(&fixture.store, &fixture.lake, Table::Rollups, Marketplace::Us, range, &["price_sum"])
@@ -601,7 +580,7 @@ async fn what_was_computed_from_another_past_than_was_written_is_computed_again_
             let bytes = fs::read(other.lake.path_of(&file)).unwrap();
             let listed =
                 format!("UPDATE lake_files SET size_bytes = {} WHERE path = '{}'", bytes.len(), file.path);
-            fixture.query(&listed).await;
+            fixture.store.run_script(listed).await.unwrap();
             fs::write(fixture.lake.path_of(&file), bytes).unwrap();
         }
     }
@@ -637,11 +616,11 @@ async fn a_row_taken_back_gives_the_older_rollups_again() {
         .await;
     fixture.build(&options()).await;
     let newest = "SELECT DISTINCT as_of FROM rollups WHERE asin = 'B000000001'";
-    assert_eq!(fixture.query(newest).await[0].get::<String, _>(0), "2026-02-06");
+    assert_eq!(fixture.store.lines(newest).await, ["2026-02-06"]);
     fixture.remove("B000000001", "2026-02-06").await;
     fixture.build(&options()).await;
-    assert_eq!(fixture.query(newest).await[0].get::<String, _>(0), "2026-02-02");
-    assert_eq!(fixture.query("SELECT 1 FROM deltas").await.len(), 4);
+    assert_eq!(fixture.store.lines(newest).await, ["2026-02-02"]);
+    assert_eq!(fixture.store.lines("SELECT 1 FROM deltas").await.len(), 4);
     assert_eq!(verify(&fixture.store, &fixture.lake).await.unwrap(), []);
 }
 
@@ -783,7 +762,7 @@ async fn a_month_lies_in_day_files_until_it_closes() {
     let summary = fixture.build(&options()).await;
     assert_eq!((files("2026-02").await, files("2026-03").await), (vec![true], vec![false]));
     assert_eq!(summary.days_built, 1, "compaction is no change");
-    let marked = fixture.query("SELECT day FROM mart_days WHERE built_seq = 4").await;
+    let marked = fixture.store.lines("SELECT day FROM mart_days WHERE built_seq = 4").await;
     assert_eq!(marked.len(), 1);
 }
 
@@ -797,14 +776,13 @@ async fn only_the_last_days_are_served_and_the_lake_has_all() {
         fixture.build(&Options { publish_days: 3, ..options() }).await;
     }
     let days = "SELECT day FROM deltas ORDER BY day";
-    let served: Vec<String> = fixture.query(days).await.iter().map(|row| row.get(0)).collect();
-    assert_eq!(served, ["2026-02-08", "2026-02-09", "2026-02-10"]);
-    assert_eq!(fixture.query("SELECT 1 FROM daily_aggregates").await.len(), 3);
+    assert_eq!(fixture.store.lines(days).await, ["2026-02-08", "2026-02-09", "2026-02-10"]);
+    assert_eq!(fixture.store.lines("SELECT 1 FROM daily_aggregates").await.len(), 3);
     assert_eq!(fixture.rows(Table::Deltas, Marketplace::Us).await.len(), 10);
     // A longer window is filled from the lake, without a change in core.
     fixture.build(&Options { publish_days: 5, ..options() }).await;
-    assert_eq!(fixture.query(days).await.len(), 5);
-    assert_eq!(fixture.query("SELECT 1 FROM daily_aggregates").await.len(), 5);
+    assert_eq!(fixture.store.lines(days).await.len(), 5);
+    assert_eq!(fixture.store.lines("SELECT 1 FROM daily_aggregates").await.len(), 5);
 }
 
 #[tokio::test]
@@ -870,13 +848,10 @@ async fn what_is_served_does_not_depend_on_how_many_months_are_built_together() 
         let fixture = Fixture::new().await;
         fixture.put(&rows).await;
         fixture.build(&Options { memory, ..options() }).await;
-        let newest = fixture
-            .query("SELECT asin, MAX(as_of) AS day FROM rollups WHERE asin IN ('B0GONE0001', 'B0RARE0001') GROUP BY asin ORDER BY asin")
-            .await;
-        let newest: Vec<(String, String)> =
-            newest.iter().map(|row| (row.get("asin"), row.get("day"))).collect();
-        let january = "2026-01-11".to_owned();
-        assert_eq!(newest, [("B0GONE0001".into(), january.clone()), ("B0RARE0001".into(), january)]);
+        let newest =
+            "SELECT asin, MAX(as_of) FROM rollups WHERE asin IN ('B0GONE0001', 'B0RARE0001') GROUP BY asin
+                      ORDER BY asin";
+        assert_eq!(fixture.store.lines(newest).await, ["B0GONE0001 2026-01-11", "B0RARE0001 2026-01-11"]);
         at_first.push(fixture.served().await);
         fixture.put(&correction).await;
         fixture.build(&Options { memory, ..options() }).await;
@@ -921,7 +896,7 @@ async fn how_many_days_are_read_back_together_does_not_show_in_what_is_served() 
     assert!(monthly.0 < some.0 && some.0 < daily.0, "{}", some.0);
     assert!(daily.1 == some.1 && some.1 == monthly.1);
     let stored =
-        fixture.query("SELECT asin, day FROM deltas WHERE marketplace = 'US' ORDER BY day, asin").await;
+        fixture.store.lines("SELECT asin, day FROM deltas WHERE marketplace = 'US' ORDER BY day, asin").await;
     assert_eq!(stored.len(), monthly.1.0.len());
 }
 
@@ -934,9 +909,9 @@ async fn a_stop_leaves_the_old_mart() {
     let error =
         run(&fixture.store, &fixture.lake, Clock::System, &cancel, &|_| {}, &options()).await.unwrap_err();
     assert_eq!(crate::error::classify(&error).0, Outcome::Interrupted);
-    assert!(fixture.query("SELECT 1 FROM deltas").await.is_empty());
+    assert!(fixture.store.lines("SELECT 1 FROM deltas").await.is_empty());
     fixture.build(&options()).await;
-    assert_eq!(fixture.query("SELECT 1 FROM deltas").await.len(), 1);
+    assert_eq!(fixture.store.lines("SELECT 1 FROM deltas").await.len(), 1);
 }
 
 #[tokio::test]

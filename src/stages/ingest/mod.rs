@@ -173,7 +173,7 @@ struct Reading {
 impl Ingest<'_> {
     /// Reads one input to its end, or to a request to stop; standard input and pipes become a file first.
     async fn input(&mut self, index: usize, input: &Found) -> anyhow::Result<FileReport> {
-        let spool = Spool::beside(self.store.path());
+        let spool = Spool::beside(self.store.location().beside());
         let (path, shown, spooled) = match input {
             Found::File(path) if path.is_file() => {
                 // Left by a run that did not end: it is done with when it has been read.

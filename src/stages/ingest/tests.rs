@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
 
 use super::*;
@@ -18,7 +17,7 @@ struct House {
 impl House {
     async fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         House { folder, store }
     }
 
@@ -52,14 +51,7 @@ impl House {
 
     /// The rows of a query, their values joined by spaces.
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.store.reader()).await.unwrap();
-        let text = |row: &sqlx::sqlite::SqliteRow, index: usize| {
-            let number = row.try_get::<i64, _>(index).map(|number| number.to_string());
-            number.or_else(|_| row.try_get::<String, _>(index)).unwrap_or_else(|_| "-".to_owned())
-        };
-        rows.iter()
-            .map(|row| (0..row.len()).map(|index| text(row, index)).collect::<Vec<_>>().join(" "))
-            .collect()
+        self.store.lines(sql).await
     }
 
     /// Every stored body, as it was received, in the order of its first receipt.
@@ -547,15 +539,15 @@ async fn a_pipe_is_read_like_a_file_and_its_copy_removed() {
 #[tokio::test]
 async fn a_full_disk_stops_at_a_checkpoint_and_the_rest_lands_when_there_is_room() {
     let house = House::new().await;
+    if house.store.location().file().is_none() {
+        return;
+    }
     let file = house.file("x.ndjson", numbered_lines(2000));
     let options = Options { batch: BatchSize { records: 100, bytes: 1 << 20 }, ..house.options(&[file]) };
     // The engine's own limit: to it, a file that may not grow is a full disk.
     let allow_pages = async |more: i64| {
-        let mut tx = house.store.begin().await.unwrap();
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *tx).await.unwrap();
-        let pragma = format!("PRAGMA max_page_count = {}", pages + more);
-        sqlx::query(AssertSqlSafe(pragma)).fetch_all(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        let pages = house.store.number("PRAGMA page_count").await;
+        house.store.run_script(format!("PRAGMA max_page_count = {}", pages + more)).await.unwrap();
     };
     allow_pages(60).await;
     let error = house.try_run(&options, &CancelToken::default()).await.unwrap_err();
@@ -603,11 +595,10 @@ async fn receipts_cannot_be_changed_or_deleted() {
         "UPDATE raw_receipts SET copies = copies - 1",
         "UPDATE raw_receipts SET observed_at = 0, copies = copies + 1",
         "DELETE FROM raw_receipts",
-        "UPDATE raw_bodies SET bytes = x'00'",
+        "UPDATE raw_bodies SET size_bytes = 0",
         "DELETE FROM raw_bodies",
     ] {
-        let mut tx = house.store.begin().await.unwrap();
-        assert!(sqlx::query(sql).execute(&mut *tx).await.is_err(), "{sql}");
+        assert!(house.store.run_script(sql).await.is_err(), "{sql}");
     }
 }
 

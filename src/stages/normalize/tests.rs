@@ -1,6 +1,5 @@
 //! The stage on a real database: files in, facts out; late, wrong and vanished things; twice the same.
 
-use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
 
 use super::*;
@@ -19,7 +18,7 @@ const HEADER: &str =
 impl House {
     async fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         House { folder, store }
     }
 
@@ -61,18 +60,7 @@ impl House {
 
     /// The rows of a query, their values joined by spaces.
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.store.reader()).await.unwrap();
-        let text = |row: &sqlx::sqlite::SqliteRow, index: usize| {
-            let number =
-                row.try_get::<Option<i64>, _>(index).map(|number| number.map(|number| number.to_string()));
-            number
-                .or_else(|_| row.try_get::<Option<String>, _>(index))
-                .unwrap()
-                .unwrap_or_else(|| "-".to_owned())
-        };
-        rows.iter()
-            .map(|row| (0..row.len()).map(|index| text(row, index)).collect::<Vec<_>>().join(" "))
-            .collect()
+        self.store.lines(sql).await
     }
 }
 
@@ -601,9 +589,14 @@ fn days(first: &str, last: &str) -> DayRange {
     DayRange { first: first.parse().unwrap(), last: last.parse().unwrap() }
 }
 
-const TOLD: &str =
-    "SELECT day, observed_at / 1000000 - strftime('%s', day), price_minor, price_basis, shipping_minor,
-    availability, bsr, source, sources FROM product_metrics_daily ORDER BY asin, day";
+/// The seconds of its day at which each row was observed, and what it tells.
+fn told(store: &Store) -> String {
+    let day_began = store.epoch_of("day");
+    format!(
+        "SELECT day, observed_at / 1000000 - {day_began}, price_minor, price_basis, shipping_minor,
+           availability, bsr, source, sources FROM product_metrics_daily ORDER BY asin, day"
+    )
+}
 
 #[tokio::test]
 async fn a_history_gives_the_days_it_is_asked_for() {
@@ -622,7 +615,7 @@ async fn a_history_gives_the_days_it_is_asked_for() {
         "2026-01-09 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
         "2026-01-10 86399 1800 buy_box 0 in_stock 40 keepa-history keepa-history",
     ];
-    assert_eq!(house.rows(TOLD).await, two);
+    assert_eq!(house.rows(&told(&house.store)).await, two);
 
     // More days: what there was stays as it was, and neither the days before the first point nor the one that had
     // not ended are told.
@@ -630,7 +623,7 @@ async fn a_history_gives_the_days_it_is_asked_for() {
     let wider = house.normalize(None).await;
     assert_eq!((wider.receipts, wider.observations, wider.days_changed), (1, 4, 4));
     assert_eq!(
-        house.rows(TOLD).await,
+        house.rows(&told(&house.store)).await,
         [
             "2026-01-08 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
             two[0],
@@ -653,7 +646,7 @@ async fn what_was_seen_live_stands_before_what_is_told_in_hindsight() {
     house.store.request_history(1, days("2026-01-09", "2026-01-10")).await.unwrap();
     house.table("live.csv", "US,B000000001,2026-01-10T08:00:00Z,Lamp,2500,in_stock,,,450\n").await;
     assert_eq!(
-        house.rows(TOLD).await,
+        house.rows(&told(&house.store)).await,
         [
             "2026-01-09 86399 2000 buy_box 100 in_stock 50 keepa-history keepa-history",
             "2026-01-10 28800 2500 page - in_stock 40 file file,keepa-history",

@@ -32,7 +32,7 @@ impl Fixture {
     /// Two products: the first seen on ten days with a gap, the second on the last three.
     async fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("amzctl.db")).await.unwrap();
+        let store = crate::store::testing::fresh_store(folder.path()).await;
         let identity = Identity {
             database_uuid: "d1".into(),
             lake_epoch: "e1".into(),
@@ -59,7 +59,7 @@ impl Fixture {
         let statement = format!(
             "INSERT INTO products (marketplace, asin, title, status, first_day, last_day)
              VALUES ('US', '{asin}', 'Title of {asin}', 'active', '{on}', '{on}')
-             ON CONFLICT DO UPDATE SET last_day = '{on}';
+             ON CONFLICT (marketplace, asin) DO UPDATE SET last_day = '{on}';
              INSERT INTO product_metrics_daily (marketplace, asin, day, observed_at, currency, price_minor, price_basis,
                  availability, bsr, bsr_category, rating_centi, ratings_count, observations, source, sources)
              VALUES ('US', '{asin}', '{on}', {at}, 'USD', {price}, 'page', 'in_stock', {rank}, 'Electronics', 450, 100, 1,
@@ -68,15 +68,13 @@ impl Fixture {
              INSERT INTO changed_days VALUES ('US', '{on}', {no})
              ON CONFLICT (marketplace, day) DO UPDATE SET changed_seq = excluded.changed_seq;"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
+        tx.run_script(statement).await.unwrap();
         crate::store::ops::set_mark(&mut tx, "changed_seq", i64::from(no)).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     async fn sql(&self, statement: &str) {
-        let mut tx = self.store.begin().await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        self.store.run_script(statement).await.unwrap();
     }
 
     async fn build_mart(&self) {
@@ -130,7 +128,7 @@ impl Fixture {
     }
 
     async fn recorded(&self) -> i64 {
-        sqlx::query_scalar("SELECT COUNT(*) FROM reports").fetch_one(self.store.reader()).await.unwrap()
+        self.store.number("SELECT COUNT(*) FROM reports").await
     }
 }
 

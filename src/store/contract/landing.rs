@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::sha256_hex;
+use crate::store::db::bulk;
 use crate::store::quarantine::QuarantineFilter;
 use crate::store::raw::{
     Checkpoint, FileRead, RawBatch, RawBody, RawProblem, RawReceipt, ReadState, ReceiptKey,
@@ -57,8 +58,7 @@ fn batch(bodies: &[(&str, u64)]) -> RawBatch {
 }
 
 async fn count(store: &Store, table: &str) -> i64 {
-    let sql = format!("SELECT COUNT(*) FROM {table}");
-    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(store.reader()).await.unwrap()
+    store.number(format!("SELECT COUNT(*) FROM {table}")).await
 }
 
 #[tokio::test]
@@ -92,11 +92,7 @@ async fn a_batch_lands_once_with_its_checkpoint_and_a_preview_says_so_before() {
     let (effect, after) = store.commit_raw_batch(&first, &more, after, 7, ReadState::Done).await.unwrap();
     assert_eq!((effect.landed.len(), effect.repeats, effect.already_there), (0, 2, 0));
     assert_eq!((after.records_read, after.repeats, after.state), (7, 4, ReadState::Done));
-    let copies: Vec<i64> = sqlx::query_scalar("SELECT copies FROM raw_receipts ORDER BY receipt_id")
-        .fetch_all(store.reader())
-        .await
-        .unwrap();
-    assert_eq!(copies, [5, 1]);
+    assert_eq!(store.lines("SELECT copies FROM raw_receipts ORDER BY receipt_id").await, ["5", "1"]);
     assert_eq!((count(&store, "raw_bodies").await, count(&store, "quarantine").await), (2, 1));
 }
 
@@ -228,17 +224,14 @@ async fn a_receipt_of_history_is_read_again_for_every_range_that_is_new() {
     for id in 1..=2 {
         receipt(&store, id).await;
     }
-    let mut tx = store.begin().await.unwrap();
-    sqlx::raw_sql(
-        "INSERT INTO raw_receipts (source, kind, marketplace, asin_requested, observed_at, fetched_at, recorded_at,
-           body_sha256, shape, copies, run_id)
-         SELECT source, 'history', marketplace, asin_requested, observed_at, fetched_at, recorded_at, body_sha256,
+    store.run_script(
+        "INSERT INTO raw_receipts (receipt_id, source, kind, marketplace, asin_requested, observed_at, fetched_at,
+           recorded_at, body_sha256, shape, copies, run_id)
+         SELECT 3, source, 'history', marketplace, asin_requested, observed_at, fetched_at, recorded_at, body_sha256,
            shape, copies, run_id FROM raw_receipts WHERE receipt_id = 2",
     )
-    .execute(&mut *tx)
     .await
     .unwrap();
-    tx.commit().await.unwrap();
     let receipts = [1, 2, 3].map(|id| (id, ReceiptOutcome::Kept)).to_vec();
     let batch = NormalizedBatch { receipts, normalized_until: Some(3), ..NormalizedBatch::default() };
     commit_batch(&store, batch).await;

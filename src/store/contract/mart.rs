@@ -73,10 +73,7 @@ async fn publish(
 }
 
 async fn deltas(store: &Store) -> Vec<String> {
-    sqlx::query_scalar("SELECT marketplace || ' ' || day || ' ' || asin FROM deltas ORDER BY 1")
-        .fetch_all(store.reader())
-        .await
-        .unwrap()
+    store.lines("SELECT marketplace, day, asin FROM deltas ORDER BY 1, 2, 3").await
 }
 
 #[tokio::test]

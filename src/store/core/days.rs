@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
 use super::super::columns::{instant, known_listed, parsed, product_key, to_json, word};
+use super::super::db::bulk;
+use super::super::db::{Row, Statement, Values, query, query_scalar};
 use super::super::ops::bump_mark;
-use super::super::{Result, Store, Tx, bulk};
+use super::super::{Result, Store, Tx};
 use super::{Derive, observations};
 use crate::model::{
     Availability, Condition, Currency, DailyRow, Day, DayRange, Fulfilment, Marketplace, OfferBlock,
@@ -22,7 +21,7 @@ impl Store {
             keys.iter().map(|key| (format!("{}:{}", key.marketplace, key.asin), *key)).collect();
         for (_, key) in sorted {
             let of_product = |sql: &'static str| {
-                sqlx::query(sql)
+                query(sql)
                     .bind(key.marketplace.code())
                     .bind(key.asin.to_string())
                     .bind(range.first.to_string())
@@ -38,9 +37,9 @@ impl Store {
 
     /// The newest day with a daily row, of one marketplace or of all.
     pub async fn newest_day(&self, marketplace: Option<Marketplace>) -> Result<Option<Day>> {
-        let newest: Option<String> = sqlx::query_scalar(
+        let newest: Option<String> = query_scalar(
             "SELECT MAX(day) FROM (SELECT (SELECT MAX(day) FROM product_metrics_daily d WHERE d.marketplace = m.value) AS day
-             FROM json_each($1) m)",
+             FROM json_each($1) m) AS newest",
         )
         .bind(marketplace_list(marketplace))
         .fetch_one(self.reader())
@@ -100,9 +99,9 @@ pub(super) async fn rebuild(
 }
 
 /// The beginning of a statement that reads the product-days as `touched (m, a, d)`.
-pub(super) fn with_touched_days(days: &[(ProductKey, Day)]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("WITH touched (m, a, d) AS (");
-    query.push_values(days, |mut values, (key, day)| {
+pub(super) fn with_touched_days(days: &[(ProductKey, Day)]) -> Statement {
+    let mut query = Statement::new("WITH touched (m, a, d) AS (");
+    query.push_rows(days, |values, (key, day)| {
         values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string()).push_bind(day.to_string());
     });
     query
@@ -120,14 +119,12 @@ async fn stored_days(
         ));
         query
     };
-    let daily =
-        select("product_metrics_daily", "t.*", "").build().persistent(false).fetch_all(&mut **tx).await?;
+    let daily = select("product_metrics_daily", "t.*", "").build().fetch_all(&mut *tx).await?;
     let ranks = select("ranks", "t.*", "ORDER BY t.marketplace, t.asin, t.day, t.ordinal")
         .build()
-        .persistent(false)
-        .fetch_all(&mut **tx)
+        .fetch_all(tx)
         .await?;
-    let mut by_day: HashMap<(ProductKey, Day), Vec<&SqliteRow>> = HashMap::new();
+    let mut by_day: HashMap<(ProductKey, Day), Vec<&Row>> = HashMap::new();
     for row in &ranks {
         by_day.entry((product_key(row, "ranks")?, word(row, "ranks", "day")?)).or_default().push(row);
     }
@@ -205,12 +202,7 @@ async fn write_days(
 
 /// One day by its key: SQLite scans the whole table for a list of keys.
 async fn delete_day(tx: &mut Tx, sql: &'static str, key: ProductKey, day: Day) -> Result<()> {
-    sqlx::query(sql)
-        .bind(key.marketplace.code())
-        .bind(key.asin.as_str())
-        .bind(day.to_string())
-        .execute(&mut **tx)
-        .await?;
+    query(sql).bind(key.marketplace.code()).bind(key.asin.as_str()).bind(day.to_string()).execute(tx).await?;
     Ok(())
 }
 
@@ -235,7 +227,7 @@ const DAILY_TAIL: &str = " ON CONFLICT (marketplace, asin, day) DO UPDATE SET ob
     high_price_minor = excluded.high_price_minor, observations = excluded.observations, source = excluded.source,
     sources = excluded.sources";
 
-fn bind_daily(values: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>, row: &DailyRow) {
+fn bind_daily(values: &mut Values<'_>, row: &DailyRow) {
     let (offer, main, leaf) = (&row.offer, row.rank.main(), row.rank.leaf());
     values
         .push_bind(row.marketplace.code())
@@ -283,8 +275,8 @@ fn with_named_leaf(mut row: DailyRow) -> DailyRow {
 }
 
 /// Both lists are sorted by day.
-fn join_ranks(days: &[SqliteRow], ranks: &[SqliteRow]) -> Result<Vec<DailyRow>> {
-    let mut by_day: BTreeMap<Day, Vec<&SqliteRow>> = BTreeMap::new();
+fn join_ranks(days: &[Row], ranks: &[Row]) -> Result<Vec<DailyRow>> {
+    let mut by_day: BTreeMap<Day, Vec<&Row>> = BTreeMap::new();
     for row in ranks {
         by_day.entry(word(row, "ranks", "day")?).or_default().push(row);
     }
@@ -297,7 +289,7 @@ fn join_ranks(days: &[SqliteRow], ranks: &[SqliteRow]) -> Result<Vec<DailyRow>> 
         .collect()
 }
 
-fn rank_block(rows: &[&SqliteRow]) -> Result<RankBlock> {
+fn rank_block(rows: &[&Row]) -> Result<RankBlock> {
     let mut block = RankBlock::default();
     for row in rows {
         let category: String = row.try_get("category")?;
@@ -314,7 +306,7 @@ fn rank_block(rows: &[&SqliteRow]) -> Result<RankBlock> {
     Ok(block)
 }
 
-fn daily_row(row: &SqliteRow) -> Result<DailyRow> {
+fn daily_row(row: &Row) -> Result<DailyRow> {
     const TABLE: &str = "product_metrics_daily";
     let key = product_key(row, TABLE)?;
     Ok(DailyRow {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::super::columns::{from_json, instant, parsed, product_key};
+use super::super::db::{Row, query};
 use super::super::drift::forget;
 use super::super::{Result, Store, Tx};
 use crate::model::{Day, DayRange, ProductKey, ReportingZone};
@@ -13,9 +11,9 @@ use crate::model::{Day, DayRange, ProductKey, ReportingZone};
 /// The ranges asked of a receipt `r` of the kind `history` as a JSON array of pairs; null for any other.
 macro_rules! asked_days {
     () => {
-        "CASE WHEN r.kind = 'history' THEN (SELECT json_group_array(json_array(from_day, to_day))
-            FROM (SELECT h.from_day, h.to_day FROM history_requests h
-                  WHERE h.receipt_id = r.receipt_id ORDER BY h.from_day, h.to_day)) END AS asked_days"
+        "CASE WHEN r.kind = 'history' THEN (SELECT '[' || COALESCE(string_agg('[\"' || h.from_day || '\",\"' || h.to_day || '\"]', ','
+                  ORDER BY h.from_day, h.to_day), '') || ']'
+            FROM history_requests h WHERE h.receipt_id = r.receipt_id) END AS asked_days"
     };
 }
 pub(super) use asked_days;
@@ -39,12 +37,12 @@ impl Store {
         today: Day,
         zone: ReportingZone,
     ) -> Result<Vec<KnownHistory>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT r.receipt_id, r.marketplace, r.asin_requested AS asin, r.fetched_at,
-                    MAX(h.from_day <= $2 AND h.to_day >= $3) AS is_asked
+                    MAX(CASE WHEN h.from_day <= $2 AND h.to_day >= $3 THEN 1 ELSE 0 END) AS is_asked
              FROM raw_receipts r JOIN history_requests h ON h.receipt_id = r.receipt_id
              WHERE r.source = $1 AND r.kind = 'history'
-             GROUP BY r.receipt_id HAVING MIN(h.from_day) <= $2 ORDER BY r.fetched_at",
+             GROUP BY r.receipt_id, r.marketplace, r.asin_requested, r.fetched_at HAVING MIN(h.from_day) <= $2 ORDER BY r.fetched_at",
         )
         .bind(source)
         .bind(days.first.to_string())
@@ -75,14 +73,14 @@ pub struct KnownHistory {
 
 /// [`Store::request_history`] inside the transaction that lands the receipt.
 pub(in crate::store) async fn ask_for_days(tx: &mut Tx, receipt_id: i64, days: DayRange) -> Result<bool> {
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO history_requests (receipt_id, from_day, to_day) VALUES ($1, $2, $3)
          ON CONFLICT (receipt_id, from_day, to_day) DO NOTHING",
     )
     .bind(receipt_id)
     .bind(days.first.to_string())
     .bind(days.last.to_string())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     let is_new = added.rows_affected() > 0;
     if is_new {
@@ -92,7 +90,7 @@ pub(in crate::store) async fn ask_for_days(tx: &mut Tx, receipt_id: i64, days: D
 }
 
 /// The ranges in a row's `asked_days`.
-pub(super) fn asked_of(row: &SqliteRow) -> Result<Vec<DayRange>> {
+pub(super) fn asked_of(row: &Row) -> Result<Vec<DayRange>> {
     const TABLE: &str = "history_requests";
     if row.try_get::<Option<String>, _>("asked_days")?.is_none() {
         return Ok(Vec::new());

@@ -18,9 +18,10 @@ pub(super) use observations::facts_of;
 pub use products::ProductRecord;
 pub use receipts::{RawRecord, StoredRecord, Unread};
 
+use super::db::bulk;
 use super::ops::set_mark;
 use super::quarantine::{NewQuarantine, write_quarantine};
-use super::{Result, Store, bulk};
+use super::{Result, Store};
 use crate::model::{DailyRow, Day, Listing, Observation, ProductKey, Review, Timestamp};
 use crate::normalize::{DayObservation, ListingVersion, NORMALIZER_VERSION};
 
@@ -102,17 +103,7 @@ pub struct Derive<'a> {
     pub precedence: &'a [String],
 }
 
-/// Page cache of the connection that writes core; negative is KiB in SQLite's words. Every day touches the indexes by
-/// product all over: a year of 5,000 products has 200 MiB of them.
-const SCATTERED_CACHE: &str = "PRAGMA cache_size = -262144";
-
 impl Store {
-    /// Gives the writing connection a cache for rows that lie far from each other, as a batch of receipts writes them.
-    pub async fn expect_scattered_writes(&self) -> Result<()> {
-        sqlx::query(SCATTERED_CACHE).execute(&self.writer).await?;
-        Ok(())
-    }
-
     /// Writes what a batch of receipts gave and derives everything that depends on it anew, in one transaction.
     /// Writing the same batch again changes nothing.
     pub async fn commit_normalized(
@@ -130,7 +121,8 @@ impl Store {
             &mut tx,
             "normalized_receipts (receipt_id, normalizer_version, outcome)",
             " ON CONFLICT (receipt_id) DO UPDATE SET normalizer_version = excluded.normalizer_version, outcome = excluded.outcome
-              WHERE normalizer_version <> excluded.normalizer_version OR outcome <> excluded.outcome",
+              WHERE normalized_receipts.normalizer_version <> excluded.normalizer_version
+                 OR normalized_receipts.outcome <> excluded.outcome",
             &batch.receipts,
             |values, (receipt_id, outcome)| {
                 values.push_bind(*receipt_id).push_bind(NORMALIZER_VERSION).push_bind(outcome.as_str());

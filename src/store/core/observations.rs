@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::super::columns::{from_json, instant, product_key, to_json, word};
-use super::super::{Result, Tx, bulk};
+use super::super::db::bulk;
+use super::super::db::{Row, query};
+use super::super::{Result, Tx};
 use super::days::with_touched_days;
 use super::{NewObservation, NormalizedBatch};
 use crate::model::{Day, Listing, Observation, OfferBlock, ProductKey, RankBlock, RatingBlock};
@@ -70,12 +70,12 @@ pub(super) async fn write(tx: &mut Tx, batch: &NormalizedBatch) -> Result<Writte
     });
     let superseded: Vec<Superseded> = stored.into_values().map(|old| old.superseded).collect();
     for old in &superseded {
-        sqlx::query(
+        query(
             "UPDATE observations SET is_current = 0 WHERE receipt_id = $1 AND item = $2 AND is_current = 1",
         )
         .bind(old.receipt_id)
         .bind(old.item)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     }
     let contents: Vec<_> = contents.into_iter().collect();
@@ -152,12 +152,12 @@ struct Reading {
 /// The current reading of each (receipt, item) of the batch's receipts.
 async fn current_readings(tx: &mut Tx, batch: &NormalizedBatch) -> Result<HashMap<(i64, i64), Reading>> {
     let ids: Vec<i64> = batch.receipts.iter().map(|(receipt_id, _)| *receipt_id).collect();
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT receipt_id, item, marketplace, asin, day, source, facts, listing_hash, found FROM observations
-         WHERE receipt_id IN (SELECT value FROM json_each($1)) AND is_current = 1",
+         WHERE receipt_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND is_current = 1",
     )
     .bind(to_json(&ids))
-    .fetch_all(&mut **tx)
+    .fetch_all(tx)
     .await?;
     rows.iter()
         .map(|row| {
@@ -193,7 +193,7 @@ pub(super) async fn of_days(
            ORDER BY o.receipt_id, o.item",
     );
     let mut by_day: HashMap<_, Vec<DayObservation>> = HashMap::new();
-    for row in &query.build().persistent(false).fetch_all(&mut **tx).await? {
+    for row in &query.build().persistent(false).fetch_all(tx).await? {
         let seen = DayObservation {
             observation: facts_of(row, true)?,
             observed_at: instant(row, "observations", "observed_at")?,
@@ -208,7 +208,7 @@ pub(super) async fn of_days(
 }
 
 /// The observation in a row's key and facts columns, without its listing.
-pub(in super::super) fn facts_of(row: &SqliteRow, found: bool) -> Result<Observation> {
+pub(in super::super) fn facts_of(row: &Row, found: bool) -> Result<Observation> {
     let key = product_key(row, "observations")?;
     let facts: Facts = from_json(row, "observations", "facts")?;
     Ok(Observation {

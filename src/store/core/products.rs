@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::super::columns::{from_json, instant, known_instant, known_word, product_key, to_json, word};
-use super::super::{Result, Store, Tx, bulk};
+use super::super::db::bulk;
+use super::super::db::{Row, Statement, query};
+use super::super::{Result, Store, Tx};
 use super::observations::Superseded;
 use super::{Derive, NewObservation, NormalizedBatch};
 use crate::model::{Asin, Day, Listing, Marketplace, ProductKey, Timestamp};
@@ -31,7 +31,7 @@ pub struct ProductRecord {
 impl Store {
     /// What is known of a product; null when it was never seen.
     pub async fn load_product(&self, key: ProductKey) -> Result<Option<ProductRecord>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT marketplace, asin, title, brand, category, image_url, parent_asin, status, first_day, last_day
              FROM products WHERE marketplace = $1 AND asin = $2",
         )
@@ -44,7 +44,7 @@ impl Store {
 
     /// Every marketplace in which an ASIN was seen or is watched, sorted.
     pub async fn find_products(&self, asin: Asin) -> Result<Vec<ProductKey>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT marketplace FROM products WHERE asin = $1 UNION SELECT marketplace FROM watch_items WHERE asin = $1
              ORDER BY 1",
         )
@@ -95,13 +95,13 @@ pub(super) async fn rebuild(
         refresh_products(tx, chunk, derive.precedence).await?;
     }
     for old in superseded {
-        sqlx::query(
+        query(
             "DELETE FROM products WHERE marketplace = $1 AND asin = $2 AND NOT EXISTS (
                SELECT 1 FROM observations o WHERE o.marketplace = $1 AND o.asin = $2 AND o.is_current = 1)",
         )
         .bind(old.key.marketplace.code())
         .bind(old.key.asin.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     }
     Ok(())
@@ -128,9 +128,9 @@ fn fits(new: &NewObservation, versions: &Versions, derive: &Derive<'_>) -> bool 
 }
 
 /// The beginning of a statement that reads the products as `touched (m, a)`.
-fn with_touched_products(keys: &[ProductKey]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("WITH touched (m, a) AS (");
-    query.push_values(keys, |mut values, key| {
+fn with_touched_products(keys: &[ProductKey]) -> Statement {
+    let mut query = Statement::new("WITH touched (m, a) AS (");
+    query.push_rows(keys, |values, key| {
         values.push_bind(key.marketplace.code()).push_bind(key.asin.to_string());
     });
     query
@@ -143,7 +143,7 @@ async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
          FROM touched CROSS JOIN listing_versions v ON v.marketplace = m AND v.asin = a ORDER BY v.valid_from",
     );
     let mut versions = Versions::new();
-    for row in &query.build().persistent(false).fetch_all(&mut **tx).await? {
+    for row in &query.build().fetch_all(&mut *tx).await? {
         let version = ListingVersion {
             source: row.try_get("source")?,
             valid_from: instant(row, TABLE, "valid_from")?,
@@ -158,7 +158,7 @@ async fn stored_versions(tx: &mut Tx, keys: &[ProductKey]) -> Result<Versions> {
 
 const TABLE: &str = "listing_versions";
 
-fn listing(row: &SqliteRow) -> Result<Listing> {
+fn listing(row: &Row) -> Result<Listing> {
     let category: Option<String> = row.try_get("category")?;
     Ok(Listing {
         title: row.try_get("title")?,
@@ -197,7 +197,7 @@ async fn rebuild_versions(
     let first_day = begin.map_or(String::new(), |at| Day::from(at.date_naive()).plus(-1).to_string());
     let before = before.map(|version| ListingVersion { valid_until: None, ..version.clone() });
     let replaced_from = before.as_ref().map(|version| version.valid_from);
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT o.observed_at, c.content FROM observations o
          JOIN listing_contents c ON c.listing_hash = o.listing_hash
          WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.is_current = 1 AND o.source = $3
@@ -209,7 +209,7 @@ async fn rebuild_versions(
     .bind(source)
     .bind(first_day)
     .bind(micros(begin))
-    .fetch_all(&mut **tx)
+    .fetch_all(&mut *tx)
     .await?;
     let shown: Vec<(Timestamp, Listing)> = rows
         .iter()
@@ -218,7 +218,7 @@ async fn rebuild_versions(
         })
         .collect::<Result<_>>()?;
     let versions = (derive.versions)(source, before, &shown);
-    sqlx::query(
+    query(
         "DELETE FROM listing_versions
          WHERE marketplace = $1 AND asin = $2 AND source = $3 AND valid_from >= $4",
     )
@@ -226,7 +226,7 @@ async fn rebuild_versions(
     .bind(key.asin.as_str())
     .bind(source)
     .bind(micros(replaced_from))
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     bulk::insert(
         tx,
@@ -291,11 +291,11 @@ async fn refresh_products(tx: &mut Tx, keys: &[ProductKey], precedence: &[String
           category = excluded.category, image_url = excluded.image_url, parent_asin = excluded.parent_asin,
           status = excluded.status, first_day = excluded.first_day, last_day = excluded.last_day",
     );
-    query.build().persistent(false).execute(&mut **tx).await?;
+    query.build().execute(tx).await?;
     Ok(())
 }
 
-fn product_record(row: &SqliteRow) -> Result<ProductRecord> {
+fn product_record(row: &Row) -> Result<ProductRecord> {
     let key = product_key(row, "products")?;
     Ok(ProductRecord {
         marketplace: key.marketplace,

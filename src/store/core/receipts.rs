@@ -1,10 +1,9 @@
 //! Receipts as normalize reads them, with their bodies.
 
 use futures_util::TryStreamExt;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::super::columns::instant;
+use super::super::db::{Row, query, query_scalar};
 use super::super::raw::decode_body;
 use super::super::{Result, Store};
 use super::history::{asked_days, asked_of};
@@ -90,10 +89,10 @@ impl Store {
         let query = match unread {
             Unread::New => {
                 let after = after.max(self.mark(&normalized_until_mark()).await?);
-                sqlx::query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit)
+                query(LOAD_NEW_RECEIPTS).bind(after).bind(NORMALIZER_VERSION).bind(limit)
             }
             Unread::Since(at) => {
-                sqlx::query(LOAD_RECEIPTS_SINCE).bind(after).bind(at.timestamp_micros()).bind(limit)
+                query(LOAD_RECEIPTS_SINCE).bind(after).bind(at.timestamp_micros()).bind(limit)
             }
         };
         let mut rows = query.fetch(self.reader());
@@ -110,12 +109,11 @@ impl Store {
 
     /// True when the current normalizer has receipts to read; found without counting them.
     pub async fn has_unread(&self) -> Result<bool> {
-        let found =
-            sqlx::query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM raw_receipts r ", unread!(), ")"))
-                .bind(self.mark(&normalized_until_mark()).await?)
-                .bind(NORMALIZER_VERSION)
-                .fetch_one(self.reader())
-                .await?;
+        let found = query_scalar(concat!("SELECT EXISTS (SELECT 1 FROM raw_receipts r ", unread!(), ")"))
+            .bind(self.mark(&normalized_until_mark()).await?)
+            .bind(NORMALIZER_VERSION)
+            .fetch_one(self.reader())
+            .await?;
         Ok(found)
     }
 
@@ -123,14 +121,14 @@ impl Store {
     pub async fn count_unread(&self, unread: Unread) -> Result<u64> {
         let count: i64 = match unread {
             Unread::New => {
-                sqlx::query_scalar(concat!("SELECT COUNT(*) FROM raw_receipts r ", unread!()))
+                query_scalar(concat!("SELECT COUNT(*) FROM raw_receipts r ", unread!()))
                     .bind(self.mark(&normalized_until_mark()).await?)
                     .bind(NORMALIZER_VERSION)
                     .fetch_one(self.reader())
                     .await?
             }
             Unread::Since(at) => {
-                sqlx::query_scalar("SELECT COUNT(*) FROM raw_receipts WHERE observed_at >= $1")
+                query_scalar("SELECT COUNT(*) FROM raw_receipts WHERE observed_at >= $1")
                     .bind(at.timestamp_micros())
                     .fetch_one(self.reader())
                     .await?
@@ -167,7 +165,7 @@ const LOAD_RECEIPTS_SINCE: &str = with_bodies!(
     "CROSS JOIN raw_bodies b ON b.sha256 = r.body_sha256 WHERE r.receipt_id > $1 AND r.observed_at >= $2"
 );
 
-fn stored_record(row: &SqliteRow) -> Result<StoredRecord> {
+fn stored_record(row: &Row) -> Result<StoredRecord> {
     let record = RawRecord {
         receipt_id: row.try_get("receipt_id")?,
         source: row.try_get("source")?,

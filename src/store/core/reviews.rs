@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Result, Tx, bulk};
+use super::super::db::bulk;
+use super::super::{Result, Tx};
 use crate::model::{Asin, Review, Timestamp};
 
 /// A review is known by its id; a later sighting replaces an earlier one.
