@@ -13,7 +13,7 @@
 //! | [`normalize`] | one raw record to facts or rejects, the daily row, listing versions; pure |
 //! | [`rollup`] | the measures: deltas, windows, comparisons, alert rules; pure, integers first |
 //! | [`lake`] | Parquet files beside the database: written whole, listed in the database, read by that list; Delta logs for others |
-//! | [`store`] | the embedded database; one method is one unit of work |
+//! | [`store`] | the database, embedded or a server's; one method is one unit of work |
 //! | [`notify`] | ways out for alerts |
 //! | [`narrate`] | the structured report: what a comparison means, in sentences by rule |
 //! | [`render`] | values to text, tables, Markdown, HTML and charts; pure |

@@ -1,7 +1,9 @@
-//! One writer per database and pipeline: an operating-system file lock beside the database.
+//! One writer per database and pipeline: an operating-system file lock beside an embedded database, a lease on a
+//! server's.
 //!
-//! The file names its holder (pid, host, start, command) for whoever finds it taken. The lock ends with the
-//! process, however that ends; the file stays and means nothing while it is not locked.
+//! Either names its holder (pid, host, start, command) for whoever finds it taken. The file's lock ends with the
+//! process, however that ends; the file stays and means nothing while it is not locked. A lease ends a minute after its
+//! process.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,13 +11,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use crate::cancel::CancelToken;
 use crate::model::Timestamp;
+use crate::store::leases::{Leases, Taken};
+use crate::store::{Store, StoreError};
 
 /// The pipelines of a database, each with its own lock.
 pub const PIPELINES: &[&str] = &["pipeline", "deliver"];
 
+/// How long a lease lasts that nobody keeps: so long after its host died another one takes its place.
+const LEASE: Duration = Duration::from_secs(60);
 /// Pause between two attempts while waiting.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -33,6 +40,11 @@ impl Holder {
     pub fn current(started_at: Timestamp, command: &str) -> Holder {
         Holder { pid: std::process::id(), host: host_name(), started_at, command: command.to_owned() }
     }
+
+    /// It was a process of this host, and is none any more.
+    fn is_gone(&self) -> bool {
+        self.host == host_name() && !Path::new("/proc").join(self.pid.to_string()).exists()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +59,8 @@ pub enum LockError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 fn describe(holder: &Option<Holder>) -> String {
@@ -61,10 +75,28 @@ fn describe(holder: &Option<Holder>) -> String {
     }
 }
 
-/// The lock, released when it is dropped or the process ends.
+/// The lock; that of a file is released when it is dropped or the process ends.
 #[derive(Debug)]
-pub struct RunLock {
-    _file: File,
+pub enum RunLock {
+    /// Of an embedded database.
+    File(File),
+    /// Of a server's.
+    Lease(Lease),
+}
+
+/// A lease that is kept until it is released, its store is closed, or nobody keeps it any more.
+#[derive(Debug)]
+pub struct Lease {
+    leases: Leases,
+    pipeline: &'static str,
+    token: i64,
+    keeping: JoinHandle<()>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.keeping.abort();
+    }
 }
 
 impl RunLock {
@@ -105,12 +137,79 @@ impl RunLock {
             }
         }
         write_holder(&mut file, holder).map_err(failed)?;
-        Ok(RunLock { _file: file })
+        Ok(RunLock::File(file))
+    }
+
+    /// Takes the lease of `pipeline` on a server's database, trying for as long as `wait`. A holder that was a process of
+    /// this host and is none any more is not waited for.
+    ///
+    /// Errors: as [`RunLock::acquire`], and those of the store.
+    pub async fn lease(
+        leases: Leases,
+        pipeline: &'static str,
+        holder: &Holder,
+        wait: Duration,
+        cancel: &CancelToken,
+    ) -> Result<RunLock, LockError> {
+        let name = serde_json::to_string(holder).map_err(io::Error::from);
+        let name = name.map_err(|source| LockError::Io { path: pipeline.into(), source })?;
+        let mut gone: Option<String> = None;
+        let mut waited = Duration::ZERO;
+        let token = loop {
+            match leases.take(pipeline, &name, gone.as_deref(), LEASE).await? {
+                Taken::Mine(token) => break token,
+                Taken::Held(_) if cancel.is_cancelled() => {
+                    return Err(LockError::Cancelled(pipeline.to_owned()));
+                }
+                Taken::Held(other) => {
+                    let holder: Option<Holder> = serde_json::from_str(&other).ok();
+                    if gone.is_none() && holder.as_ref().is_some_and(Holder::is_gone) {
+                        gone = Some(other);
+                        continue;
+                    }
+                    if waited >= wait {
+                        return Err(LockError::Held { pipeline: pipeline.to_owned(), holder });
+                    }
+                    tokio::time::sleep(POLL).await;
+                    waited += POLL;
+                }
+            }
+        };
+        let keeping = tokio::spawn(keep(leases.clone(), pipeline, token));
+        Ok(RunLock::Lease(Lease { leases, pipeline, token, keeping }))
+    }
+
+    /// Lets others have it before the program ends.
+    pub async fn release(self) -> Result<(), LockError> {
+        if let RunLock::Lease(lease) = self {
+            lease.leases.release(lease.pipeline, lease.token).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a lease until it is another's. A server that cannot be reached now may be before the lease ends.
+async fn keep(leases: Leases, pipeline: &'static str, token: i64) {
+    loop {
+        tokio::time::sleep(LEASE / 3).await;
+        match leases.renew(pipeline, token, LEASE).await {
+            Ok(true) => {}
+            // Whatever this run writes from now on is refused.
+            Ok(false) => return,
+            Err(error) => tracing::warn!(pipeline, %error, "the lease could not be renewed"),
+        }
     }
 }
 
 /// Who holds the lock of `pipeline` now; null when it is free.
-pub fn current_holder(database: &Path, pipeline: &str) -> Option<Holder> {
+pub async fn current_holder(store: &Store, pipeline: &str) -> Result<Option<Holder>, LockError> {
+    Ok(match store.leases() {
+        None => file_holder(store.location().beside(), pipeline),
+        Some(leases) => leases.holder(pipeline).await?.and_then(|holder| serde_json::from_str(&holder).ok()),
+    })
+}
+
+fn file_holder(database: &Path, pipeline: &str) -> Option<Holder> {
     let mut file = OpenOptions::new().read(true).open(lock_path(database, pipeline)).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => read_holder(&mut file),
@@ -175,11 +274,11 @@ mod tests {
             host_name()
         );
         assert_eq!(refused, expected);
-        assert_eq!(current_holder(&database, "pipeline"), Some(holder()));
+        assert_eq!(file_holder(&database, "pipeline"), Some(holder()));
         assert!(acquire("deliver").is_ok(), "another pipeline has a lock of its own");
 
         drop(lock);
-        assert_eq!(current_holder(&database, "pipeline"), None);
+        assert_eq!(file_holder(&database, "pipeline"), None);
         assert!(acquire("pipeline").is_ok());
     }
 

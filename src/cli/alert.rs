@@ -200,11 +200,11 @@ async fn judge(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
         context.ui.note("dry run, nothing written");
         return Ok(judged_outcome(&summary, args.exit_code));
     }
-    let lock = context.lock("pipeline")?;
+    let lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "alert run").await?;
     let options = options(context, &run.run_id, args.telling())?;
     let summary = alert::run(&store, &lake, context.clock, &context.cancel(), &options).await?;
-    drop(lock);
+    lock.release().await?;
     context.ui.say(&lines(&summary));
     let mut outcome = judged_outcome(&summary, args.exit_code);
     let mut record = json!({ "alert": summary });
@@ -239,7 +239,7 @@ async fn deliver_only(args: DeliverArgs, context: &Context) -> anyhow::Result<Ou
         context.ui.note(&format!("dry run, nothing delivered: {waiting} waiting"));
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock("deliver")?;
+    let _lock = context.lock(&store, "deliver").await?;
     let summary = deliver_all(&store, context, args.json).await?;
     context.ui.say(&deliver_lines(&summary));
     Ok(summary.outcome())
@@ -251,7 +251,7 @@ pub(super) async fn deliver_now(
     context: &Context,
     json: bool,
 ) -> anyhow::Result<Option<deliver::Summary>> {
-    let _lock = match context.lock("deliver") {
+    let _lock = match context.lock(store, "deliver").await {
         Ok(lock) => lock,
         Err(error) if is_locked(&error) => {
             context.ui.note("deliver: another process is delivering; what is new waits for its next turn");

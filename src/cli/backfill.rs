@@ -134,7 +134,7 @@ async fn from_provider(
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "backfill").await?;
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     for receipt_id in &to_extend {
@@ -156,7 +156,7 @@ async fn from_files(days: DayRange, args: &BackfillArgs, context: &Context) -> a
     if args.dry_run {
         return preview(inputs, &ingest_args, &store, context).await;
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "backfill").await?;
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.read(&ingest_args, inputs).await?;

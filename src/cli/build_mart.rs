@@ -74,7 +74,7 @@ pub(super) async fn run(args: BuildMartArgs, context: &Context) -> anyhow::Resul
         context.ui.say(&lines(&summary, None));
         return Ok(summary.outcome());
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "build-mart").await?;
     let (summary, comparisons) = build(&store, &lake, context, &options).await?;
     let outcome = summary.outcome();

@@ -130,24 +130,26 @@ impl Context {
     /// `alert deliver`. Waits as long as --lock-wait says.
     ///
     /// Errors: locked (exit 11); with --skip-if-locked an error whose outcome is done.
-    pub fn lock(&self, pipeline: &str) -> anyhow::Result<RunLock> {
+    pub async fn lock(&self, store: &Store, pipeline: &'static str) -> anyhow::Result<RunLock> {
         let holder = Holder::current(self.clock.now(), &self.global.command_line);
         let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
-        RunLock::acquire(self.config.database.beside(), pipeline, &holder, wait, &self.cancel()).map_err(
-            |error| match error {
-                LockError::Held { .. } if self.global.skip_if_locked => {
-                    Failure::new(Outcome::Done, format!("skipped: {error}")).into()
-                }
-                LockError::Held { .. } => Failure::new(Outcome::Locked, error.to_string())
-                    .hint("wait for it with --lock-wait 10m, or leave quietly with --skip-if-locked")
-                    .into(),
-                LockError::Cancelled(_) => {
-                    Failure::new(self.cancel.outcome().unwrap_or(Outcome::Interrupted), error.to_string())
-                        .into()
-                }
-                LockError::Io { .. } => anyhow::Error::from(error),
-            },
-        )
+        let taken = match store.leases() {
+            None => RunLock::acquire(store.location().beside(), pipeline, &holder, wait, &self.cancel()),
+            Some(leases) => RunLock::lease(leases, pipeline, &holder, wait, &self.cancel()).await,
+        };
+        taken.map_err(|error| match error {
+            LockError::Held { .. } if self.global.skip_if_locked => {
+                Failure::new(Outcome::Done, format!("skipped: {error}")).into()
+            }
+            LockError::Held { .. } => Failure::new(Outcome::Locked, error.to_string())
+                .hint("wait for it with --lock-wait 10m, or leave quietly with --skip-if-locked")
+                .into(),
+            LockError::Cancelled(_) => {
+                Failure::new(self.cancel.outcome().unwrap_or(Outcome::Interrupted), error.to_string()).into()
+            }
+            LockError::Store(error) => anyhow::Error::from(error),
+            LockError::Io { .. } => anyhow::Error::from(error),
+        })
     }
 
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails

@@ -208,7 +208,7 @@ pub(super) async fn run(
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "ingest").await?;
     let summary = fetch(&store, context, &names, ask(run.run_id.clone())).await?;
     run.finish(summary.outcome(), &serde_json::json!({ "fetch": summary })).await?;

@@ -101,7 +101,7 @@ pub(super) async fn run(args: IngestArgs, context: &Context) -> anyhow::Result<O
         let summary = read(&store, context, &options(&args, inputs, String::new(), context)).await?;
         return end(summary, &store, context).await;
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "ingest").await?;
     let summary = read(&store, context, &options(&args, inputs, run.run_id.clone(), context)).await?;
     run.finish(summary.outcome(), &json!({ "ingest": summary })).await?;

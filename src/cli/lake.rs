@@ -43,7 +43,7 @@ async fn publish_delta(args: PublishDeltaArgs, context: &Context) -> anyhow::Res
     let commits = if args.dry_run {
         delta::run(&store, &lake, context.clock, true).await?
     } else {
-        let _lock = context.lock("pipeline")?;
+        let _lock = context.lock(&store, "pipeline").await?;
         let run = context.begin_run(&store, "lake publish-delta").await?;
         let commits = delta::run(&store, &lake, context.clock, false).await?;
         run.finish(Outcome::Done, &json!({ "publish_delta": commits })).await?;

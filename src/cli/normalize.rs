@@ -42,7 +42,7 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
             None => Ok(Outcome::Done),
         };
     }
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "normalize").await?;
     let options = Options { replay_since: replay_since(&args, context), ..options(context, &run.run_id) };
     let progress = context.ui.progress_rows(normalize::count(&store, &options).await?);

@@ -279,7 +279,7 @@ fn excerpt(body: &[u8]) -> String {
 }
 
 async fn retry(args: SelectArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(store, "pipeline").await?;
     let rows = selected(&args, store).await?;
     let mut receipts: Vec<i64> =
         rows.iter().filter(|row| Remedy::of(row) == Remedy::Retry).filter_map(|row| row.receipt_id).collect();
@@ -313,7 +313,7 @@ async fn retry(args: SelectArgs, store: &Store, context: &Context) -> anyhow::Re
 }
 
 async fn drop_records(args: DropArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let _lock = context.lock("pipeline")?;
+    let _lock = context.lock(store, "pipeline").await?;
     let rows = selected(&args.select, store).await?;
     if args.select.dry_run {
         context.ui.note(&format!("dry run, nothing written: {} would be dropped", rows.len()));

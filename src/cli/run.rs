@@ -59,12 +59,12 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     }
     // A path that names nothing ends before a run begins.
     let inputs = inputs(&args, context)?;
-    let lock = context.lock("pipeline")?;
+    let lock = context.lock(&store, "pipeline").await?;
     let run = context.begin_run(&store, "run").await?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.stages(&args, inputs).await?;
-    drop(lock);
+    lock.release().await?;
     if !args.no_deliver && !context.cancel().is_cancelled() {
         chain.deliver().await?;
     }

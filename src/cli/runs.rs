@@ -2,7 +2,6 @@
 
 use super::OutputArgs;
 use super::context::Context;
-use crate::config::Config;
 use crate::error::{Failure, Outcome};
 use crate::lock::{Holder, PIPELINES, current_holder};
 use crate::render::rows::{Cell, Rows};
@@ -56,13 +55,12 @@ pub(super) async fn run(args: RunsArgs, context: &Context) -> anyhow::Result<Out
 pub(super) struct Holders(Vec<Holder>);
 
 impl Holders {
-    pub(super) fn now(config: &Config) -> Holders {
-        Holders(
-            PIPELINES
-                .iter()
-                .filter_map(|pipeline| current_holder(config.database.beside(), pipeline))
-                .collect(),
-        )
+    pub(super) async fn now(store: &Store) -> anyhow::Result<Holders> {
+        let mut holders = Vec::new();
+        for pipeline in PIPELINES {
+            holders.extend(current_holder(store, pipeline).await?);
+        }
+        Ok(Holders(holders))
     }
 
     /// `running`, `killed`, or the word of how the run ended.
@@ -82,7 +80,7 @@ impl Holders {
 }
 
 async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let holders = Holders::now(&context.config);
+    let holders = Holders::now(store).await?;
     let mut rows = Rows::new(
         "amzctl.runs/1",
         &[
@@ -129,7 +127,7 @@ async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Resul
             Failure::usage("nothing was run yet").hint("`amzctl ingest FILE` is a beginning")
         })?,
     };
-    let state = Holders::now(&context.config).state(&run);
+    let state = Holders::now(store).await?.state(&run);
     let fields: [(&'static str, Cell); 10] = [
         ("run_id", run.start.run_id.as_str().into()),
         ("command", run.start.command.as_str().into()),

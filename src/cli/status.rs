@@ -116,7 +116,7 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
         open: store.load_open().await?,
         sources: store.load_source_states().await?.into_iter().map(source_line).collect(),
         fetch_failures: store.count_fetch_failures().await?,
-        last_runs: last_runs(store, context).await?,
+        last_runs: last_runs(store).await?,
     })
 }
 
@@ -132,8 +132,8 @@ fn source_line(state: SourceState) -> SourceLine {
     }
 }
 
-async fn last_runs(store: &Store, context: &Context) -> anyhow::Result<Vec<LastRun>> {
-    let holders = Holders::now(&context.config);
+async fn last_runs(store: &Store) -> anyhow::Result<Vec<LastRun>> {
+    let holders = Holders::now(store).await?;
     let mut seen = BTreeSet::new();
     let runs = store.load_runs(RECENT_RUNS).await?;
     let newest = runs.into_iter().filter(|run| seen.insert(run.start.command.clone()));

@@ -49,7 +49,7 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> anyhow::Result<O
     let store = context.open_store().await?;
     let lake = Lake::new(&context.config.lake_root);
     // Until the end: what is found afterwards is what was left.
-    let _lock = if args.repair { Some(context.lock("pipeline")?) } else { None };
+    let _lock = if args.repair { Some(context.lock(&store, "pipeline").await?) } else { None };
     if args.repair {
         repair(&store, &lake, context).await?;
     }

@@ -2,6 +2,7 @@
 //! suite. Layers with a file of tests of their own (watch, checks, export) are held there, the mart in `build_mart`.
 
 mod landing;
+mod leases;
 mod leaving;
 mod ledger;
 mod mart;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sqlx::postgres::PgDatabaseError;
 
 use super::Location;
+use super::leases::LEASE_LOST;
 use crate::error::Outcome;
 
 /// `SQLITE_READONLY_DIRECTORY`: the files beside the database cannot be made.
@@ -43,10 +44,14 @@ pub enum StoreError {
     Unreachable(#[source] sqlx::Error),
     #[error("the database server let nobody in under this name and password")]
     NotAdmitted(#[source] sqlx::Error),
+    #[error("the server has no database of this name")]
+    NoSuchDatabase(#[source] sqlx::Error),
     #[error("the database server does not permit this")]
     NotPermitted(#[source] sqlx::Error),
     #[error("the database server ended a statement that took too long")]
     TimedOut(#[source] sqlx::Error),
+    #[error("this run stalled past its lease, and another host has taken its place")]
+    LeaseLost(#[source] sqlx::Error),
     #[error("cannot read or write {path}")]
     Io {
         path: PathBuf,
@@ -61,9 +66,10 @@ pub enum StoreError {
 impl StoreError {
     pub fn outcome(&self) -> Outcome {
         match self {
-            StoreError::NotInitialised(_) => Outcome::NotInitialised,
+            StoreError::NotInitialised(_) | StoreError::NoSuchDatabase(_) => Outcome::NotInitialised,
             StoreError::Busy(_) | StoreError::Unreachable(_) | StoreError::TimedOut(_) => Outcome::Transient,
             StoreError::NotAdmitted(_) => Outcome::Credentials,
+            StoreError::LeaseLost(_) => Outcome::Locked,
             _ => Outcome::Failed,
         }
     }
@@ -103,10 +109,12 @@ impl StoreError {
                 "check that the server runs and accepts connections from here, and run the command again: what was \
                  committed is kept"
             }
+            StoreError::NoSuchDatabase(_) => "create it on the server: `createdb NAME`, or `CREATE DATABASE`",
             StoreError::NotAdmitted(_) => "check user and password of the database URL",
             StoreError::NotPermitted(_) => {
                 "let the database's owner grant it: the README says which roles need what"
             }
+            StoreError::LeaseLost(_) => "nothing is lost: the other run goes on where this one stopped",
             StoreError::TimedOut(_) => {
                 "raise the role's statement_timeout, or run the command again at a quieter time"
             }
@@ -152,11 +160,13 @@ fn said_by_sqlite(error: sqlx::Error) -> StoreError {
 fn said_by_postgres(code: &str, error: sqlx::Error) -> StoreError {
     match code {
         "53100" => StoreError::Full(error),
+        "3D000" => StoreError::NoSuchDatabase(error),
         "25006" => StoreError::ReadOnly(error),
         "42501" => StoreError::NotPermitted(error),
         "57014" => StoreError::TimedOut(error),
         // A lock that was not granted in time, a deadlock, a conflict of serialization.
         "55P03" | "40P01" | "40001" => StoreError::Busy(error),
+        LEASE_LOST => StoreError::LeaseLost(error),
         "53300" => StoreError::Unreachable(error),
         _ => match code.get(..2) {
             Some("28") => StoreError::NotAdmitted(error),

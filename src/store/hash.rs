@@ -138,6 +138,7 @@ fn push_canonical(line: &mut Vec<u8>, value: &Value<'_>) {
         Value::Int(Some(number)) => line.extend(number.to_string().bytes()),
         Value::Real(Some(number)) => line.extend(format!("{:016x}f", number.to_bits()).bytes()),
         Value::Text(Some(text)) => line.extend(to_json(text).bytes()),
+        Value::Word(word) => line.extend(to_json(word).bytes()),
         Value::Blob(Some(bytes)) => line.extend(format!("x{}", hex(bytes)).bytes()),
         Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None) => line.extend(b"null"),
     }

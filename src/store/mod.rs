@@ -1,9 +1,9 @@
 //! The store: the only module that knows SQL. One method is one unit of work, named for its purpose.
 //!
-//! SQLite, embedded: WAL, `synchronous=FULL`, foreign keys, one writer connection whose transactions begin
-//! IMMEDIATE, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
+//! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
+//! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
-//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`).
+//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` are a server's only.
 
 pub mod alerts;
 pub mod checks;
@@ -22,6 +22,7 @@ mod hash;
 mod integrity;
 pub mod judging;
 pub mod lake;
+pub mod leases;
 pub mod location;
 pub mod mart;
 mod migrate;
@@ -50,6 +51,7 @@ pub use self::error::StoreError;
 
 use self::db::Database;
 pub(crate) use self::db::Tx;
+use self::leases::Leases;
 pub use self::location::Location;
 
 use self::db::postgres::Server;
@@ -104,16 +106,25 @@ impl Store {
             return Err(StoreError::NotInitialised(location));
         }
         let store = Store::connect(location, false, busy_timeout);
-        migrate::check_or_apply(&store, migrate).await.map_err(|error| store.named(error))?;
-        Ok(store)
+        store.brought_up_to_date(migrate).await
     }
 
     /// Creates the database (or opens an existing one) and applies every migration. A server's database has to be there
     /// already; its schemas are made.
     pub async fn create(location: impl Into<Location>) -> Result<Store> {
         let store = Store::connect(location.into(), true, BUSY_TIMEOUT);
-        migrate::check_or_apply(&store, Migrate::Yes).await.map_err(|error| store.named(error))?;
-        Ok(store)
+        store.brought_up_to_date(Migrate::Yes).await
+    }
+
+    async fn brought_up_to_date(self, migrate: Migrate) -> Result<Store> {
+        match (migrate::check_or_apply(&self, migrate).await, &self.database) {
+            (Ok(()), _) => Ok(self),
+            // The pool tries again until it gives up, and does not say why.
+            (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {
+                Err(server.refusal().await.into())
+            }
+            (Err(error), _) => Err(self.named(error)),
+        }
     }
 
     fn connect(location: Location, create: bool, busy_timeout: Duration) -> Store {
@@ -155,6 +166,14 @@ impl Store {
     /// Begins a write transaction that holds the write lock from its first statement on.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         Ok(self.database.begin().await?)
+    }
+
+    /// The leases of pipelines; none of an embedded database.
+    pub fn leases(&self) -> Option<Leases> {
+        match &self.database {
+            Database::Sqlite(_) => None,
+            Database::Postgres(server) => Some(Leases(server.clone())),
+        }
     }
 
     /// Where statements run that only read.

@@ -32,6 +32,7 @@ mod runs;
 mod samples;
 mod sandbox;
 mod schemas;
+mod server;
 mod show;
 #[path = "../simulator/mod.rs"]
 mod simulator;

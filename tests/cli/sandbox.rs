@@ -12,12 +12,19 @@ pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
 
 pub(crate) struct Sandbox {
     folder: TempDir,
+    /// Of a server's database; null: the embedded one.
+    url: Option<String>,
 }
 
 impl Sandbox {
     /// An empty folder.
     pub(crate) fn empty() -> Sandbox {
-        Sandbox { folder: tempfile::tempdir().unwrap() }
+        Sandbox { folder: tempfile::tempdir().unwrap(), url: None }
+    }
+
+    /// An empty folder, and a server's database.
+    pub(crate) fn empty_on(url: &str) -> Sandbox {
+        Sandbox { url: Some(url.to_owned()), ..Sandbox::empty() }
     }
 
     /// A folder in which `init` was run.
@@ -27,7 +34,7 @@ impl Sandbox {
 
     /// The same, below `parent`.
     pub(crate) fn initialised_in(parent: &Path) -> Sandbox {
-        let sandbox = Sandbox { folder: tempfile::tempdir_in(parent).unwrap() };
+        let sandbox = Sandbox { folder: tempfile::tempdir_in(parent).unwrap(), url: None };
         sandbox.succeed("init -q");
         sandbox
     }
@@ -66,6 +73,9 @@ impl Sandbox {
             .env("AMZCTL_NOW", NOW)
             .env("HOME", self.folder.path())
             .current_dir(self.folder.path());
+        if let Some(url) = &self.url {
+            command.env("AMZCTL_STORE__URL", url);
+        }
         command
     }
 
@@ -129,7 +139,7 @@ impl Sandbox {
 }
 
 /// The flat table of [`Sandbox::with_market`].
-fn market() -> String {
+pub(crate) fn market() -> String {
     let mut lines = String::from(
         "marketplace,asin,observed_at,price_minor,availability,seller_id,bsr,bsr_category,rating_centi,ratings_count,title\n",
     );

@@ -663,6 +663,15 @@ CREATE TABLE ops.runs (
     summary      TEXT    NOT NULL DEFAULT '{}'     -- JSON: one object per stage
 );
 
+-- Who runs what on which host, and until when, in microseconds by this server's clock. A lease that changes hands has a
+-- greater token.
+CREATE TABLE ops.run_leases (
+    pipeline     TEXT   NOT NULL PRIMARY KEY,
+    holder       TEXT   NOT NULL,              -- JSON: pid, host, start, command
+    token        BIGINT NOT NULL,
+    lease_until  BIGINT NOT NULL
+);
+
 -- Named counters and marks: changed_seq, lake_exported_seq, mart_built_seq, alerts_judged_seq, generation,
 -- normalized_until_v1 (the receipt up to which that version of the normalizer has read all).
 CREATE TABLE ops.marks (

@@ -35,9 +35,9 @@ use crate::failpoint;
 use crate::lake::{self, DeltaCommit, FilePlan, Lake, LakeError, Owner, SyncPlan, SyncSummary, Table};
 use crate::model::{Day, DayRange, ReportingZone};
 use crate::stages::delta;
-use crate::store::Store;
 use crate::store::lake::{FileSwap, LakeFile, LakeState};
 use crate::store::mart::MartUpdate;
+use crate::store::{PageCache, Store};
 
 use estimate::DayCounts;
 pub use estimate::Estimate;
@@ -167,6 +167,10 @@ pub async fn run(
     let state = store.lake_state().await?;
     let damaged = damaged_files(lake, &state, options);
     let plan = plan::plan(store, lake, &state, &damaged, options).await?;
+    if options.memory.is_some() {
+        // What is served reaches the database in the order of its keys.
+        store.set_page_cache(PageCache::Small).await.context("failed to prepare the database")?;
+    }
     if !plan.is_empty() {
         build(store, lake, clock, &state, plan, cancel, progress, options, &mut summary).await?;
     }

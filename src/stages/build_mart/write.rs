@@ -73,10 +73,10 @@ impl Limits {
         };
         Limits {
             months: usize::try_from(months).unwrap_or(most.months).clamp(1, most.months),
-            pass_rows: share(most.pass_rows * 3 / 10, 20_000),
-            batch_days: share(most.batch_days * 3 / 10, 1_000),
-            carried_rows: share(240_000, 20_000) as i64,
-            served_rows: share(120_000, 20_000),
+            pass_rows: share(most.pass_rows / 4, 20_000),
+            batch_days: share(most.batch_days / 4, 1_000),
+            carried_rows: share(200_000, 20_000) as i64,
+            served_rows: share(100_000, 20_000),
         }
     }
 }

@@ -185,6 +185,7 @@ fn push_field(tuple: &mut Vec<u8>, value: &Value<'_>) {
         Value::Int(Some(value)) => push(&value.to_be_bytes()),
         Value::Real(Some(value)) => push(&value.to_be_bytes()),
         Value::Text(Some(value)) => push(value.as_bytes()),
+        Value::Word(value) => push(value.as_bytes()),
         Value::Blob(Some(value)) => push(value),
         Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None) => {
             tuple.extend((-1_i32).to_be_bytes());

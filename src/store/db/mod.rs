@@ -120,7 +120,7 @@ impl Database {
                 // The last connection moves the WAL into the file.
                 file.writer.close().await;
             }
-            Database::Postgres(server) => server.pool.close().await,
+            Database::Postgres(server) => server.close().await,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! A PostgreSQL server, perhaps behind a pooler. Everything runs inside explicit transactions that begin by saying where
 //! tables are looked for: a pooler in transaction mode may give each one another connection.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, SqlSafeStr as _, SqlStr, Transaction};
+
+use crate::store::leases::{Leases, fence_statement};
 
 /// The four layers; tables are named without them.
 pub(crate) const SCHEMAS: [&str; 4] = ["ops", "core", "mart", "staging_raw"];
@@ -25,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) is_pooled: bool,
     /// How long a writer waits for another one.
     wait: Duration,
+    /// The leases that this process holds, with their tokens.
+    fences: Arc<Mutex<BTreeMap<String, i64>>>,
 }
 
 impl Server {
@@ -36,27 +42,71 @@ impl Server {
             // A dead connection is found by the transaction that it would begin.
             .test_before_acquire(!is_pooled)
             .connect_lazy_with(options);
-        Server { pool, is_pooled, wait }
+        Server { pool, is_pooled, wait, fences: Arc::default() }
     }
 
     pub(crate) async fn begin_reading(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "").await
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    /// Why no connection can be made.
+    pub(crate) async fn refusal(&self) -> sqlx::Error {
+        let options = self.pool.connect_options();
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+            Ok(Err(error)) => error,
+            // By now there is one, or nobody answers at all.
+            Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
+        }
+    }
+
+    /// A transaction that does not wait for the one writer.
+    pub(crate) async fn begin_beside(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+    }
+
+    /// Holds every later transaction that writes to this lease, or to none of the pipeline.
+    pub(crate) fn fence(&self, pipeline: &str, token: Option<i64>) {
+        let mut fences = self.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        match token {
+            Some(token) => fences.insert(pipeline.to_owned(), token),
+            None => fences.remove(pipeline),
+        };
+    }
+
+    /// Gives back what leases there still are, and closes the connections.
+    pub(crate) async fn close(self) {
+        let held = std::mem::take(&mut *self.fences.lock().unwrap_or_else(PoisonError::into_inner));
+        for (pipeline, token) in held {
+            // One that cannot be given back ends by itself.
+            let _ = Leases(self.clone()).release(&pipeline, token).await;
+        }
+        self.pool.close().await;
     }
 
     /// Writers come one after the other, as in SQLite: each reads what it then changes.
     pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let mut tx = self.begin_beside().await?;
+        // Apart from the statement that begins: a connection on which that one fails goes back to the pool as it is.
+        sqlx::raw_sql(AssertSqlSafe(self.one_at_a_time())).execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
+    fn one_at_a_time(&self) -> String {
         let wait = self.wait.as_millis();
-        let one_at_a_time = format!(
-            "; SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = '{STALLED_WRITER}';
-             SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+        let mut statements = format!(
+            "SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = '{STALLED_WRITER}';
+             SELECT pg_advisory_xact_lock({WRITER_LOCK});"
         );
-        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", &one_at_a_time).await
+        for (pipeline, token) in &*self.fences.lock().unwrap_or_else(PoisonError::into_inner) {
+            statements.push_str(&fence_statement(pipeline, *token));
+        }
+        statements
     }
 
     /// One round trip.
-    async fn begin(&self, begin: &str, then: &str) -> sqlx::Result<Transaction<'static, Postgres>> {
+    async fn begin(&self, begin: &str) -> sqlx::Result<Transaction<'static, Postgres>> {
         let path = SCHEMAS.join(", ");
-        self.pool.begin_with(AssertSqlSafe(format!("{begin}; SET LOCAL search_path TO {path}{then}"))).await
+        self.pool.begin_with(AssertSqlSafe(format!("{begin}; SET LOCAL search_path TO {path}"))).await
     }
 }
 

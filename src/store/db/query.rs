@@ -19,6 +19,8 @@ pub(crate) enum Value<'q> {
     Int(Option<i64>),
     Real(Option<f64>),
     Text(Option<Cow<'q, str>>),
+    /// A text that many rows have.
+    Word(Arc<str>),
     Blob(Option<Cow<'q, [u8]>>),
 }
 
@@ -28,6 +30,7 @@ impl Value<'_> {
             Value::Int(value) => Value::Int(value),
             Value::Real(value) => Value::Real(value),
             Value::Text(value) => Value::Text(value.map(|text| text.into_owned().into())),
+            Value::Word(word) => Value::Word(word),
             Value::Blob(value) => Value::Blob(value.map(|bytes| bytes.into_owned().into())),
         }
     }
@@ -55,9 +58,16 @@ macro_rules! bind {
 
 bind!(Int: i64 => |it| it; i32 => |it| it.into(); u32 => |it| it.into(); bool => |it| it.into(););
 bind!(Real: f64 => |it| it;);
-bind!(Text: &'q str => |it| it.into(); String => |it| it.into(); &'q String => |it| it.as_str().into();
-    Arc<str> => |it| it.to_string().into(););
+bind!(Text: &'q str => |it| it.into(); String => |it| it.into(); &'q String => |it| it.as_str().into(););
 bind!(Blob: &'q [u8] => |it| it.into(); Vec<u8> => |it| it.into(););
+
+impl<'q> Bind<'q> for Arc<str> {
+    const NULL: Value<'static> = Value::Text(None);
+
+    fn value(self) -> Value<'q> {
+        Value::Word(self)
+    }
+}
 
 impl<'q, T: Bind<'q>> Bind<'q> for Option<T> {
     const NULL: Value<'static> = T::NULL;
@@ -202,6 +212,7 @@ impl<'q> Query<'q> {
                 Value::Int(value) => arguments.add(value),
                 Value::Real(value) => arguments.add(value),
                 Value::Text(value) => arguments.add(value),
+                Value::Word(word) => arguments.add(word),
                 Value::Blob(value) => arguments.add(value.map(Cow::into_owned)),
             };
             added.expect(PLAIN);
@@ -218,6 +229,7 @@ pub(super) fn add_to_sqlite(arguments: &mut SqliteArguments, value: Value<'_>) {
         Value::Int(value) => arguments.add(value),
         Value::Real(value) => arguments.add(value),
         Value::Text(value) => arguments.add(value),
+        Value::Word(word) => arguments.add(word),
         Value::Blob(value) => arguments.add(value.map(Cow::into_owned)),
     };
     added.expect(PLAIN);
