@@ -153,6 +153,8 @@ impl RunLock {
     ) -> Result<RunLock, LockError> {
         let name = serde_json::to_string(holder).map_err(io::Error::from);
         let name = name.map_err(|source| LockError::Io { path: pipeline.into(), source })?;
+        // One more attempt tells a lease that was just given back from one that is held.
+        let wait = wait.max(POLL);
         let mut gone: Option<String> = None;
         let mut waited = Duration::ZERO;
         let token = loop {
@@ -182,6 +184,7 @@ impl RunLock {
     /// Lets others have it before the program ends.
     pub async fn release(self) -> Result<(), LockError> {
         if let RunLock::Lease(lease) = self {
+            lease.keeping.abort();
             lease.leases.release(lease.pipeline, lease.token).await?;
         }
         Ok(())

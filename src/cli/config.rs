@@ -176,9 +176,9 @@ async fn validate(args: &ValidateArgs, context: &Context) -> anyhow::Result<()> 
     }
 }
 
-/// The zone must be the one that the database was made with, where there is one.
+/// The zone must be the one that the database was made with, where it is a file that is there. A server is not asked.
 async fn check_database(config: &Config, context: &Context) -> anyhow::Result<()> {
-    if config.is_found && config.database.file().is_none_or(|path| path.exists()) {
+    if config.is_found && config.database.file().is_some_and(|path| path.exists()) {
         context.with_config(config.clone()).open_store().await?.close().await;
     }
     Ok(())

@@ -87,7 +87,7 @@ fn plan(load: &LoadOptions, context: &Context) -> anyhow::Result<Outcome> {
     let folder = file.parent().unwrap_or(&load.folder);
     let paths = if file.exists() {
         let config = config::load(load)?.config;
-        // A server's database is there already, and its schemas are made by the first command.
+        // A server's database is there already.
         let database = config.database.file().map(Path::to_owned);
         [Some(file.clone()), database, Some(config.lake_root)]
     } else {

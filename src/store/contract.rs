@@ -6,6 +6,7 @@ mod leases;
 mod leaving;
 mod ledger;
 mod mart;
+mod months;
 
 use std::path::Path;
 
@@ -101,6 +102,12 @@ async fn raw_rows_cannot_be_changed_or_deleted_without_a_grant() {
     ] {
         let error = execute(&store, sql).await.unwrap_err();
         assert!(error.contains("append-only"), "{sql}: {error}");
+    }
+    if store.location().file().is_none() {
+        for table in ["raw_bodies CASCADE", "raw_receipts", "raw_receipts_1970_01"] {
+            let error = execute(&store, &format!("TRUNCATE staging_raw.{table}")).await.unwrap_err();
+            assert!(error.contains("append-only"), "{table}: {error}");
+        }
     }
     execute(&store, "UPDATE raw_receipts SET copies = 2").await.expect("repeats may be counted");
     execute(

@@ -40,7 +40,7 @@ pub enum StoreError {
     Disk(#[source] sqlx::Error),
     #[error("the database refused the statement")]
     Database(#[source] sqlx::Error),
-    #[error("the database server cannot be reached, or the connection to it broke")]
+    #[error("the database cannot be reached, or the connection to it broke")]
     Unreachable(#[source] sqlx::Error),
     #[error("the database server let nobody in under this name and password")]
     NotAdmitted(#[source] sqlx::Error),
@@ -112,7 +112,7 @@ impl StoreError {
             StoreError::NoSuchDatabase(_) => "create it on the server: `createdb NAME`, or `CREATE DATABASE`",
             StoreError::NotAdmitted(_) => "check user and password of the database URL",
             StoreError::NotPermitted(_) => {
-                "let the database's owner grant it: the README says which roles need what"
+                "let the database's owner grant what is missing on the schemas staging_raw, core, mart and ops"
             }
             StoreError::LeaseLost(_) => "nothing is lost: the other run goes on where this one stopped",
             StoreError::TimedOut(_) => {
@@ -167,11 +167,11 @@ fn said_by_postgres(code: &str, error: sqlx::Error) -> StoreError {
         // A lock that was not granted in time, a deadlock, a conflict of serialization.
         "55P03" | "40P01" | "40001" => StoreError::Busy(error),
         LEASE_LOST => StoreError::LeaseLost(error),
-        "53300" => StoreError::Unreachable(error),
+        "53300" | "25P03" | "25P04" => StoreError::Unreachable(error),
         _ => match code.get(..2) {
             Some("28") => StoreError::NotAdmitted(error),
             // Connection exceptions; a server that shuts down, starts or ended an idle transaction.
-            Some("08" | "57" | "25") => StoreError::Unreachable(error),
+            Some("08" | "57") => StoreError::Unreachable(error),
             Some("58" | "XX") => StoreError::Disk(error),
             _ => StoreError::Database(error),
         },

@@ -10,9 +10,9 @@ use futures_util::TryStreamExt as _;
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
 use super::core::history::ask_for_days;
 use super::db::bulk;
-use super::db::{Row, query, query_scalar};
+use super::db::{Monthly, Row, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
-use super::raw::{RawBody, ReceiptKey};
+use super::raw::{RawBody, ReceiptKey, month_of};
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{
@@ -420,6 +420,7 @@ async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     let mut keys = HashSet::new();
     let receipts: Vec<&LiveReceipt> =
         settlement.receipts.iter().filter(|receipt| keys.insert(&receipt.key)).collect();
+    Monthly::RawReceipts.make(tx, receipts.iter().map(|receipt| month_of(receipt.key.observed_at))).await?;
     bulk::insert(
         tx,
         "raw_receipts (source, kind, marketplace, asin_requested, observed_at, body_sha256, asin_returned,

@@ -42,6 +42,17 @@ impl Leases {
         ttl: Duration,
     ) -> Result<Taken> {
         let mut tx = self.0.begin_beside().await?;
+        // What the last holder has begun to write ends first.
+        sqlx::query(concat!(
+            "SELECT 1 FROM run_leases WHERE pipeline = $1 AND (lease_until <= ",
+            now!(),
+            " OR holder = $2) FOR UPDATE"
+        ))
+        .bind(pipeline)
+        .bind(gone)
+        .persistent(false)
+        .execute(&mut *tx)
+        .await?;
         let token: Option<i64> = sqlx::query_scalar(concat!(
             "INSERT INTO run_leases (pipeline, holder, token, lease_until) VALUES ($1, $2, 1, ",
             now!(),
@@ -90,12 +101,14 @@ impl Leases {
     pub async fn release(&self, pipeline: &str, token: i64) -> Result<()> {
         self.0.fence(pipeline, None);
         let mut tx = self.0.begin_beside().await?;
-        sqlx::query("UPDATE run_leases SET lease_until = 0 WHERE pipeline = $1 AND token = $2")
-            .bind(pipeline)
-            .bind(token)
-            .persistent(false)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE run_leases SET lease_until = 0, token = token + 1 WHERE pipeline = $1 AND token = $2",
+        )
+        .bind(pipeline)
+        .bind(token)
+        .persistent(false)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -120,11 +133,12 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Refuses the transaction whose process has lost a lease.
+/// Refuses the transaction whose process has lost a lease; nobody else takes it before the transaction ends.
 pub(super) fn fence_statement(pipeline: &str, token: i64) -> String {
     format!(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM run_leases WHERE pipeline = '{pipeline}' AND token = {token}) THEN
-             RAISE EXCEPTION USING ERRCODE = '{LEASE_LOST}', MESSAGE = 'the lease is another''s'; END IF; END $$;"
+        "DO $$ BEGIN
+             PERFORM FROM run_leases WHERE pipeline = '{pipeline}' AND token = {token} FOR KEY SHARE;
+             IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = '{LEASE_LOST}', MESSAGE = 'the lease is another''s'; END IF; END $$;"
     )
 }
 

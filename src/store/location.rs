@@ -22,6 +22,10 @@ pub struct ServerLocation {
     pub(super) beside: PathBuf,
 }
 
+/// What may stand behind the `?` of a URL. A password may not: it would not be hidden there.
+const KNOWN_KEYS: [&str; 9] =
+    ["host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert", "sslcert", "sslkey"];
+
 impl Location {
     /// Reads a URL such as `postgres://user:password@host:5432/database?sslmode=verify-full`; `beside` names what this
     /// host keeps for it.
@@ -30,6 +34,17 @@ impl Location {
     pub fn of_server(url: &str, is_pooled: bool, beside: &Path) -> Result<Location, String> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err("a database URL begins with postgres://".to_owned());
+        }
+        let (_, query) = url.split_once('?').unwrap_or((url, ""));
+        let keys = query
+            .split('&')
+            .filter(|part| !part.is_empty())
+            .map(|part| part.split('=').next().unwrap_or(part));
+        if let Some(key) = keys.into_iter().find(|key| !KNOWN_KEYS.contains(key)) {
+            return Err(format!(
+                "`{key}` cannot be said in a database URL here; known are {}",
+                KNOWN_KEYS.join(", ")
+            ));
         }
         let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| match error {
             sqlx::Error::Configuration(what) => what.to_string(),
@@ -113,6 +128,11 @@ mod tests {
             ("mysql://host/watch", "a database URL begins with postgres://"),
             ("postgres://host", "it names no database: postgres://host/database"),
             ("postgres://host:port/watch", "invalid port number"),
+            (
+                "postgres://host/watch?sslmod=verify-full",
+                "`sslmod` cannot be said in a database URL here; known are host, hostaddr, port, dbname, user, sslmode, \
+                 sslrootcert, sslcert, sslkey",
+            ),
         ] {
             assert_eq!(Location::of_server(url, false, Path::new("amzctl")).unwrap_err(), said);
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::columns::{to_json, word};
 use super::db::bulk;
-use super::db::{query, query_of, query_scalar};
+use super::db::{Monthly, query, query_of, query_scalar};
 use super::lake::{FileSwap, set_built, swap_files};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};
@@ -85,6 +85,8 @@ impl Store {
         for update in updates {
             forget_served_days(&mut tx, update).await?;
             while let Some(days) = update.served.next().await? {
+                // Every day with rows has its aggregate.
+                Monthly::Deltas.make(&mut tx, days.daily_aggregates.iter().map(|it| it.day.month())).await?;
                 insert_rows(&mut tx, "deltas", update.marketplace, days.deltas.as_ref()).await?;
                 insert_records(&mut tx, update.marketplace, &days).await?;
             }

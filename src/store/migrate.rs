@@ -38,9 +38,13 @@ const POSTGRES_LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS ops;
     CREATE TABLE IF NOT EXISTS ops.schema_migrations (
     version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL)";
 
-/// Applies what is missing, or refuses: a newer or changed schema always, an older one when asked to.
-pub(super) async fn check_or_apply(store: &Store, migrate: Migrate) -> Result<()> {
+/// Applies what is missing, or refuses: a newer or changed schema always, an older one when asked to, and none at all on a
+/// server unless `may_create`: whoever mistypes its database makes no schemas in another.
+pub(super) async fn check_or_apply(store: &Store, migrate: Migrate, may_create: bool) -> Result<()> {
     let applied = applied_versions(store).await?;
+    if applied.is_empty() && !may_create && store.location().file().is_none() {
+        return Err(StoreError::NotInitialised(store.location().clone()));
+    }
     let found = applied.last().map_or(0, |(version, _)| *version);
     if found > SCHEMA_VERSION {
         return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });

@@ -90,7 +90,7 @@ pub struct Store {
 impl Store {
     /// Opens a database, bringing its schema up to date.
     ///
-    /// Errors: `NotInitialised` when there is no file; `NewerSchema`, `Corrupt`, `Busy`.
+    /// Errors: `NotInitialised` when there is no file, or a server's database has no schema; `NewerSchema`, `Corrupt`, `Busy`.
     pub async fn open(location: impl Into<Location>, migrate: Migrate) -> Result<Store> {
         Store::open_waiting(location, migrate, BUSY_TIMEOUT).await
     }
@@ -106,18 +106,18 @@ impl Store {
             return Err(StoreError::NotInitialised(location));
         }
         let store = Store::connect(location, false, busy_timeout);
-        store.brought_up_to_date(migrate).await
+        store.brought_up_to_date(migrate, false).await
     }
 
     /// Creates the database (or opens an existing one) and applies every migration. A server's database has to be there
     /// already; its schemas are made.
     pub async fn create(location: impl Into<Location>) -> Result<Store> {
         let store = Store::connect(location.into(), true, BUSY_TIMEOUT);
-        store.brought_up_to_date(Migrate::Yes).await
+        store.brought_up_to_date(Migrate::Yes, true).await
     }
 
-    async fn brought_up_to_date(self, migrate: Migrate) -> Result<Store> {
-        match (migrate::check_or_apply(&self, migrate).await, &self.database) {
+    async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
+        match (migrate::check_or_apply(&self, migrate, may_create).await, &self.database) {
             (Ok(()), _) => Ok(self),
             // The pool tries again until it gives up, and does not say why.
             (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {

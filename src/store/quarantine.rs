@@ -178,12 +178,16 @@ pub(super) async fn write_quarantine(
         .fetch_one(&mut *tx)
         .await?
     };
+    // One statement may not touch a row twice, and a record may fail twice on the same field for the same reason.
+    let mut ids = BTreeSet::new();
+    let rejects: Vec<_> =
+        batch.quarantine.iter().filter(|row| ids.insert(row.quarantine_id.as_str())).collect();
     let new = bulk::insert(
         tx,
         "quarantine (quarantine_id, stage, reason, field, detail, source, marketplace, asin, receipt_id,
          item, body_sha256, file_path, file_line, file_offset, state, run_id, recorded_at)",
         " ON CONFLICT (quarantine_id) DO UPDATE SET state = 'open' WHERE quarantine.state = 'resolved'",
-        &batch.quarantine,
+        &rejects,
         |values, row| {
             values
                 .push_bind(row.quarantine_id.as_str())

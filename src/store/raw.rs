@@ -6,10 +6,10 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::columns::{listed, unreadable};
 use super::db::bulk;
-use super::db::{Row, Statement, Values, query};
+use super::db::{Monthly, Row, Statement, Values, query};
 use super::{Result, Store, Tx};
 use crate::failpoint;
-use crate::model::{Asin, Timestamp, words};
+use crate::model::{Asin, Day, Timestamp, words};
 
 /// Bodies are compressed at this level: what SQLite's cost leaves little to gain from.
 const ZSTD_LEVEL: i32 = 3;
@@ -284,6 +284,11 @@ async fn find_known(tx: &mut Tx, read: &FileRead, receipts: &[RawReceipt]) -> Re
     Ok(known)
 }
 
+/// The month in UTC by which receipts are kept.
+pub(super) fn month_of(observed_at: Timestamp) -> String {
+    Day::from(observed_at.date_naive()).month()
+}
+
 fn bind_key(values: &mut Values<'_>, key: &ReceiptKey) {
     values
         .push_bind(key.source.clone())
@@ -323,6 +328,7 @@ async fn insert_bodies(tx: &mut Tx, batch: &RawBatch) -> Result<()> {
 
 async fn insert_receipts(tx: &mut Tx, read: &FileRead, batch: &RawBatch, landed: &[usize]) -> Result<()> {
     let new: Vec<&RawReceipt> = landed.iter().filter_map(|&index| batch.receipts.get(index)).collect();
+    Monthly::RawReceipts.make(tx, new.iter().map(|receipt| month_of(receipt.key.observed_at))).await?;
     bulk::insert(
         tx,
         "raw_receipts (source, kind, marketplace, asin_requested, observed_at, body_sha256, asin_returned,

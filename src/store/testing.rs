@@ -1,9 +1,12 @@
 //! The database by hand, for tests: on a fresh store of the engine that is tested.
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::OnceCell;
 
 use super::db::{Database, Row, Value, query_of};
 use super::location::ServerLocation;
@@ -17,15 +20,67 @@ pub(crate) async fn fresh_location(folder: &Path) -> Location {
     };
     let server: PgConnectOptions = url.parse().unwrap();
     let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let template = TEMPLATE.get_or_init(|| make_template(&server)).await;
+    drop_old_databases(&server).await;
+    on(&server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+    MADE.lock().unwrap().push((name.clone(), Instant::now()));
+    let beside = folder.join("amzctl.db");
+    Location::Server(ServerLocation { options: Box::new(server.database(&name)), is_pooled: false, beside })
+}
+
+/// Databases that tests of this program made, and when.
+static MADE: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+/// So long after it was made a database that nobody is connected to belongs to a test that has ended.
+const OLD: Duration = Duration::from_secs(30);
+
+/// Hundreds of tests would leave gigabytes.
+async fn drop_old_databases(server: &PgConnectOptions) {
     let mut connection = server.connect().await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+    let used =
+        sqlx::query_scalar("SELECT DISTINCT datname::text FROM pg_stat_activity WHERE datname IS NOT NULL");
+    let used: Vec<String> = used.fetch_all(&mut connection).await.unwrap();
+    let is_over = |(name, at): &(String, Instant)| at.elapsed() > OLD && !used.contains(name);
+    let over: Vec<String> = {
+        let mut made = MADE.lock().unwrap();
+        let (over, rest) = made.drain(..).partition(is_over);
+        *made = rest;
+        let over: Vec<(String, Instant)> = over;
+        over.into_iter().map(|(name, _)| name).collect()
+    };
+    for name in over {
+        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"));
+        sqlx::raw_sql(drop).execute(&mut connection).await.unwrap();
+    }
     connection.close().await.unwrap();
-    Location::Server(ServerLocation {
-        options: Box::new(server.database(&name)),
-        is_pooled: false,
-        beside: folder.join("amzctl.db"),
-    })
+}
+
+/// The database of which those of this program's tests are copies.
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+/// A database with the schema, and with the months of which tests put rows by hand.
+async fn make_template(server: &PgConnectOptions) -> String {
+    let name = format!("template_{}", uuid::Uuid::now_v7().simple());
+    on(server, format!("CREATE DATABASE {name}")).await;
+    let options = Box::new(server.clone().database(&name));
+    let location =
+        Location::Server(ServerLocation { options, is_pooled: false, beside: name.clone().into() });
+    let store = Store::create(location).await.unwrap();
+    let months: Vec<String> = [2024, 2025, 2026]
+        .into_iter()
+        .flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}")))
+        .collect();
+    let months = serde_json::to_string(&[&["1970-01".to_owned()][..], &months].concat()).unwrap();
+    for table in ["raw_receipts", "observations", "product_metrics_daily", "deltas"] {
+        store.run_script(format!("SELECT make_months('{table}', '{months}')")).await.unwrap();
+    }
+    store.close().await;
+    name
+}
+
+async fn on(server: &PgConnectOptions, statement: String) {
+    let mut connection = server.connect().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// A store with nothing in it; a file of it lies in the folder.

@@ -81,7 +81,7 @@ fn both_engines_end_in_the_same_state_and_answer_in_the_same_bytes() {
     ] {
         let (told, expected) = (server.run(line), embedded.run(line));
         assert_eq!(told, expected, "{line}");
-        assert!(told.lines().count() > 3, "{line}: {told}");
+        assert!(told.lines().count() > 3 && !told.starts_with("exit 2"), "{line}: {told}");
     }
     for line in ["verify", "alert run -q", "build-mart -q --full"] {
         server.succeed(line);
@@ -144,7 +144,7 @@ fn what_is_wrong_with_a_server_is_told_with_what_to_do() {
     answers!(sandbox.run("init"), @"
     exit 7
     --- stderr
-    error: the database server cannot be reached, or the connection to it broke
+    error: the database cannot be reached, or the connection to it broke
       caused by: error communicating with database: Connection refused (os error 111)
     hint: check that the server runs and accepts connections from here, and run the command again: what was committed is kept
     ");

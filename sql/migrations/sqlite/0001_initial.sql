@@ -144,7 +144,7 @@ CREATE TABLE observations (
     found               INTEGER NOT NULL,
     facts               TEXT    NOT NULL,      -- JSON of the offer, rank, rating and sold blocks
     listing_hash        TEXT    NOT NULL,      -- what the listing said, in listing_contents
-    PRIMARY KEY (receipt_id, item, normalizer_version)
+    PRIMARY KEY (receipt_id, item, normalizer_version, day)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX observations_by_product ON observations (marketplace, asin, found, day) WHERE is_current = 1;
@@ -712,7 +712,7 @@ CREATE TABLE rate_buckets (
 ANALYZE;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('raw_receipts', 'sqlite_autoindex_raw_receipts_1', '1000000 500000 500000 250000 1000 1 1'),
-    ('observations', 'observations', '1000000 1 1 1'),
+    ('observations', 'observations', '1000000 1 1 1 1'),
     ('observations', 'observations_by_product', '1000000 500000 400 390 1'),
     ('product_metrics_daily', 'product_metrics_daily', '1000000 500000 2500 1'),
     ('product_metrics_daily', 'product_metrics_daily_by_product', '1000000 500000 400 1'),

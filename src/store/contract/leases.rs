@@ -31,10 +31,10 @@ async fn a_lease_is_one_holders_until_it_is_given_back_or_over() {
     );
     leases.release("pipeline", 2).await.unwrap();
     assert_eq!(leases.holder("pipeline").await.unwrap(), None);
-    assert_eq!(leases.take("pipeline", "c", None, Duration::ZERO).await.unwrap(), Taken::Mine(3));
+    assert_eq!(leases.take("pipeline", "c", None, Duration::ZERO).await.unwrap(), Taken::Mine(4));
     assert_eq!(
         leases.take("pipeline", "a", None, LONG).await.unwrap(),
-        Taken::Mine(4),
+        Taken::Mine(5),
         "it was over at once"
     );
 }
@@ -78,4 +78,24 @@ async fn a_writer_that_waited_in_vain_can_write_later() {
     writing.rollback().await.unwrap();
     other.run_script("INSERT INTO marks VALUES ('here', 1)").await.unwrap();
     assert_eq!(store.mark("here").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_is_not_taken_while_its_last_holder_is_writing() {
+    let (_folder, stalled) = fresh().await;
+    let Some(leases) = stalled.leases() else { return };
+    let other = Store::open(stalled.location().clone(), Migrate::Refuse).await.unwrap();
+    leases.take("pipeline", "stalled", None, Duration::ZERO).await.unwrap();
+    let mut writing = stalled.begin().await.unwrap();
+    let taking = tokio::spawn(async move {
+        let taken = other.leases().unwrap().take("pipeline", "other", None, LONG).await.unwrap();
+        (taken, other.mark("here").await.unwrap())
+    });
+    // Until somebody waits for the row.
+    while stalled.number("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    writing.run_script("INSERT INTO marks VALUES ('here', 7)".to_owned()).await.unwrap();
+    writing.commit().await.unwrap();
+    assert_eq!(taking.await.unwrap(), (Taken::Mine(2), 7), "the other sees what was written");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::columns::{instant, known_listed, parsed, product_key, to_json, word};
 use super::super::db::bulk;
-use super::super::db::{Row, Statement, Values, query, query_scalar};
+use super::super::db::{Monthly, Row, Statement, Values, query, query_scalar};
 use super::super::ops::bump_mark;
 use super::super::{Result, Store, Tx};
 use super::{Derive, observations};
@@ -173,6 +173,7 @@ async fn write_days(
         let sql = "DELETE FROM product_metrics_daily WHERE marketplace = $1 AND asin = $2 AND day = $3";
         delete_day(tx, sql, *key, *day).await?;
     }
+    Monthly::DailyRows.make(tx, upserts.iter().map(|row| row.day.month())).await?;
     bulk::insert(tx, DAILY_COLUMNS, DAILY_TAIL, upserts, bind_daily).await?;
     let ranks: Vec<(&DailyRow, usize)> =
         upserts.iter().flat_map(|row| (0..row.rank.ranks.len()).map(move |ordinal| (row, ordinal))).collect();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::columns::{from_json, instant, product_key, to_json, word};
 use super::super::db::bulk;
-use super::super::db::{Row, query};
+use super::super::db::{Monthly, Row, query};
 use super::super::{Result, Tx};
 use super::days::with_touched_days;
 use super::{NewObservation, NormalizedBatch};
@@ -112,12 +112,13 @@ fn rendered(new: &NewObservation) -> (&NewObservation, String, String, String) {
 
 /// Each observation with its facts as JSON and the hash of its listing.
 async fn insert(tx: &mut Tx, rows: &[(&NewObservation, String, String)]) -> Result<u64> {
+    Monthly::Observations.make(tx, rows.iter().map(|(new, ..)| new.day.month())).await?;
     bulk::insert(
         tx,
         "observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day,
          observed_at, fetched_at, source, body_sha256, found, facts, listing_hash)",
-        " ON CONFLICT (receipt_id, item, normalizer_version) DO UPDATE SET is_current = excluded.is_current,
-          marketplace = excluded.marketplace, asin = excluded.asin, day = excluded.day,
+        " ON CONFLICT (receipt_id, item, normalizer_version, day) DO UPDATE SET is_current = excluded.is_current,
+          marketplace = excluded.marketplace, asin = excluded.asin,
           observed_at = excluded.observed_at, source = excluded.source, found = excluded.found, facts = excluded.facts, listing_hash = excluded.listing_hash",
         rows,
         |values, (new, facts, listing_hash)| {

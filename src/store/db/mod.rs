@@ -7,14 +7,17 @@
 //! | `query` | a statement and its values |
 //! | `row` | a row and what is read from its columns |
 //! | `bulk` | many rows at once |
+//! | `partitions` | tables by month |
 
 pub(super) mod bulk;
+mod partitions;
 pub(super) mod postgres;
 mod query;
 mod row;
 pub(super) mod sqlite;
 
 pub(super) use bulk::Values;
+pub(super) use partitions::Monthly;
 pub(super) use query::{Statement, Value, query, query_of, query_scalar, query_scalar_of};
 pub(super) use row::{Column, Row};
 

@@ -36,6 +36,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn connect(options: &PgConnectOptions, is_pooled: bool, wait: Duration) -> Server {
         let options = options.clone().application_name("amzctl").disable_statement_logging();
+        // A pooler refuses what it does not know of at the start; floats travel as their bits.
+        let options = if is_pooled { options.extra_float_digits(None) } else { options };
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT_TIMEOUT)
@@ -92,7 +94,8 @@ impl Server {
     }
 
     fn one_at_a_time(&self) -> String {
-        let wait = self.wait.as_millis();
+        // 0 would be no limit at all.
+        let wait = self.wait.as_millis().max(1);
         let mut statements = format!(
             "SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = '{STALLED_WRITER}';
              SELECT pg_advisory_xact_lock({WRITER_LOCK});"

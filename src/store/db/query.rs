@@ -185,12 +185,19 @@ impl<'q> Query<'q> {
             Database::Sqlite(file) => self.for_sqlite().fetch(&file.reader).map_ok(Row::Sqlite).boxed(),
             Database::Postgres(server) => async_stream::try_stream! {
                 let mut tx = server.begin_reading().await?;
-                let query = self.for_postgres(server.is_pooled);
-                let mut rows = query.fetch(&mut *tx);
-                while let Some(row) = rows.try_next().await? {
-                    yield Row::Postgres(row);
+                // By a cursor: whoever stops reading is not sent the rest.
+                let sql = AssertSqlSafe(format!("DECLARE streamed NO SCROLL CURSOR FOR {}", self.sql.as_str()));
+                let declare = Query { sql: sql.into_sql_str(), persistent: false, ..self };
+                declare.for_postgres(server.is_pooled).execute(&mut *tx).await?;
+                loop {
+                    let rows = sqlx::query(FETCH).persistent(false).fetch_all(&mut *tx).await?;
+                    if rows.is_empty() {
+                        break;
+                    }
+                    for row in rows {
+                        yield Row::Postgres(row);
+                    }
                 }
-                drop(rows);
                 tx.commit().await?;
             }
             .boxed(),
@@ -220,6 +227,9 @@ impl<'q> Query<'q> {
         sqlx::query_with(portable(self.sql), arguments).persistent(self.persistent && !is_pooled)
     }
 }
+
+/// The next rows of a stream: few enough that bodies of pages do not fill the memory.
+const FETCH: &str = "FETCH 200 FROM streamed";
 
 /// Why no value is ever refused by a driver before it is sent.
 const PLAIN: &str = "numbers, texts and bytes can always be encoded";

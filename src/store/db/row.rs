@@ -24,9 +24,9 @@ impl Row {
         match self {
             Row::Sqlite(row) => row.try_get(index),
             Row::Postgres(row) => {
-                let name = format!("{index:?}");
-                let value = row.try_get_raw(index)?;
-                T::of_postgres(value).map_err(|source| sqlx::Error::ColumnDecode { index: name, source })
+                let value = row.try_get_raw(&index)?;
+                T::of_postgres(value)
+                    .map_err(|source| sqlx::Error::ColumnDecode { index: format!("{index:?}"), source })
             }
         }
     }
@@ -76,8 +76,7 @@ impl<'r, T: Column<'r>> Column<'r> for Option<T> {
 
 impl<'r> Column<'r> for i64 {
     fn of_postgres(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        let kind = value.type_info().name().to_owned();
-        match kind.as_str() {
+        match value.type_info().name() {
             "INT4" => Ok(<i32 as Decode<Postgres>>::decode(value)?.into()),
             "BOOL" => Ok(<bool as Decode<Postgres>>::decode(value)?.into()),
             "INT8" => <i64 as Decode<Postgres>>::decode(value),
@@ -105,13 +104,22 @@ impl<'r> Column<'r> for bool {
 }
 
 macro_rules! same_in_both {
-    ($($type:ty),*) => {
+    ($($type:ty: $($name:literal)|+;)*) => {
         $(impl<'r> Column<'r> for $type {
             fn of_postgres(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-                <$type as Decode<Postgres>>::decode(value)
+                match value.type_info().name() {
+                    $($name)|+ => <$type as Decode<Postgres>>::decode(value),
+                    other => Err(format!("{} is not what is expected here", other).into()),
+                }
             }
         })*
     };
 }
 
-same_in_both!(f64, String, &'r str, Vec<u8>, &'r [u8]);
+same_in_both! {
+    f64: "FLOAT8";
+    String: "TEXT" | "NAME";
+    &'r str: "TEXT" | "NAME";
+    Vec<u8>: "BYTEA";
+    &'r [u8]: "BYTEA";
+}

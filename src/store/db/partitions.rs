@@ -1,0 +1,40 @@
+//! PostgreSQL keeps the tables that grow with time by month: a range of days reads the months it touches, and retention
+//! drops whole ones. A month is made by the transaction that first writes to it, or ahead of its time.
+
+use std::collections::BTreeSet;
+
+use super::{Tx, query};
+use crate::store::Result;
+use crate::store::columns::to_json;
+
+/// The tables that are kept by month: receipts by the instant of their observation in UTC, the others by their day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Monthly {
+    RawReceipts,
+    Observations,
+    DailyRows,
+    Deltas,
+}
+
+impl Monthly {
+    fn table(self) -> &'static str {
+        match self {
+            Monthly::RawReceipts => "raw_receipts",
+            Monthly::Observations => "observations",
+            Monthly::DailyRows => "product_metrics_daily",
+            Monthly::Deltas => "deltas",
+        }
+    }
+
+    /// Makes the partitions of these months (`YYYY-MM`), as far as they are not there. The embedded engine has none.
+    pub(crate) async fn make(self, tx: &mut Tx, months: impl IntoIterator<Item = String>) -> Result<()> {
+        if let Tx::Sqlite(_) = tx {
+            return Ok(());
+        }
+        let months: BTreeSet<String> = months.into_iter().collect();
+        if !months.is_empty() {
+            query("SELECT make_months($1, $2)").bind(self.table()).bind(to_json(&months)).execute(tx).await?;
+        }
+        Ok(())
+    }
+}
