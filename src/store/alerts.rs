@@ -1,8 +1,7 @@
 //! Alerts: what was found, and what people did with it.
 
 use super::columns::{instant, listed, read_word, to_json, unreadable, word};
-use super::db::bulk;
-use super::db::{Row, query, query_scalar};
+use super::db::{Row, bulk, query, query_scalar};
 use super::ops::set_mark;
 use super::{Result, Store, Tx};
 use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, words};

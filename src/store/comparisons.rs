@@ -2,8 +2,7 @@
 
 use super::alerts::WORKSPACE;
 use super::columns::to_json;
-use super::db::bulk;
-use super::db::query;
+use super::db::{bulk, query};
 use super::{Result, Store};
 use crate::model::Day;
 

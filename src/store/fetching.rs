@@ -9,8 +9,7 @@ use futures_util::TryStreamExt as _;
 
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
 use super::core::history::ask_for_days;
-use super::db::bulk;
-use super::db::{Monthly, Row, query, query_scalar};
+use super::db::{Monthly, Row, bulk, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
 use super::raw::{RawBody, ReceiptKey, month_of};
 use super::{Result, Store, Tx};

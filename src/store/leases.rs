@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Result;
 use super::db::postgres::Server;
+use super::db::{query, query_scalar};
 
 /// What became of an attempt to take a lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,17 +44,16 @@ impl Leases {
     ) -> Result<Taken> {
         let mut tx = self.0.begin_beside().await?;
         // What the last holder has begun to write ends first.
-        sqlx::query(concat!(
+        query(concat!(
             "SELECT 1 FROM run_leases WHERE pipeline = $1 AND (lease_until <= ",
             now!(),
             " OR holder = $2) FOR UPDATE"
         ))
         .bind(pipeline)
         .bind(gone)
-        .persistent(false)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        let token: Option<i64> = sqlx::query_scalar(concat!(
+        let token: Option<i64> = query_scalar(concat!(
             "INSERT INTO run_leases (pipeline, holder, token, lease_until) VALUES ($1, $2, 1, ",
             now!(),
             " + $3) ON CONFLICT (pipeline) DO UPDATE SET holder = excluded.holder, token = run_leases.token + 1,
@@ -66,8 +66,7 @@ impl Leases {
         .bind(holder)
         .bind(micros(ttl))
         .bind(gone)
-        .persistent(false)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await?;
         tx.commit().await?;
         match token {
@@ -82,7 +81,7 @@ impl Leases {
     /// Keeps a lease for another `ttl`; false when it is another's by now.
     pub async fn renew(&self, pipeline: &str, token: i64, ttl: Duration) -> Result<bool> {
         let mut tx = self.0.begin_beside().await?;
-        let done = sqlx::query(concat!(
+        let done = query(concat!(
             "UPDATE run_leases SET lease_until = ",
             now!(),
             " + $3 WHERE pipeline = $1 AND token = $2"
@@ -90,8 +89,7 @@ impl Leases {
         .bind(pipeline)
         .bind(token)
         .bind(micros(ttl))
-        .persistent(false)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
@@ -101,14 +99,11 @@ impl Leases {
     pub async fn release(&self, pipeline: &str, token: i64) -> Result<()> {
         self.0.fence(pipeline, None);
         let mut tx = self.0.begin_beside().await?;
-        sqlx::query(
-            "UPDATE run_leases SET lease_until = 0, token = token + 1 WHERE pipeline = $1 AND token = $2",
-        )
-        .bind(pipeline)
-        .bind(token)
-        .persistent(false)
-        .execute(&mut *tx)
-        .await?;
+        query("UPDATE run_leases SET lease_until = 0, token = token + 1 WHERE pipeline = $1 AND token = $2")
+            .bind(pipeline)
+            .bind(token)
+            .execute(&mut tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -116,13 +111,12 @@ impl Leases {
     /// Who has the lease of a pipeline now; null when nobody has.
     pub async fn holder(&self, pipeline: &str) -> Result<Option<String>> {
         let mut tx = self.0.begin_reading().await?;
-        let holder = sqlx::query_scalar(concat!(
+        let holder = query_scalar(concat!(
             "SELECT holder FROM run_leases WHERE pipeline = $1 AND lease_until > ",
             now!()
         ))
         .bind(pipeline)
-        .persistent(false)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(holder)

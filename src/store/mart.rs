@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::columns::{to_json, word};
-use super::db::bulk;
-use super::db::{Monthly, query, query_of, query_scalar};
+use super::db::{Monthly, bulk, query, query_of, query_scalar};
 use super::lake::{FileSwap, set_built, swap_files};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::{Day, DayRange, Marketplace};

@@ -7,8 +7,7 @@ use chrono::Duration;
 
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant, to_json};
-use super::db::bulk;
-use super::db::{query, query_scalar};
+use super::db::{bulk, query, query_scalar};
 use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::columns::{instant, to_json};
 use super::core::NormalizedBatch;
-use super::db::bulk;
-use super::db::{Row, query, query_scalar};
+use super::db::{Row, bulk, query, query_scalar};
 use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 

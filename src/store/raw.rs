@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::columns::{listed, unreadable};
-use super::db::bulk;
-use super::db::{Monthly, Row, Statement, Values, query};
+use super::db::{Monthly, Row, Statement, Values, bulk, query};
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{Asin, Day, Timestamp, words};

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::columns::{instant, known_listed, parsed, product_key, to_json, word};
-use super::super::db::bulk;
-use super::super::db::{Monthly, Row, Statement, Values, query, query_scalar};
+use super::super::db::{Monthly, Row, Statement, Values, bulk, query, query_scalar};
 use super::super::ops::bump_mark;
 use super::super::{Result, Store, Tx};
 use super::{Derive, observations};

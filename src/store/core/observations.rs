@@ -9,8 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::super::columns::{from_json, instant, product_key, to_json, word};
-use super::super::db::bulk;
-use super::super::db::{Monthly, Row, query};
+use super::super::db::{Monthly, Row, bulk, query};
 use super::super::{Result, Tx};
 use super::days::with_touched_days;
 use super::{NewObservation, NormalizedBatch};
@@ -194,7 +193,7 @@ pub(super) async fn of_days(
            ORDER BY o.receipt_id, o.item",
     );
     let mut by_day: HashMap<_, Vec<DayObservation>> = HashMap::new();
-    for row in &query.build().persistent(false).fetch_all(tx).await? {
+    for row in &query.build().fetch_all(tx).await? {
         let seen = DayObservation {
             observation: facts_of(row, true)?,
             observed_at: instant(row, "observations", "observed_at")?,

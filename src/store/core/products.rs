@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use super::super::columns::{from_json, instant, known_instant, known_word, product_key, to_json, word};
-use super::super::db::bulk;
-use super::super::db::{Row, Statement, query};
+use super::super::db::{Row, Statement, bulk, query};
 use super::super::{Result, Store, Tx};
 use super::observations::Superseded;
 use super::{Derive, NewObservation, NormalizedBatch};

@@ -5,7 +5,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
 use super::Tx;
-use super::query::{Bind, Statement, Value, add_to_sqlite};
+use super::query::{Bind, Statement, Value, add};
 use crate::store::Result;
 
 /// Rows of one statement of SQLite. Enough that the cost of a statement is spread thin, and one text for all full chunks,
@@ -36,7 +36,7 @@ impl<'v> Values<'v> {
 
     pub(crate) fn push_bind<'q>(&mut self, value: impl Bind<'q>) -> &mut Self {
         match &mut self.into {
-            Into::Arguments(arguments) => add_to_sqlite(arguments, value.value()),
+            Into::Arguments(arguments) => add(*arguments, value.value()),
             Into::Statement(statement) => {
                 if self.count > 0 {
                     statement.push(", ");

@@ -33,8 +33,7 @@ pub(crate) enum Database {
     Postgres(Server),
 }
 
-/// A transaction that writes. Of one database there is one at a time, on either engine: what it reads stays true until it
-/// ends.
+/// A transaction. Of those that write there is one at a time, on either engine: what it reads stays true until it ends.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres {
@@ -92,9 +91,7 @@ impl Database {
     pub(crate) async fn begin(&self) -> sqlx::Result<Tx> {
         match self {
             Database::Sqlite(file) => Ok(Tx::Sqlite(file.writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Database::Postgres(server) => {
-                Ok(Tx::Postgres { tx: server.begin_writing().await?, is_pooled: server.is_pooled })
-            }
+            Database::Postgres(server) => server.begin_writing().await,
         }
     }
 
@@ -110,9 +107,7 @@ impl Database {
     pub(crate) async fn begin_reading(&self) -> sqlx::Result<Tx> {
         match self {
             Database::Sqlite(file) => Ok(Tx::Sqlite(file.reader.begin().await?)),
-            Database::Postgres(server) => {
-                Ok(Tx::Postgres { tx: server.begin_reading().await?, is_pooled: server.is_pooled })
-            }
+            Database::Postgres(server) => server.begin_reading().await,
         }
     }
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, SqlSafeStr as _, SqlStr, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqlSafeStr as _, SqlStr};
 
+use super::Tx;
 use crate::store::leases::{Leases, fence_statement};
 
 /// The four layers; tables are named without them.
@@ -47,7 +48,7 @@ impl Server {
         Server { pool, is_pooled, wait, fences: Arc::default() }
     }
 
-    pub(crate) async fn begin_reading(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin_reading(&self) -> sqlx::Result<Tx> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
@@ -62,7 +63,7 @@ impl Server {
     }
 
     /// A transaction that does not wait for the one writer.
-    pub(crate) async fn begin_beside(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin_beside(&self) -> sqlx::Result<Tx> {
         self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
     }
 
@@ -86,10 +87,10 @@ impl Server {
     }
 
     /// Writers come one after the other, as in SQLite: each reads what it then changes.
-    pub(crate) async fn begin_writing(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin_writing(&self) -> sqlx::Result<Tx> {
         let mut tx = self.begin_beside().await?;
         // Apart from the statement that begins: a connection on which that one fails goes back to the pool as it is.
-        sqlx::raw_sql(AssertSqlSafe(self.one_at_a_time())).execute(&mut *tx).await?;
+        tx.run_script(self.one_at_a_time()).await?;
         Ok(tx)
     }
 
@@ -107,9 +108,10 @@ impl Server {
     }
 
     /// One round trip.
-    async fn begin(&self, begin: &str) -> sqlx::Result<Transaction<'static, Postgres>> {
+    async fn begin(&self, begin: &str) -> sqlx::Result<Tx> {
         let path = SCHEMAS.join(", ");
-        self.pool.begin_with(AssertSqlSafe(format!("{begin}; SET LOCAL search_path TO {path}"))).await
+        let begin = AssertSqlSafe(format!("{begin}; SET LOCAL search_path TO {path}"));
+        Ok(Tx::Postgres { tx: self.pool.begin_with(begin).await?, is_pooled: self.is_pooled })
     }
 }
 

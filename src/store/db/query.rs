@@ -7,7 +7,7 @@ use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query as DriverQuery;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
-use sqlx::{Arguments as _, AssertSqlSafe, SqlSafeStr, SqlStr};
+use sqlx::{Arguments, AssertSqlSafe, Encode, SqlSafeStr, SqlStr, Type};
 
 use super::bulk::Values;
 use super::postgres::portable;
@@ -124,12 +124,6 @@ impl<'q> Query<'q> {
         self
     }
 
-    /// False for a text that will not come again.
-    pub(crate) fn persistent(mut self, persistent: bool) -> Query<'q> {
-        self.persistent = persistent;
-        self
-    }
-
     pub(crate) async fn execute(self, tx: &mut Tx) -> sqlx::Result<Done> {
         let rows = match tx {
             Tx::Sqlite(tx) => self.for_sqlite().execute(&mut **tx).await?.rows_affected(),
@@ -142,22 +136,24 @@ impl<'q> Query<'q> {
 
     pub(crate) async fn fetch_all<'c>(self, on: impl Into<On<'c>>) -> sqlx::Result<Vec<Row>> {
         match on.into() {
+            On::Tx(tx) => self.fetch_all_within(tx).await,
             On::Database(Database::Sqlite(file)) => {
                 self.for_sqlite().fetch(&file.reader).map_ok(Row::Sqlite).try_collect().await
             }
-            On::Tx(Tx::Sqlite(tx)) => {
-                self.for_sqlite().fetch(&mut **tx).map_ok(Row::Sqlite).try_collect().await
-            }
-            On::Tx(Tx::Postgres { tx, is_pooled }) => {
-                let query = self.for_postgres(*is_pooled);
-                query.fetch(&mut **tx).map_ok(Row::Postgres).try_collect().await
-            }
             On::Database(Database::Postgres(server)) => {
                 let mut tx = server.begin_reading().await?;
-                let query = self.for_postgres(server.is_pooled);
-                let rows = query.fetch(&mut *tx).map_ok(Row::Postgres).try_collect().await?;
+                let rows = self.fetch_all_within(&mut tx).await?;
                 tx.commit().await?;
                 Ok(rows)
+            }
+        }
+    }
+
+    async fn fetch_all_within(self, tx: &mut Tx) -> sqlx::Result<Vec<Row>> {
+        match tx {
+            Tx::Sqlite(tx) => self.for_sqlite().fetch(&mut **tx).map_ok(Row::Sqlite).try_collect().await,
+            Tx::Postgres { tx, is_pooled } => {
+                self.for_postgres(*is_pooled).fetch(&mut **tx).map_ok(Row::Postgres).try_collect().await
             }
         }
     }
@@ -188,14 +184,15 @@ impl<'q> Query<'q> {
                 // By a cursor: whoever stops reading is not sent the rest.
                 let sql = AssertSqlSafe(format!("DECLARE streamed NO SCROLL CURSOR FOR {}", self.sql.as_str()));
                 let declare = Query { sql: sql.into_sql_str(), persistent: false, ..self };
-                declare.for_postgres(server.is_pooled).execute(&mut *tx).await?;
+                declare.execute(&mut tx).await?;
                 loop {
-                    let rows = sqlx::query(FETCH).persistent(false).fetch_all(&mut *tx).await?;
+                    let fetch = Query { persistent: false, ..query(FETCH) };
+                    let rows = fetch.fetch_all_within(&mut tx).await?;
                     if rows.is_empty() {
                         break;
                     }
                     for row in rows {
-                        yield Row::Postgres(row);
+                        yield row;
                     }
                 }
                 tx.commit().await?;
@@ -206,24 +203,13 @@ impl<'q> Query<'q> {
 
     fn for_sqlite(self) -> DriverQuery<'static, Sqlite, SqliteArguments> {
         let mut arguments = SqliteArguments::default();
-        for value in self.values {
-            add_to_sqlite(&mut arguments, value);
-        }
+        self.values.into_iter().for_each(|value| add(&mut arguments, value));
         sqlx::query_with(self.sql, arguments).persistent(self.persistent)
     }
 
     fn for_postgres(self, is_pooled: bool) -> DriverQuery<'static, Postgres, PgArguments> {
         let mut arguments = PgArguments::default();
-        for value in self.values {
-            let added = match value {
-                Value::Int(value) => arguments.add(value),
-                Value::Real(value) => arguments.add(value),
-                Value::Text(value) => arguments.add(value),
-                Value::Word(word) => arguments.add(word),
-                Value::Blob(value) => arguments.add(value.map(Cow::into_owned)),
-            };
-            added.expect(PLAIN);
-        }
+        self.values.into_iter().for_each(|value| add(&mut arguments, value));
         sqlx::query_with(portable(self.sql), arguments).persistent(self.persistent && !is_pooled)
     }
 }
@@ -234,7 +220,15 @@ const FETCH: &str = "FETCH 200 FROM streamed";
 /// Why no value is ever refused by a driver before it is sent.
 const PLAIN: &str = "numbers, texts and bytes can always be encoded";
 
-pub(super) fn add_to_sqlite(arguments: &mut SqliteArguments, value: Value<'_>) {
+/// Adds a value to a driver's arguments.
+pub(super) fn add<A: Arguments>(arguments: &mut A, value: Value<'_>)
+where
+    Option<i64>: for<'a> Encode<'a, A::Database> + Type<A::Database>,
+    Option<f64>: for<'a> Encode<'a, A::Database> + Type<A::Database>,
+    Arc<str>: for<'a> Encode<'a, A::Database> + Type<A::Database>,
+    for<'a> Option<Cow<'a, str>>: Encode<'a, A::Database> + Type<A::Database>,
+    Option<Vec<u8>>: for<'a> Encode<'a, A::Database> + Type<A::Database>,
+{
     let added = match value {
         Value::Int(value) => arguments.add(value),
         Value::Real(value) => arguments.add(value),
