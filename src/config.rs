@@ -60,6 +60,8 @@ pub struct StoreSettings {
     pub pool_mode: PoolMode,
     /// Seconds to wait for another process that is writing, before giving up with exit code 7.
     pub busy_timeout_s: u32,
+    /// Seconds after which the work of a host that is silent is another's, on a server.
+    pub lease_s: u32,
 }
 
 impl Default for StoreSettings {
@@ -69,6 +71,7 @@ impl Default for StoreSettings {
             url: None,
             pool_mode: PoolMode::Session,
             busy_timeout_s: 10,
+            lease_s: 60,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! server's.
 //!
 //! Either names its holder (pid, host, start, command) for whoever finds it taken. The file's lock ends with the
-//! process, however that ends; the file stays and means nothing while it is not locked. A lease ends a minute after its
+//! process, however that ends; the file stays and means nothing while it is not locked. A lease ends some time after its
 //! process.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -21,8 +21,6 @@ use crate::store::{Store, StoreError};
 /// The pipelines of a database, each with its own lock.
 pub const PIPELINES: &[&str] = &["pipeline", "deliver"];
 
-/// How long a lease lasts that nobody keeps: so long after its host died another one takes its place.
-const LEASE: Duration = Duration::from_secs(60);
 /// Pause between two attempts while waiting.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -45,6 +43,11 @@ impl Holder {
     fn is_gone(&self) -> bool {
         self.host == host_name() && !Path::new("/proc").join(self.pid.to_string()).exists()
     }
+}
+
+/// True of a holder, in the words in which it named itself, that was a process of this host and is none any more.
+pub fn is_gone(holder: &str) -> bool {
+    serde_json::from_str::<Holder>(holder).is_ok_and(|holder| holder.is_gone())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +91,7 @@ pub enum RunLock {
 #[derive(Debug)]
 pub struct Lease {
     leases: Leases,
-    pipeline: &'static str,
+    pipeline: String,
     token: i64,
     keeping: JoinHandle<()>,
 }
@@ -140,14 +143,15 @@ impl RunLock {
         Ok(RunLock::File(file))
     }
 
-    /// Takes the lease of `pipeline` on a server's database, trying for as long as `wait`. A holder that was a process of
-    /// this host and is none any more is not waited for.
+    /// Takes the lease of `pipeline` on a server's database, trying for as long as `wait`. It ends `ttl` after the last
+    /// renewal. A holder that was a process of this host and is none any more is not waited for.
     ///
     /// Errors: as [`RunLock::acquire`], and those of the store.
     pub async fn lease(
         leases: Leases,
-        pipeline: &'static str,
+        pipeline: &str,
         holder: &Holder,
+        ttl: Duration,
         wait: Duration,
         cancel: &CancelToken,
     ) -> Result<RunLock, LockError> {
@@ -158,7 +162,7 @@ impl RunLock {
         let mut gone: Option<String> = None;
         let mut waited = Duration::ZERO;
         let token = loop {
-            match leases.take(pipeline, &name, gone.as_deref(), LEASE).await? {
+            match leases.take(pipeline, &name, gone.as_deref(), ttl).await? {
                 Taken::Mine(token) => break token,
                 Taken::Held(_) if cancel.is_cancelled() => {
                     return Err(LockError::Cancelled(pipeline.to_owned()));
@@ -177,7 +181,8 @@ impl RunLock {
                 }
             }
         };
-        let keeping = tokio::spawn(keep(leases.clone(), pipeline, token));
+        let pipeline = pipeline.to_owned();
+        let keeping = tokio::spawn(keep(leases.clone(), pipeline.clone(), token, ttl));
         Ok(RunLock::Lease(Lease { leases, pipeline, token, keeping }))
     }
 
@@ -185,17 +190,17 @@ impl RunLock {
     pub async fn release(self) -> Result<(), LockError> {
         if let RunLock::Lease(lease) = self {
             lease.keeping.abort();
-            lease.leases.release(lease.pipeline, lease.token).await?;
+            lease.leases.release(&lease.pipeline, lease.token).await?;
         }
         Ok(())
     }
 }
 
 /// Keeps a lease until it is another's. A server that cannot be reached now may be before the lease ends.
-async fn keep(leases: Leases, pipeline: &'static str, token: i64) {
+async fn keep(leases: Leases, pipeline: String, token: i64, ttl: Duration) {
     loop {
-        tokio::time::sleep(LEASE / 3).await;
-        match leases.renew(pipeline, token, LEASE).await {
+        tokio::time::sleep(ttl / 3).await;
+        match leases.renew(&pipeline, token, ttl).await {
             Ok(true) => {}
             // Whatever this run writes from now on is refused.
             Ok(false) => return,

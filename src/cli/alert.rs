@@ -16,6 +16,7 @@ use super::dates::DayArg;
 use super::output::{counted, write_text};
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
+use crate::ids::new_run_id;
 use crate::lake::Lake;
 use crate::model::{Marketplace, ProductRef};
 use crate::notify::{EventStyle, FileNotifier, Notifier, StdoutNotifier};
@@ -25,6 +26,7 @@ use crate::stages::alert::{self, Telling};
 use crate::stages::deliver;
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, Recipient, StateChange, WORKSPACE};
+use crate::store::leases::Shared;
 
 /// Judge what is new, deliver what was found, and say what was done about it
 #[derive(Clone, Debug, clap::Args)]
@@ -239,18 +241,21 @@ async fn deliver_only(args: DeliverArgs, context: &Context) -> anyhow::Result<Ou
         context.ui.note(&format!("dry run, nothing delivered: {waiting} waiting"));
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock(&store, "deliver").await?;
+    let _lock = if store.is_shared() { None } else { Some(context.lock(&store, "deliver").await?) };
     let summary = deliver_all(&store, context, args.json).await?;
     context.ui.say(&deliver_lines(&summary));
     Ok(summary.outcome())
 }
 
-/// Delivers what waits, unless another process is doing that: its turn, or the next one's.
+/// Delivers what waits, unless another process is doing that: its turn, or the next one's. On a server several do.
 pub(super) async fn deliver_now(
     store: &Store,
     context: &Context,
     json: bool,
 ) -> anyhow::Result<Option<deliver::Summary>> {
+    if store.is_shared() {
+        return deliver_all(store, context, json).await.map(Some);
+    }
     let _lock = match context.lock(store, "deliver").await {
         Ok(lock) => lock,
         Err(error) if is_locked(&error) => {
@@ -270,7 +275,14 @@ fn is_locked(error: &anyhow::Error) -> bool {
 
 async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Result<deliver::Summary> {
     let mut notifiers = notifiers(context, json);
-    deliver::run(store, context.clock, &context.cancel(), &mut notifiers).await
+    let id = new_run_id();
+    let share = context.share(store, Shared::Deliver, &id).await?;
+    let claimant = Shared::Deliver.lease(&id);
+    let summary = deliver::run(store, context.clock, &context.cancel(), &mut notifiers, &claimant).await?;
+    if let Some(share) = share {
+        share.release().await?;
+    }
+    Ok(summary)
 }
 
 /// The configured channels, ready to send.

@@ -19,6 +19,7 @@ use crate::model::{DayRange, Marketplace, ProductKey};
 use crate::sources::keepa;
 use crate::stages::alert::Telling;
 use crate::store::Store;
+use crate::store::leases::Shared;
 
 /// Fill in days of the past, from a provider's history or from dated files
 ///
@@ -140,7 +141,11 @@ async fn from_provider(
     for receipt_id in &to_extend {
         store.request_history(*receipt_id, days).await?;
     }
+    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
     let summary = fetch::fetch(&store, context, &names, ask(run.run_id.clone(), false)).await?;
+    if let Some(share) = share {
+        share.release().await?;
+    }
     chain.end("fetch", summary.outcome(), serde_json::json!(summary), &fetch::lines(&summary));
     chain.derive(Telling::Nothing).await?;
     let Chain { outcome, record, .. } = chain;

@@ -14,9 +14,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
-use crate::lock::{Holder, LockError, RunLock, host_name};
+use crate::lock::{Holder, LockError, RunLock, host_name, is_gone};
 use crate::logging::RunIdSlot;
 use crate::model::{Day, Marketplace};
+use crate::store::leases::Shared;
 use crate::store::ops::RunStart;
 use crate::store::{Migrate, Store};
 
@@ -131,13 +132,52 @@ impl Context {
     ///
     /// Errors: locked (exit 11); with --skip-if-locked an error whose outcome is done.
     pub async fn lock(&self, store: &Store, pipeline: &'static str) -> anyhow::Result<RunLock> {
-        let holder = Holder::current(self.clock.now(), &self.global.command_line);
-        let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
+        self.lock_within(store, pipeline, Duration::ZERO).await
+    }
+
+    /// [`Context::lock`] that waits so long where --lock-wait does not say how long.
+    pub async fn lock_within(
+        &self,
+        store: &Store,
+        pipeline: &'static str,
+        wait: Duration,
+    ) -> anyhow::Result<RunLock> {
+        let holder = self.holder();
+        let wait = self.global.lock_wait.unwrap_or(wait);
         let taken = match store.leases() {
             None => RunLock::acquire(store.location().beside(), pipeline, &holder, wait, &self.cancel()),
-            Some(leases) => RunLock::lease(leases, pipeline, &holder, wait, &self.cancel()).await,
+            Some(leases) => {
+                RunLock::lease(leases, pipeline, &holder, self.lease_time(), wait, &self.cancel()).await
+            }
         };
-        taken.map_err(|error| match error {
+        taken.map_err(|error| self.not_locked(error))
+    }
+
+    /// Takes a lease of its own on a server's database, under which it claims what it shares with other runs; null
+    /// for an embedded database, where one run at a time has everything.
+    pub async fn share(&self, store: &Store, what: Shared, id: &str) -> anyhow::Result<Option<RunLock>> {
+        let Some(leases) = store.leases() else { return Ok(None) };
+        let others = leases.sharers(what).await?;
+        let gone: Vec<String> =
+            others.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect();
+        if !gone.is_empty() {
+            leases.end(&gone).await?;
+        }
+        let (name, holder, wait) = (what.lease(id), self.holder(), Duration::ZERO);
+        let taken = RunLock::lease(leases, &name, &holder, self.lease_time(), wait, &self.cancel()).await;
+        taken.map(Some).map_err(|error| self.not_locked(error))
+    }
+
+    fn lease_time(&self) -> Duration {
+        Duration::from_secs(self.config.settings.store.lease_s.into())
+    }
+
+    fn holder(&self) -> Holder {
+        Holder::current(self.clock.now(), &self.global.command_line)
+    }
+
+    fn not_locked(&self, error: LockError) -> anyhow::Error {
+        match error {
             LockError::Held { .. } if self.global.skip_if_locked => {
                 Failure::new(Outcome::Done, format!("skipped: {error}")).into()
             }
@@ -149,7 +189,7 @@ impl Context {
             }
             LockError::Store(error) => anyhow::Error::from(error),
             LockError::Io { .. } => anyhow::Error::from(error),
-        })
+        }
     }
 
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails

@@ -20,6 +20,7 @@ use crate::sources::budget::dollars;
 use crate::sources::retry::SharedRetries;
 use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary, Told};
 use crate::store::Store;
+use crate::store::leases::Shared;
 
 /// Which products are asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, clap::Args)]
@@ -159,6 +160,10 @@ pub(super) async fn fetch(
             progress.set_message(&spent(sources));
             progress.set_position(done);
         }
+        Told::Others { products } => {
+            let products = counted(products, "product");
+            context.ui.note(&format!("waiting for {products} that other hosts ask for"));
+        }
         Told::Waiting { source, until, reason } => {
             let until = instant_to_second(until);
             context.ui.note(&format!("{source}: waiting until {until}: {}", printable(reason)));
@@ -208,9 +213,13 @@ pub(super) async fn run(
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock(&store, "pipeline").await?;
+    let _lock = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
     let run = context.begin_run(&store, "ingest").await?;
+    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
     let summary = fetch(&store, context, &names, ask(run.run_id.clone())).await?;
+    if let Some(share) = share {
+        share.release().await?;
+    }
     run.finish(summary.outcome(), &serde_json::json!({ "fetch": summary })).await?;
     context.ui.say(&lines(&summary));
     if summary.cancelled {
@@ -317,6 +326,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<Line> {
     for (number, what) in [
         (summary.failed, "failed"),
         (summary.left, "left"),
+        (summary.elsewhere, "by other hosts"),
         (summary.not_due, "not due"),
         (summary.unserved, "served by no configured provider"),
         (summary.resumed, "earlier requests taken up"),

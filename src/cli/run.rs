@@ -19,6 +19,7 @@ use crate::model::Marketplace;
 use crate::stages;
 use crate::stages::alert::Telling;
 use crate::store::Store;
+use crate::store::leases::Shared;
 
 /// Run every stage in order: ingest, normalize, build-mart, alert
 ///
@@ -52,6 +53,9 @@ pub(super) struct RunArgs {
     pub deadline: Option<Duration>,
 }
 
+/// How long a host waits for another one that is at the same stages: it may have to go on in its place.
+const TURN: Duration = Duration::from_secs(3600);
+
 pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
     if args.dry_run {
@@ -59,11 +63,16 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     }
     // A path that names nothing ends before a run begins.
     let inputs = inputs(&args, context)?;
-    let lock = context.lock(&store, "pipeline").await?;
+    let whole = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
     let run = context.begin_run(&store, "run").await?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
-    chain.stages(&args, inputs).await?;
+    chain.land(&args, inputs).await?;
+    let lock = match whole {
+        Some(lock) => lock,
+        None => context.lock_within(&store, "pipeline", TURN).await?,
+    };
+    chain.derive(Telling::Newest).await?;
     lock.release().await?;
     if !args.no_deliver && !context.cancel().is_cancelled() {
         chain.deliver().await?;
@@ -194,13 +203,22 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Ingest to alert; a request to stop ends it after the stage that saw it.
-    async fn stages(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+    /// Lands files and what the providers answer. Files of one host are read while no other host reads or derives; what is
+    /// due is shared with whoever asks for it now.
+    async fn land(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
+        let is_turn_needed = self.store.is_shared() && !inputs.is_empty();
+        let turn = match is_turn_needed {
+            true => Some(self.context.lock_within(self.store, "pipeline", TURN).await?),
+            false => None,
+        };
         self.ingest(args, inputs).await.context("ingest failed")?;
+        if let Some(turn) = turn {
+            turn.release().await?;
+        }
         if !self.is_stopped() && args.paths.is_empty() {
             self.fetch().await.context("ingest from the providers failed")?;
         }
-        self.derive(Telling::Newest).await
+        Ok(())
     }
 
     fn is_stopped(&self) -> bool {
@@ -241,8 +259,12 @@ impl<'a> Chain<'a> {
         if names.is_empty() {
             return Ok(());
         }
+        let share = self.context.share(self.store, Shared::Ingest, &self.run_id).await?;
         let ask = Ask::all(self.run_id.clone(), false);
         let summary = fetch::fetch(self.store, self.context, &names, ask).await?;
+        if let Some(share) = share {
+            share.release().await?;
+        }
         self.end("fetch", summary.outcome(), json!(summary), &fetch::lines(&summary));
         Ok(())
     }

@@ -439,6 +439,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
     let is_price = |dollars: f64| micros_of_dollars(dollars).is_some();
     let own = [
         ("store.busy_timeout_s", store.busy_timeout_s <= 3_600, "must be 0 to 3600"),
+        ("store.lease_s", (1..=3_600).contains(&store.lease_s), "must be 1 to 3600"),
         ("mart.publish_days", (1..=3_650).contains(&mart.publish_days), "must be 1 to 3650"),
         ("alerts.stale_slots", (1..=365).contains(&alerts.stale_slots), "must be 1 to 365"),
         ("check.max_age_hours", (1..=87_600).contains(&check.max_age_hours), "must be 1 to 87600"),

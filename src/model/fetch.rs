@@ -28,6 +28,15 @@ impl Cost {
         Cost { units: self.units.saturating_add(other.units), micros }
     }
 
+    pub fn minus(self, other: Cost) -> Cost {
+        self.plus(Cost { units: -other.units, micros: other.micros.map(|micros| -micros) })
+    }
+
+    /// As limits count it: money that is not known is none.
+    pub fn known(self) -> Cost {
+        Cost { micros: Some(self.micros.unwrap_or(0)), ..self }
+    }
+
     /// Splits it over `parts` shares without a rest: the first ones carry what does not divide.
     pub fn split(self, parts: usize) -> impl Iterator<Item = Cost> {
         let share = move |total: i64, index: usize| {
@@ -66,6 +75,22 @@ pub struct SpendingLimits {
 pub struct SpendingLimit {
     pub units: Option<i64>,
     pub micros: Option<i64>,
+}
+
+impl SpendingLimit {
+    /// True when this much may be spent in all.
+    pub fn allows(self, spent: Cost) -> bool {
+        let spent = spent.known();
+        self.units.is_none_or(|max| spent.units <= max)
+            && self.micros.is_none_or(|max| spent.micros <= Some(max))
+    }
+}
+
+/// What was spent of the limits that hold for all runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    pub day: Cost,
+    pub month: Cost,
 }
 
 /// Why a provider gave no answer. The kind decides what is done about it.

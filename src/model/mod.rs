@@ -16,7 +16,8 @@ pub use asin::{Asin, AsinError, ProductKey, ProductRef};
 pub use availability::Availability;
 pub use day::{Day, DayError, DayRange, ReportingZone};
 pub use fetch::{
-    BreakerPosition, Cost, FaultKind, Rate, SourceState, SpendingLimit, SpendingLimits, micros_of_dollars,
+    BreakerPosition, Cost, FaultKind, Rate, SourceState, SpendingLimit, SpendingLimits, Spent,
+    micros_of_dollars,
 };
 pub use marketplace::{DecimalStyle, Marketplace, UnknownMarketplace};
 pub use money::{Currency, MAX_MINOR, Money, UnknownCurrency};

@@ -1,19 +1,13 @@
 //! What may still be spent at a source: a request that would go beyond is not sent.
 
-use crate::model::{Cost, SpendingLimits};
-
-/// What was spent before this run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Spent {
-    pub day: Cost,
-    pub month: Cost,
-}
+use crate::model::{Cost, SpendingLimits, Spent};
 
 /// A source's budget during a run.
 #[derive(Clone, Debug)]
 pub struct Budget {
     limits: SpendingLimits,
-    before: Spent,
+    /// By other runs.
+    others: Spent,
     /// Of this run, requests on their way at their estimate.
     run: Cost,
     /// What the source counts in.
@@ -21,17 +15,27 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub fn new(limits: SpendingLimits, before: Spent, unit: &'static str) -> Budget {
-        Budget { limits, before, run: Cost::NOTHING, unit }
+    pub fn new(limits: SpendingLimits, others: Spent, unit: &'static str) -> Budget {
+        Budget { limits, others, run: Cost::NOTHING, unit }
+    }
+
+    pub fn limits(&self) -> SpendingLimits {
+        self.limits
+    }
+
+    /// Other runs have spent more since this one began.
+    pub fn set_others(&mut self, others: Spent) {
+        self.others = others;
     }
 
     /// The limit that a request of this estimate would exceed, in words; null: it may go.
     pub fn exceeded_by(&self, estimate: Cost) -> Option<String> {
-        let run = add(self.run, estimate);
+        // Money that is not known counts as none: only its units are limited.
+        let run = self.run.plus(estimate.known());
         let spans = [
             ("run", self.limits.run, run),
-            ("day", self.limits.day, add(self.before.day, run)),
-            ("month", self.limits.month, add(self.before.month, run)),
+            ("day", self.limits.day, run.plus(self.others.day.known())),
+            ("month", self.limits.month, run.plus(self.others.month.known())),
         ];
         for (span, limit, spent) in spans {
             if let Some(max) = limit.units.filter(|max| spent.units > *max) {
@@ -52,23 +56,13 @@ impl Budget {
         if let Some(limit) = self.exceeded_by(estimate) {
             return Err(limit);
         }
-        self.run = add(self.run, estimate);
+        self.run = self.run.plus(estimate.known());
         Ok(())
     }
 
     /// Puts the real cost in the place of the estimate.
     pub fn settle(&mut self, estimate: Cost, cost: Cost) {
-        self.run =
-            add(self.run, Cost { units: -estimate.units, micros: Some(-estimate.micros.unwrap_or(0)) });
-        self.run = add(self.run, cost);
-    }
-}
-
-/// Money that is not known counts as none: only its units are limited.
-fn add(a: Cost, b: Cost) -> Cost {
-    Cost {
-        units: a.units.saturating_add(b.units),
-        micros: Some(a.micros.unwrap_or(0).saturating_add(b.micros.unwrap_or(0))),
+        self.run = self.run.minus(estimate.known()).plus(cost.known());
     }
 }
 

@@ -54,23 +54,14 @@ impl Limiter {
         let told = left.and_then(|left| left.told);
         let rate = told.map_or(rate, |told| allowed(rate, told, is_own));
         let burst = used_burst(rate);
-        let full = f64::from(burst);
-        let filled = left.map_or(full, |left| {
-            let passed = (now - left.at).num_milliseconds().max(0) as f64 / 1000.0;
-            (left.requests + passed * rate.per_second * USED_SHARE).clamp(0.0, full)
-        });
+        let filled = filled(rate, left, now);
         let governor = governor(rate);
         let taken = burst - filled.floor() as u32;
         if let Some(taken) = NonZeroU32::new(taken) {
             // A bucket holds at least what it is full with.
             let _ = governor.check_n(taken);
         }
-        // A clock that went back makes no pause longer than it was.
-        let pause = left.and_then(|left| {
-            let until = left.paused_until?;
-            (until - now).min(until - left.at).to_std().ok()
-        });
-        let paused_until = pause.map(|pause| Instant::now() + pause);
+        let paused_until = pause(left, now).map(|pause| Instant::now() + pause);
         let left = filled.floor() as u32;
         Limiter { inner: Mutex::new(Inner { governor, rate, told, is_own, paused_until, left }) }
     }
@@ -145,6 +136,41 @@ impl Limiter {
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is left of a bucket that several processes draw from, after one more request.
+///
+/// Errors: how long to wait for it.
+pub fn draw(rate: Rate, is_own: bool, left: Option<Left>, now: Timestamp) -> Result<Left, Duration> {
+    if let Some(pause) = pause(left, now).filter(|pause| !pause.is_zero()) {
+        return Err(pause);
+    }
+    let told = left.and_then(|left| left.told);
+    let rate = told.map_or(rate, |told| allowed(rate, told, is_own));
+    let filled = filled(rate, left, now);
+    if filled < 1.0 {
+        let per_second = (rate.per_second * USED_SHARE).max(SLOWEST);
+        return Err(Duration::from_secs_f64((1.0 - filled) / per_second));
+    }
+    // A clock that went back fills nothing twice.
+    let at = left.map_or(now, |left| left.at.max(now));
+    Ok(Left { requests: filled - 1.0, told, paused_until: None, at })
+}
+
+/// How many requests may go by now.
+fn filled(rate: Rate, left: Option<Left>, now: Timestamp) -> f64 {
+    let full = f64::from(used_burst(rate));
+    left.map_or(full, |left| {
+        let passed = (now - left.at).num_microseconds().unwrap_or(i64::MAX).max(0) as f64 / 1e6;
+        (left.requests + passed * rate.per_second * USED_SHARE).clamp(0.0, full)
+    })
+}
+
+/// How long a pause still lasts. A clock that went back makes none longer than it was.
+fn pause(left: Option<Left>, now: Timestamp) -> Option<Duration> {
+    let left = left?;
+    let until = left.paused_until?;
+    (until - now).min(until - left.at).to_std().ok()
 }
 
 /// The rate at which requests may go when the server tells of one.

@@ -2,7 +2,8 @@
 //!
 //! Reads deliveries that are due. Writes how each fared. One unit of work is a claim, then per batch of a channel:
 //! send, record. A second run finds nothing due; after a kill it sends again what was claimed and not recorded, and a
-//! channel that can tell drops what it has already. The caller holds the lock `deliver`.
+//! channel that can tell drops what it has already. The caller holds the lock `deliver`, or on a server, where several
+//! deliver at once, the lease that the claims are made in the name of.
 
 use anyhow::Context as _;
 use chrono::Duration;
@@ -22,8 +23,6 @@ use crate::store::outbox::{AfterFailure, ClaimedEvent};
 
 /// Deliveries of one claim.
 const CLAIM: u32 = 1000;
-/// How long a claim holds: longer than a claim's batches take.
-const LEASE: Duration = Duration::minutes(10);
 /// A channel that has not answered by then has failed.
 const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 /// After so many failures in a row a channel is left alone until the next run.
@@ -76,9 +75,11 @@ pub async fn run(
     clock: Clock,
     cancel: &CancelToken,
     notifiers: &mut [Box<dyn Notifier>],
+    claimant: &str,
 ) -> anyhow::Result<Summary> {
-    let channels =
-        notifiers.iter_mut().map(|notifier| deliver_channel(store, clock, cancel, notifier.as_mut()));
+    let channels = notifiers
+        .iter_mut()
+        .map(|notifier| deliver_channel(store, clock, cancel, notifier.as_mut(), claimant));
     let watch = Stopwatch::start();
     let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(channels).await.into_iter().collect();
     let summary = Summary { channels: channels?, waiting: store.count_undelivered().await? };
@@ -92,16 +93,15 @@ async fn deliver_channel(
     clock: Clock,
     cancel: &CancelToken,
     notifier: &mut dyn Notifier,
+    claimant: &str,
 ) -> anyhow::Result<ChannelSummary> {
     let to = Recipient { channel: notifier.channel().to_owned(), recipient: notifier.recipient().to_owned() };
     let mut summary =
         ChannelSummary { channel: to.channel.clone(), recipient: to.recipient.clone(), ..Default::default() };
-    // The lock says that nobody else delivers: claims that are left belong to a process that died.
-    store.end_leases(&to, clock.now()).await.context("failed to take over claims")?;
     let mut failures = 0;
     loop {
         let claimed = store
-            .claim_deliveries(&to, clock.now(), LEASE, CLAIM)
+            .claim_deliveries(&to, clock.now(), claimant, CLAIM)
             .await
             .with_context(|| format!("failed to claim deliveries to {}", to.channel))?;
         failpoint!("deliver.after_claim");
@@ -110,7 +110,7 @@ async fn deliver_channel(
         }
         for batch in claimed.chunks(notifier.batch_size()) {
             if cancel.is_cancelled() || failures >= FAILURES_IN_A_ROW {
-                store.end_leases(&to, clock.now()).await.context("failed to give claims back")?;
+                store.give_deliveries_back(&to, claimant).await.context("failed to give claims back")?;
                 return Ok(summary);
             }
             let watch = Stopwatch::start();

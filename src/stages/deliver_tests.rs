@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::notify::{EventStyle, FileNotifier, StdoutNotifier};
+use crate::store::Migrate;
 use crate::store::alerts::{AlertBatch, NewEvent};
+use crate::store::leases::Shared;
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -43,7 +45,9 @@ impl Bench {
     }
 
     async fn deliver(&self, clock: Clock, notifiers: &mut [Box<dyn Notifier>]) -> Summary {
-        run(&self.store, clock, &CancelToken::default(), notifiers).await.unwrap()
+        // Each run claims in a name of its own.
+        let claimant = format!("at {}", clock.now());
+        run(&self.store, clock, &CancelToken::default(), notifiers, &claimant).await.unwrap()
     }
 
     fn file(&self) -> Box<dyn Notifier> {
@@ -158,7 +162,7 @@ async fn a_kill_between_sending_and_recording_delivers_once_to_the_file() {
     let bench = bench(&["a", "b"]).await;
     let to = &recipients()[1];
     // What a process did that died after sending: claimed, wrote the first event and half of the second.
-    let claimed = bench.store.claim_deliveries(to, at(0).now(), LEASE, 10).await.unwrap();
+    let claimed = bench.store.claim_deliveries(to, at(0).now(), "died", 10).await.unwrap();
     assert!(claimed.iter().all(|event| !event.maybe_sent));
     let half = &claimed[1].payload[..20];
     std::fs::write(bench.path(), format!("{}\n{half}", claimed[0].payload)).unwrap();
@@ -173,9 +177,31 @@ async fn a_stop_gives_claims_back() {
     let bench = bench(&["a", "b"]).await;
     let cancel = CancelToken::default();
     cancel.cancel(Outcome::Interrupted);
-    let stopped = run(&bench.store, at(0), &cancel, &mut [bench.file()]).await.unwrap();
+    let stopped = run(&bench.store, at(0), &cancel, &mut [bench.file()], "stopped").await.unwrap();
     assert_eq!(counts(&stopped), [(0, 0, 0)]);
     assert_eq!(counts(&bench.deliver(at(0), &mut [bench.file()]).await), [(2, 0, 0)]);
+}
+
+#[tokio::test]
+async fn what_another_host_has_claimed_is_left_to_it_while_it_lives() {
+    let bench = bench(&["a", "b"]).await;
+    let elsewhere = Store::open(bench.store.location().clone(), Migrate::Refuse).await.unwrap();
+    let Some(leases) = elsewhere.leases() else { return };
+    let other = Shared::Deliver.lease("other");
+    let hour = std::time::Duration::from_secs(3600);
+    leases.take(&other, "{}", None, hour).await.unwrap();
+    let to = &recipients()[1];
+    let claimed = bench.store.claim_deliveries(to, at(0).now(), &other, 1).await.unwrap();
+    assert_eq!(claimed[0].event_id, "a");
+    assert_eq!(counts(&bench.deliver(at(1), &mut [bench.file()]).await), [(1, 0, 0)]);
+    assert_eq!(ids_in(&bench.path()), "b");
+    // It is gone: what it had is due, and may have been sent.
+    leases.end(&[other]).await.unwrap();
+    let claimed = bench.store.claim_deliveries(to, at(2).now(), "me", 10).await.unwrap();
+    assert_eq!(
+        claimed.iter().map(|event| (event.event_id.as_str(), event.maybe_sent)).collect::<Vec<_>>(),
+        [("a", true)]
+    );
 }
 
 #[test]

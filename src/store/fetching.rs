@@ -4,19 +4,22 @@
 //! leaves requests of which nobody knows the answer, never answers of which nobody knows the price.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 
 use super::columns::{from_json, instant, known_instant, listed, product_key, to_json, word};
 use super::core::history::ask_for_days;
-use super::db::{Monthly, Row, bulk, query, query_scalar};
+use super::db::{Database, Monthly, Row, bulk, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
+use super::leases::now;
 use super::raw::{RawBody, ReceiptKey, month_of};
+use super::spending::{count_spending, over_limit};
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{
-    Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState, Timestamp,
-    words,
+    Asin, BreakerPosition, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, SourceState,
+    SpendingLimits, Spent, Timestamp, words,
 };
 use crate::normalize::HISTORY_KIND;
 
@@ -47,6 +50,8 @@ pub struct NewRequest {
     /// Of `sent_at`, in the reporting zone.
     pub day: Day,
     pub estimate: Cost,
+    /// Of days and months: what all runs together may spend.
+    pub limits: SpendingLimits,
     pub bucket: Option<Bucket>,
 }
 
@@ -70,6 +75,7 @@ pub struct Settlement {
     pub history: Option<DayRange>,
     pub source_state: Option<SourceState>,
     pub bucket: Option<Bucket>,
+    pub hints: RateHints,
 }
 
 impl Settlement {
@@ -99,6 +105,7 @@ impl Settlement {
             history: None,
             source_state: None,
             bucket: None,
+            hints: RateHints::default(),
         }
     }
 }
@@ -164,6 +171,15 @@ pub struct Bucket {
     pub updated_at: Timestamp,
 }
 
+/// What an answer said about its source's rate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateHints {
+    /// Millionths of a request a second.
+    pub told_micro: Option<i64>,
+    /// Silence is asked for, for so long.
+    pub pause: Option<Duration>,
+}
+
 /// A request of an earlier run that was never settled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenRequest {
@@ -209,6 +225,10 @@ pub enum StepEffect {
     Opened {
         request_id: i64,
     },
+    /// Not opened: a limit of the day or month would be exceeded, with what other runs have spent of them.
+    OverBudget {
+        others: Spent,
+    },
     /// Receipts that were new.
     Settled {
         landed: u64,
@@ -222,11 +242,11 @@ pub enum StepEffect {
 impl Store {
     /// Does the steps in one transaction, in order.
     pub async fn commit_steps(&self, steps: &[Step]) -> Result<Vec<StepEffect>> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_briefly().await?;
         let mut effects = Vec::with_capacity(steps.len());
         for step in steps {
             effects.push(match step {
-                Step::Open(request) => StepEffect::Opened { request_id: open(&mut tx, request).await? },
+                Step::Open(request) => open(&mut tx, request).await?,
                 Step::JobStarted { request_id, job_id } => {
                     note_job(&mut tx, *request_id, job_id).await?;
                     StepEffect::Noted
@@ -264,18 +284,6 @@ impl Store {
         Ok(fetches)
     }
 
-    /// Requests of earlier runs that were sent and never settled, oldest first.
-    pub async fn load_open_requests(&self) -> Result<Vec<OpenRequest>> {
-        let rows = query(
-            "SELECT request_id, source, operation, marketplace, asins, options, attempt, sent_at, job_id,
-                    estimated_units, estimated_micros
-             FROM source_requests WHERE state = 'sent' ORDER BY request_id",
-        )
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter().map(open_request).collect()
-    }
-
     /// How each source was left, by name.
     pub async fn load_source_states(&self) -> Result<Vec<SourceState>> {
         let rows = query(
@@ -297,17 +305,55 @@ impl Store {
         .bind(operation)
         .fetch_optional(self.reader())
         .await?;
-        row.map(|row| {
-            Ok(Bucket {
-                source,
-                operation,
-                left_milli: row.try_get("left_milli")?,
-                told_micro: row.try_get("told_micro")?,
-                paused_until: known_instant(&row, "rate_buckets", "paused_until")?,
-                updated_at: instant(&row, "rate_buckets", "updated_at")?,
-            })
-        })
-        .transpose()
+        row.map(|row| bucket(&row, source, operation)).transpose()
+    }
+
+    /// Takes one request out of the bucket that all hosts share, by the server's clock; answers how long to wait where
+    /// nothing is left. `draw` says what is left of a bucket after one more request.
+    pub async fn take_turn(
+        &self,
+        source: &'static str,
+        operation: &'static str,
+        draw: impl FnOnce(Option<Bucket>, Timestamp) -> Result<Bucket, Duration>,
+    ) -> Result<Option<Duration>> {
+        let Database::Postgres(server) = self.reader() else { return Ok(None) };
+        // Not behind the one writer: hosts that wait for this row wait for each other only.
+        let mut tx = server.begin_beside().await?;
+        query(
+            "INSERT INTO rate_buckets (source, operation, left_milli, updated_at) VALUES ($1, $2, -1, 0)
+             ON CONFLICT (source, operation) DO NOTHING",
+        )
+        .bind(source)
+        .bind(operation)
+        .execute(&mut tx)
+        .await?;
+        let row = query(concat!(
+            "SELECT left_milli, told_micro, paused_until, updated_at, ",
+            now!(),
+            " AS now FROM rate_buckets WHERE source = $1 AND operation = $2 FOR UPDATE"
+        ))
+        .bind(source)
+        .bind(operation)
+        .fetch_one(&mut tx)
+        .await?;
+        let now = instant(&row, "rate_buckets", "now")?;
+        let bucket = bucket(&row, source, operation)?;
+        match draw(Some(bucket).filter(|bucket| bucket.left_milli >= 0), now) {
+            Err(wait) => Ok(Some(wait)),
+            Ok(bucket) => {
+                query(
+                    "UPDATE rate_buckets SET left_milli = $3, updated_at = $4 WHERE source = $1 AND operation = $2",
+                )
+                .bind(source)
+                .bind(operation)
+                .bind(bucket.left_milli)
+                .bind(bucket.updated_at.timestamp_micros())
+                .execute(&mut tx)
+                .await?;
+                tx.commit().await?;
+                Ok(None)
+            }
+        }
     }
 
     /// True when another request than this one has the provider's job.
@@ -330,29 +376,34 @@ impl Store {
     }
 }
 
-async fn open(tx: &mut Tx, request: &NewRequest) -> Result<i64> {
+async fn open(tx: &mut Tx, request: &NewRequest) -> Result<StepEffect> {
+    let NewRequest { run_id, source, day, estimate, limits, .. } = request;
+    if let Some(others) = over_limit(tx, run_id, source, *day, *estimate, limits).await? {
+        return Ok(StepEffect::OverBudget { others });
+    }
     let request_id = query_scalar(
-        "INSERT INTO source_requests (run_id, source, operation, marketplace, asins, options, attempt, state, sent_at,
-           day, estimated_units, estimated_micros)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11) RETURNING request_id",
+        "INSERT INTO source_requests (run_id, kept_by, source, operation, marketplace, asins, options, attempt, state,
+           sent_at, day, estimated_units, estimated_micros)
+         VALUES ($1, $1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11) RETURNING request_id",
     )
-    .bind(&request.run_id)
-    .bind(request.source)
+    .bind(run_id)
+    .bind(*source)
     .bind(request.operation)
     .bind(request.marketplace.code())
     .bind(to_json(&request.asins))
     .bind(&request.options)
     .bind(i64::from(request.attempt))
     .bind(request.sent_at.timestamp_micros())
-    .bind(request.day.to_string())
-    .bind(request.estimate.units)
-    .bind(request.estimate.micros)
+    .bind(day.to_string())
+    .bind(estimate.units)
+    .bind(estimate.micros)
     .fetch_one(&mut *tx)
     .await?;
+    count_spending(tx, source, &day.to_string(), *estimate, Cost::NOTHING).await?;
     if let Some(bucket) = &request.bucket {
-        write_bucket(tx, bucket).await?;
+        write_bucket(tx, bucket, RateHints::default()).await?;
     }
-    Ok(request_id)
+    Ok(StepEffect::Opened { request_id })
 }
 
 async fn note_job(tx: &mut Tx, request_id: i64, job_id: &str) -> Result<()> {
@@ -380,12 +431,12 @@ async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
         write_source_state(tx, state).await?;
     }
     if let Some(bucket) = &settlement.bucket {
-        write_bucket(tx, bucket).await?;
+        write_bucket(tx, bucket, settlement.hints).await?;
     }
-    query(
+    let row = query(
         "UPDATE source_requests SET state = $2, finished_at = $3, job_id = COALESCE($4, job_id), fault = $5,
            detail = $6, cost_units = $7, cost_micros = $8, answered = $9, landed = $10
-         WHERE request_id = $1",
+         WHERE request_id = $1 RETURNING source, day, estimated_units, estimated_micros",
     )
     .bind(settlement.request_id)
     .bind(settlement.state.as_str())
@@ -397,8 +448,11 @@ async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     .bind(settlement.cost.micros)
     .bind(settlement.fetched.len() as i64)
     .bind(landed as i64)
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    let (source, day): (&str, &str) = (row.try_get("source")?, row.try_get("day")?);
+    let estimate = Cost { units: row.try_get("estimated_units")?, micros: row.try_get("estimated_micros")? };
+    count_spending(tx, source, day, settlement.cost, estimate).await?;
     Ok(landed)
 }
 
@@ -542,7 +596,12 @@ async fn write_source_state(tx: &mut Tx, state: &SourceState) -> Result<()> {
     Ok(())
 }
 
-async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
+/// Embedded, the only process there is knows what is left. On a server each turn is taken out of the bucket that all hosts
+/// share, and only what the source said is written here.
+async fn write_bucket(tx: &mut Tx, bucket: &Bucket, hints: RateHints) -> Result<()> {
+    if let Tx::Postgres { .. } = tx {
+        return write_hints(tx, bucket, hints).await;
+    }
     query(
         "INSERT INTO rate_buckets (source, operation, left_milli, told_micro, paused_until, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -560,7 +619,39 @@ async fn write_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
     Ok(())
 }
 
-fn open_request(row: &Row) -> Result<OpenRequest> {
+/// Another rate than the one before begins with an empty bucket; of two pauses the longer one holds.
+async fn write_hints(tx: &mut Tx, bucket: &Bucket, hints: RateHints) -> Result<()> {
+    if hints == RateHints::default() {
+        return Ok(());
+    }
+    query(concat!(
+        "UPDATE rate_buckets SET
+           left_milli = CASE WHEN $3 IS DISTINCT FROM COALESCE(told_micro, $3) THEN 0 ELSE left_milli END,
+           told_micro = COALESCE($3, told_micro), paused_until = GREATEST(paused_until, ",
+        now!(),
+        " + $4) WHERE source = $1 AND operation = $2"
+    ))
+    .bind(bucket.source)
+    .bind(bucket.operation)
+    .bind(hints.told_micro)
+    .bind(hints.pause.map(|pause| i64::try_from(pause.as_micros()).unwrap_or(i64::MAX)))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn bucket(row: &Row, source: &'static str, operation: &'static str) -> Result<Bucket> {
+    Ok(Bucket {
+        source,
+        operation,
+        left_milli: row.try_get("left_milli")?,
+        told_micro: row.try_get("told_micro")?,
+        paused_until: known_instant(row, "rate_buckets", "paused_until")?,
+        updated_at: instant(row, "rate_buckets", "updated_at")?,
+    })
+}
+
+pub(super) fn open_request(row: &Row) -> Result<OpenRequest> {
     let table = "source_requests";
     let attempt: i64 = row.try_get("attempt")?;
     Ok(OpenRequest {

@@ -69,7 +69,7 @@ const STATE: &[Dump] = &[
     without("alerts", &["run_id", "recorded_at"]),
     without("alert_changes", &["change_id", "changed_at"]),
     without("outbox_events", &["created_at"]),
-    without("deliveries", &["attempts", "next_attempt_at", "lease_until", "last_error", "delivered_at"]),
+    without("deliveries", &["attempts", "next_attempt_at", "claimed_by", "last_error", "delivered_at"]),
 ];
 
 /// The rows and the hash of one table.

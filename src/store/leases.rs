@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::Result;
+use super::columns::to_json;
 use super::db::postgres::Server;
 use super::db::{query, query_scalar};
 
@@ -28,6 +29,32 @@ macro_rules! now {
     () => {
         "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
     };
+}
+
+pub(super) use now;
+
+/// What hosts share by claims, each with a lease of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shared {
+    /// The list of due products.
+    Ingest,
+    /// The outbox.
+    Deliver,
+}
+
+impl Shared {
+    /// What the names of its leases begin with.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Shared::Ingest => "ingest/",
+            Shared::Deliver => "deliver/",
+        }
+    }
+
+    /// The lease of one of those who share it.
+    pub fn lease(self, id: &str) -> String {
+        format!("{}{id}", self.prefix())
+    }
 }
 
 // None of these waits for the lock of the one writer: a lease is kept while a long transaction writes.
@@ -102,6 +129,29 @@ impl Leases {
         query("UPDATE run_leases SET lease_until = 0, token = token + 1 WHERE pipeline = $1 AND token = $2")
             .bind(pipeline)
             .bind(token)
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Those who share something now: their leases, and the words in which they named themselves.
+    pub async fn sharers(&self, shared: Shared) -> Result<Vec<(String, String)>> {
+        let mut tx = self.0.begin_reading().await?;
+        let rows =
+            query("SELECT pipeline, holder FROM run_leases WHERE pipeline LIKE $1 || '%' ORDER BY pipeline")
+                .bind(shared.prefix())
+                .fetch_all(&mut tx)
+                .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok((row.try_get("pipeline")?, row.try_get("holder")?))).collect()
+    }
+
+    /// Ends leases whose holders are known to be gone: what they claimed is to be had.
+    pub async fn end(&self, leases: &[String]) -> Result<()> {
+        let mut tx = self.0.begin_beside().await?;
+        query("DELETE FROM run_leases WHERE pipeline IN (SELECT value FROM json_each($1))")
+            .bind(to_json(leases))
             .execute(&mut tx)
             .await?;
         tx.commit().await?;

@@ -3,10 +3,12 @@
 //! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
 //! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
-//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` are a server's only.
+//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` are a server's only, `claims`
+//! what hosts share by them.
 
 pub mod alerts;
 pub mod checks;
+pub mod claims;
 mod columns;
 mod comparisons;
 #[cfg(test)]
@@ -59,6 +61,9 @@ use self::db::sqlite::File;
 
 /// How long a writer waits for another process before it gives up (exit 7), where nothing else is configured.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many times that wait a host waits that has something to write which is paid for.
+const WAITS: u32 = 60;
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -166,6 +171,17 @@ impl Store {
     /// Begins a write transaction that holds the write lock from its first statement on.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         Ok(self.database.begin().await?)
+    }
+
+    /// The same, for what several hosts on a server write all the time: another one's long transaction is waited for.
+    pub(crate) async fn begin_briefly(&self) -> Result<Tx> {
+        for _ in 1..WAITS {
+            match self.database.begin_briefly().await.map_err(StoreError::from) {
+                Err(StoreError::Busy(_)) if self.is_shared() => {}
+                begun => return begun,
+            }
+        }
+        Ok(self.database.begin_briefly().await?)
     }
 
     /// The leases of pipelines; none of an embedded database.

@@ -1,13 +1,13 @@
 //! The outbox: events to be told, and one delivery per event, channel and recipient.
 //!
-//! A delivery goes pending → claimed (with a lease) → delivered; a failed attempt leads back to pending with a
-//! later time, the last one to dead. A claim whose lease has ended is due again: its event may have been sent.
-
-use chrono::Duration;
+//! A delivery goes pending → claimed → delivered; a failed attempt leads back to pending with a later time, the last one to
+//! dead. A claim of somebody who is gone is due again: its event may have been sent. On a server that is whose lease is
+//! over; embedded, one delivers at a time, so it is everybody else.
 
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant, to_json};
-use super::db::{bulk, query, query_scalar};
+use super::db::{bulk, query, query_of, query_scalar};
+use super::leases::now;
 use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 
@@ -45,21 +45,20 @@ pub struct DeliveryRecord {
 }
 
 impl Store {
-    /// Ends the leases of a recipient's claims, so that they are due again: for a deliverer that stops, and for one
-    /// that is the only one by its lock, so that whoever made the claims is gone.
-    pub async fn end_leases(&self, to: &Recipient, now: Timestamp) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let ended = query(
-            "UPDATE deliveries SET lease_until = $3
-             WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND lease_until > $3",
+    /// Gives claims that nothing was done with back.
+    pub async fn give_deliveries_back(&self, to: &Recipient, claimant: &str) -> Result<()> {
+        let mut tx = self.begin_briefly().await?;
+        query(
+            "UPDATE deliveries SET claimed_by = ''
+             WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND claimed_by = $3",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
-        .bind(now.timestamp_micros())
+        .bind(claimant)
         .execute(&mut tx)
         .await?;
         tx.commit().await?;
-        Ok(ended.rows_affected())
+        Ok(())
     }
 
     /// Claims up to `limit` deliveries that are due, as they are told: by day, then the gravest, then longest due.
@@ -67,25 +66,37 @@ impl Store {
         &self,
         to: &Recipient,
         now: Timestamp,
-        lease: Duration,
+        claimant: &str,
         limit: u32,
     ) -> Result<Vec<ClaimedEvent>> {
-        let mut tx = self.begin().await?;
-        let rows = query(
+        let mut tx = self.begin_briefly().await?;
+        let others_are_gone = match &tx {
+            Tx::Sqlite(_) => "",
+            Tx::Postgres { .. } => {
+                concat!(
+                    " AND NOT EXISTS
+                        (SELECT 1 FROM run_leases l WHERE l.pipeline = d.claimed_by AND l.lease_until > ",
+                    now!(),
+                    ")"
+                )
+            }
+        };
+        let rows = query_of(format!(
             "SELECT d.event_id, d.attempts, d.state, e.payload
              FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
                LEFT JOIN alerts a ON a.alert_id = e.alert_id
              WHERE d.channel = $1 AND d.recipient = $2
                AND ((d.state = 'pending' AND d.next_attempt_at <= $3)
-                 OR (d.state = 'claimed' AND d.lease_until <= $3))
+                 OR (d.state = 'claimed' AND d.claimed_by <> $5{others_are_gone}))
              ORDER BY a.day NULLS FIRST,
                CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               d.next_attempt_at, d.event_id LIMIT $4",
-        )
+               d.next_attempt_at, d.event_id LIMIT $4"
+        ))
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
         .bind(limit)
+        .bind(claimant)
         .fetch_all(&mut tx)
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
@@ -101,12 +112,12 @@ impl Store {
         }
         let ids: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).collect();
         query(
-            "UPDATE deliveries SET state = 'claimed', lease_until = $3
+            "UPDATE deliveries SET state = 'claimed', claimed_by = $3
              WHERE channel = $1 AND recipient = $2 AND event_id IN (SELECT value FROM json_each($4))",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
-        .bind((now + lease).timestamp_micros())
+        .bind(claimant)
         .bind(to_json(&ids))
         .execute(&mut tx)
         .await?;
@@ -118,7 +129,7 @@ impl Store {
     pub async fn mark_delivered(&self, to: &Recipient, event_ids: &[String], now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         query(
-            "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, lease_until = NULL,
+            "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, claimed_by = '',
                last_error = '', delivered_at = $3
              WHERE channel = $1 AND recipient = $2 AND state = 'claimed'
                AND event_id IN (SELECT value FROM json_each($4))",
@@ -147,7 +158,7 @@ impl Store {
                 AfterFailure::Dead => ("dead", None),
             };
             query(
-                "UPDATE deliveries SET state = $4, attempts = attempts + 1, lease_until = NULL, last_error = $5,
+                "UPDATE deliveries SET state = $4, attempts = attempts + 1, claimed_by = '', last_error = $5,
                    next_attempt_at = COALESCE($6, next_attempt_at)
                  WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed'",
             )

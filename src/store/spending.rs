@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::db::{query, query_of};
-use super::{Result, Store};
-use crate::model::{Cost, Day, DayRange, words};
+use super::db::{Row, query, query_of};
+use super::{Result, Store, Tx};
+use crate::model::{Cost, Day, DayRange, SpendingLimit, SpendingLimits, Spent, words};
 
 /// What the costs are told by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,22 +94,91 @@ impl Store {
     }
 
     /// What a source cost on these days; requests without an answer count with their estimate.
-    pub async fn load_spent(&self, source: &str, first: Day, last: Day) -> Result<Cost> {
-        let row = query(concat!(
-            "SELECT CAST(COALESCE(SUM(",
-            cost!("units"),
-            "), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(",
-            cost!("micros"),
-            "), 0) AS BIGINT) AS micros
-                 FROM source_requests q WHERE q.source = $1 AND q.day BETWEEN $2 AND $3"
-        ))
+    pub async fn load_spent(&self, source: &str, days: DayRange) -> Result<Cost> {
+        let row = query(
+            "SELECT CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(micros), 0) AS BIGINT) AS micros
+             FROM source_spending WHERE source = $1 AND day BETWEEN $2 AND $3",
+        )
         .bind(source)
-        .bind(first.to_string())
-        .bind(last.to_string())
+        .bind(days.first.to_string())
+        .bind(days.last.to_string())
         .fetch_one(self.reader())
         .await?;
-        Ok(Cost { units: row.try_get("units")?, micros: Some(row.try_get("micros")?) })
+        cost(&row)
     }
+}
+
+fn cost(row: &Row) -> Result<Cost> {
+    Ok(Cost { units: row.try_get("units")?, micros: Some(row.try_get("micros")?) })
+}
+
+/// Counts a cost instead of another one.
+pub(super) async fn count_spending(
+    tx: &mut Tx,
+    source: &str,
+    day: &str,
+    cost: Cost,
+    instead_of: Cost,
+) -> Result<()> {
+    let more = cost.known().minus(instead_of.known());
+    query(
+        "INSERT INTO source_spending (source, day, units, micros) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (source, day) DO UPDATE SET units = source_spending.units + excluded.units,
+           micros = source_spending.micros + excluded.micros",
+    )
+    .bind(source)
+    .bind(day)
+    .bind(more.units)
+    .bind(more.micros)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What other runs than this one have spent of the day and the month, where a request of this estimate would exceed a limit
+/// of either.
+pub(super) async fn over_limit(
+    tx: &mut Tx,
+    run_id: &str,
+    source: &str,
+    day: Day,
+    estimate: Cost,
+    limits: &SpendingLimits,
+) -> Result<Option<Spent>> {
+    if limits.day == SpendingLimit::default() && limits.month == SpendingLimit::default() {
+        return Ok(None);
+    }
+    let spent = query(
+        "SELECT CAST(COALESCE(SUM(CASE WHEN day = $2 THEN units ELSE 0 END), 0) AS BIGINT) AS day_units,
+           CAST(COALESCE(SUM(CASE WHEN day = $2 THEN micros ELSE 0 END), 0) AS BIGINT) AS day_micros,
+           CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(micros), 0) AS BIGINT) AS micros
+         FROM source_spending WHERE source = $1 AND day BETWEEN $3 AND $4",
+    )
+    .bind(source)
+    .bind(day.to_string())
+    .bind(day.month_start().to_string())
+    .bind(day.month_end().to_string())
+    .fetch_one(&mut *tx)
+    .await?;
+    let of_day = Cost { units: spent.try_get("day_units")?, micros: Some(spent.try_get("day_micros")?) };
+    let all = Spent { day: of_day, month: cost(&spent)? };
+    let with_it = |spent: Cost| spent.plus(estimate.known());
+    if limits.day.allows(with_it(all.day)) && limits.month.allows(with_it(all.month)) {
+        return Ok(None);
+    }
+    let own = query(concat!(
+        "SELECT CAST(COALESCE(SUM(",
+        cost!("units"),
+        "), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(",
+        cost!("micros"),
+        "), 0) AS BIGINT) AS micros FROM source_requests q WHERE q.run_id = $1 AND q.source = $2"
+    ))
+    .bind(run_id)
+    .bind(source)
+    .fetch_one(&mut *tx)
+    .await?;
+    let own = cost(&own)?;
+    Ok(Some(Spent { day: all.day.minus(own), month: all.month.minus(own) }))
 }
 
 fn grouped(column: &str) -> String {

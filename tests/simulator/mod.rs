@@ -55,7 +55,7 @@ pub(crate) use self::{
 use self::faults::Trial;
 use self::ledger::Ledger;
 use self::limits::Bucket;
-use self::random::Random;
+pub(crate) use self::random::Random;
 
 /// A running simulator; it stops when it is dropped.
 pub(crate) struct Simulator {

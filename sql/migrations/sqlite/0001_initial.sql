@@ -588,7 +588,7 @@ CREATE TABLE deliveries (
     state            TEXT    NOT NULL CHECK (state IN ('pending', 'claimed', 'delivered', 'dead')),
     attempts         INTEGER NOT NULL DEFAULT 0,
     next_attempt_at  INTEGER NOT NULL,
-    lease_until      INTEGER,
+    claimed_by       TEXT    NOT NULL DEFAULT '',  -- who sends it now
     last_error       TEXT    NOT NULL DEFAULT '',
     delivered_at     INTEGER,
     PRIMARY KEY (event_id, channel, recipient)
@@ -632,6 +632,7 @@ CREATE TABLE marks (
 CREATE TABLE source_requests (
     request_id        INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id            TEXT    NOT NULL,
+    kept_by           TEXT    NOT NULL DEFAULT '', -- the run that looks for its answer: another one after a kill
     source            TEXT    NOT NULL,
     operation         TEXT    NOT NULL,
     marketplace       TEXT    NOT NULL,
@@ -656,6 +657,15 @@ CREATE TABLE source_requests (
 CREATE INDEX source_requests_by_day ON source_requests (source, day);
 CREATE INDEX source_requests_by_run ON source_requests (run_id);
 CREATE INDEX source_requests_open ON source_requests (state) WHERE state = 'sent';
+
+-- The sums of the ledger: what budgets of days and months are counted by, requests without an answer at their estimate.
+CREATE TABLE source_spending (
+    source  TEXT    NOT NULL,
+    day     TEXT    NOT NULL,
+    units   INTEGER NOT NULL,
+    micros  INTEGER NOT NULL,
+    PRIMARY KEY (source, day)
+) STRICT, WITHOUT ROWID;
 
 -- When each source last answered for each product, and what it said: what is due follows from it.
 CREATE TABLE fetches (

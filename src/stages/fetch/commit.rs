@@ -9,10 +9,15 @@ use crate::store::{Store, StoreError};
 /// Steps of one transaction, at most.
 const TOGETHER: usize = 64;
 
-/// The writing end broke off: the writer's own error says why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the ledger of requests cannot be written")]
-pub(super) struct WriterGone;
+/// Why a request cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The writing end broke off: the writer's own error says why.
+    #[error("the ledger of requests cannot be written")]
+    WriterGone,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 type Waiting = (Step, oneshot::Sender<StepEffect>);
 
@@ -30,10 +35,10 @@ impl Ledger {
     }
 
     /// Returns when the step is committed.
-    pub(super) async fn commit(&self, step: Step) -> Result<StepEffect, WriterGone> {
+    pub(super) async fn commit(&self, step: Step) -> Result<StepEffect, Broken> {
         let (done, effect) = oneshot::channel();
-        self.steps.send((step, done)).await.map_err(|_| WriterGone)?;
-        effect.await.map_err(|_| WriterGone)
+        self.steps.send((step, done)).await.map_err(|_| Broken::WriterGone)?;
+        effect.await.map_err(|_| Broken::WriterGone)
     }
 }
 

@@ -11,17 +11,21 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Told;
-use super::commit::WriterGone;
+use super::commit::Broken;
 use super::exchange::{Common, End, Finished, Work, exchange};
 use super::lane::{Gate, Lane, Ticket};
-use super::plan::{DueProduct, Plan};
+use super::plan::{DueProduct, Plan, Slots};
 use super::summary::Summary;
 use crate::ids::stable_id;
+use crate::lock::is_gone;
 use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, Timestamp};
-use crate::sources::Fault;
 use crate::sources::breaker::Blame;
+use crate::sources::{Fault, Source};
 use crate::store::NewIncident;
-use crate::store::fetching::{FetchFailure, OpenRequest, RequestState, Settlement, Step, StepEffect};
+use crate::store::claims::Claimed;
+use crate::store::fetching::{
+    FetchFailure, LastFetch, OpenRequest, RequestState, Settlement, Step, StepEffect,
+};
 
 /// Failures written in one step.
 const FAILURES_TOGETHER: usize = 500;
@@ -35,6 +39,10 @@ const INCIDENT_PCT: u64 = 20;
 const REQUESTS_EACH: u8 = 3;
 /// A request that nobody waits for any more and that has no job counts as lost after this.
 const FORGOTTEN: TimeDelta = TimeDelta::days(7);
+/// How often it is looked whether a product that another run has claimed is to be had.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+/// Products of one claim, among several runs: few enough to end at about the same time, enough for full requests.
+const CLAIM: std::ops::RangeInclusive<usize> = 10..=1000;
 
 /// Products that wait for a request of one operation, by marketplace.
 type Queue = BTreeMap<Marketplace, VecDeque<usize>>;
@@ -59,6 +67,8 @@ struct Course {
     attempts: u8,
     /// This source has failed for it while it answered for others.
     is_suspect: bool,
+    /// It is this run's: claimed, and not settled by another one.
+    is_claimed: bool,
     /// With the source that it is of.
     fault: Option<Box<(usize, Fault)>>,
 }
@@ -74,7 +84,17 @@ pub(super) struct Driver<'a> {
     in_flight: Vec<Vec<usize>>,
     /// How many products waited for an open breaker when those with another source were sent there.
     stuck: Vec<Vec<usize>>,
-    running: JoinSet<Result<Finished, WriterGone>>,
+    running: JoinSet<Result<Finished, Broken>>,
+    /// Products to be claimed, in the order of the plan, and those that another run has.
+    unclaimed: VecDeque<usize>,
+    held: Vec<usize>,
+    /// When those were last asked for.
+    asked_at: Instant,
+    /// Leases of runs whose processes are gone.
+    gone: Vec<String>,
+    began: Timestamp,
+    is_idle_told: bool,
+    sources: Vec<Arc<dyn Source>>,
     /// Products whose current source has failed, until they are sent on.
     failed_places: Vec<usize>,
     /// Watched products that no configured source serves.
@@ -95,6 +115,7 @@ impl<'a> Driver<'a> {
         lanes: Vec<Arc<Lane>>,
         plan: Plan,
         history: Option<DayRange>,
+        began: Timestamp,
         progress: &'a (dyn Fn(Told<'_>) + Send + Sync),
     ) -> Driver<'a> {
         let operations = |lane: &Arc<Lane>| lane.source.operations().len();
@@ -103,16 +124,19 @@ impl<'a> Driver<'a> {
         let lanes_operations: Vec<Vec<usize>> = lanes.iter().map(|lane| vec![0; operations(lane)]).collect();
         let lane_count = lanes.len();
         let places = plan.due.iter().enumerate().map(|(place, due)| (due.key, place)).collect();
+        let unclaimed = (0..plan.due.len()).collect();
         let courses = plan.due.into_iter().map(|product| Course {
             product,
             step: 0,
             waiting: 0,
             attempts: 0,
             is_suspect: false,
+            is_claimed: false,
             fault: None,
         });
         Driver {
             common,
+            sources: lanes.iter().map(|lane| lane.source.clone()).collect(),
             lanes,
             courses: courses.collect(),
             places,
@@ -121,6 +145,12 @@ impl<'a> Driver<'a> {
             in_flight: lanes_operations,
             waits_told: vec![None; lane_count],
             running: JoinSet::new(),
+            unclaimed,
+            held: Vec::new(),
+            asked_at: Instant::now(),
+            gone: Vec::new(),
+            began,
+            is_idle_told: false,
             failed_places: Vec::new(),
             unserved: plan.unserved,
             failures: Vec::new(),
@@ -131,12 +161,9 @@ impl<'a> Driver<'a> {
         }
     }
 
-    pub(super) async fn drive(
-        &mut self,
-        left_open: Vec<OpenRequest>,
-        summary: &mut Summary,
-    ) -> anyhow::Result<()> {
-        let resumed = self.resume(left_open, summary).await?;
+    pub(super) async fn drive(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
+        // Also where nothing is due: a run that is gone may have left requests.
+        self.claim_some(0, summary).await?;
         let unserved = std::mem::take(&mut self.unserved);
         self.failures.extend(unserved.into_iter().map(|product| FetchFailure {
             product,
@@ -144,21 +171,25 @@ impl<'a> Driver<'a> {
             fault: FaultKind::NotServed,
             detail: "no configured source of its chain covers its marketplace".to_owned(),
         }));
-        for place in 0..self.courses.len() {
-            if !resumed.contains(&place) {
-                self.enter(place, summary);
-            }
-        }
         loop {
             self.move_on_from_stopped(summary);
-            let gate = if self.common.is_stopped() { None } else { self.dispatch() };
+            let gate = if self.common.is_stopped() {
+                None
+            } else {
+                self.claim(summary).await?;
+                self.dispatch()
+            };
             self.write_failures(false).await?;
             if self.running.is_empty() && gate.is_none() {
                 // A source that was stopped just now has products that may go on to another one.
                 let before = self.waiting();
                 self.move_on_from_stopped(summary);
-                if self.common.is_stopped() || self.waiting() == before {
+                let is_idle = self.waiting() == before && self.unclaimed.is_empty();
+                if self.common.is_stopped() || is_idle && self.held.is_empty() {
                     break;
+                }
+                if is_idle {
+                    self.wait_for_others().await?;
                 }
                 continue;
             }
@@ -178,6 +209,7 @@ impl<'a> Driver<'a> {
                 () = self.common.cancel.cancelled(), if gate.is_some() => {}
             }
         }
+        self.leave_to_others(summary);
         self.give_up_the_rest(summary);
         self.write_failures(true).await?;
         self.note_incidents(summary).await?;
@@ -188,6 +220,93 @@ impl<'a> Driver<'a> {
         }
         summary.cancelled = self.common.cancel.is_cancelled();
         Ok(())
+    }
+
+    /// Claims products while fewer wait than are asked for at once.
+    async fn claim(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
+        if self.unclaimed.is_empty() && self.asked_at.elapsed() >= CLAIM_AGAIN {
+            self.unclaimed.extend(std::mem::take(&mut self.held));
+        }
+        let enough = self.enough();
+        while !self.unclaimed.is_empty() && self.waiting().into_iter().sum::<usize>() < enough {
+            self.claim_some(enough, summary).await?;
+        }
+        Ok(())
+    }
+
+    /// How many products keep all sources busy; all of them where nobody else asks.
+    fn enough(&self) -> usize {
+        if !self.common.store.is_shared() || self.history.is_some() {
+            return usize::MAX;
+        }
+        let at_once = self.lanes.iter().flat_map(|lane| {
+            lane.source.operations().iter().map(|operation| operation.batch * lane.concurrency)
+        });
+        at_once.max().unwrap_or(0).clamp(*CLAIM.start(), *CLAIM.end())
+    }
+
+    /// Claims at most so many products more, takes up the requests of runs that are gone, and sends on what is this run's.
+    async fn claim_some(&mut self, most: usize, summary: &mut Summary) -> anyhow::Result<()> {
+        let places: Vec<usize> = self.unclaimed.drain(..most.min(self.unclaimed.len())).collect();
+        let key = |&place: &usize| self.courses[place].product.key;
+        // The days of a backfill are nobody else's.
+        let is_open = self.history.is_none();
+        let wanted: Vec<ProductKey> = places.iter().filter(|_| is_open).map(key).collect();
+        let Common { store, run_id, .. } = &self.common;
+        let claimed = store.claim_products(run_id, &wanted, self.began, &self.gone).await;
+        self.asked_at = Instant::now();
+        let Claimed { mine, fetches, given_up, left_open, holders } =
+            claimed.context("failed to claim products")?;
+        self.resume(left_open, summary).await?;
+        self.gone =
+            holders.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect();
+        let mine: HashSet<ProductKey> = mine.into_iter().collect();
+        let given_up: HashSet<ProductKey> = given_up.into_iter().collect();
+        let mut answers: HashMap<ProductKey, Vec<LastFetch>> = HashMap::new();
+        for (key, fetch) in fetches {
+            answers.entry(key).or_default().push(fetch);
+        }
+        let slots = Slots { sources: &self.sources, zone: self.common.zone, now: self.common.clock.now() };
+        let mut entering = Vec::new();
+        for place in places {
+            let course = &mut self.courses[place];
+            let DueProduct { key, tier, done, .. } = &mut course.product;
+            if course.is_claimed {
+                continue;
+            }
+            done.extend(answers.get(key).map(|fetches| slots.done(*tier, fetches)).into_iter().flatten());
+            if slots.is_answered(done) || given_up.contains(key) {
+                summary.elsewhere += 1;
+                self.settled += 1;
+            } else if !is_open || mine.contains(key) {
+                course.is_claimed = true;
+                entering.push(place);
+            } else {
+                self.held.push(place);
+            }
+        }
+        for place in entering {
+            self.enter(place, summary);
+        }
+        Ok(())
+    }
+
+    /// Everything that is left is asked for by other runs: waits until some of it may be settled, or theirs no more.
+    async fn wait_for_others(&mut self) -> anyhow::Result<()> {
+        // They wait for what this run has given up.
+        self.write_failures(true).await?;
+        if !self.is_idle_told {
+            self.is_idle_told = true;
+            (self.progress)(Told::Others { products: self.held.len() as u64 });
+        }
+        self.common.wait(CLAIM_AGAIN).await;
+        Ok(())
+    }
+
+    /// What nobody has claimed when the run ends early stays due, and what others have is theirs.
+    fn leave_to_others(&mut self, summary: &mut Summary) {
+        summary.elsewhere += std::mem::take(&mut self.held).len() as u64;
+        summary.left += std::mem::take(&mut self.unclaimed).len() as u64;
     }
 
     /// How many products wait for which source.
@@ -207,12 +326,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Takes up what a killed run had sent to the sources: jobs are waited for, the rest is counted as lost.
-    async fn resume(
-        &mut self,
-        left_open: Vec<OpenRequest>,
-        summary: &mut Summary,
-    ) -> anyhow::Result<HashSet<usize>> {
-        let mut taken = HashSet::new();
+    async fn resume(&mut self, left_open: Vec<OpenRequest>, summary: &mut Summary) -> anyhow::Result<()> {
         for request in left_open {
             // Whatever was asked of a source that is not asked now stays as it is, at its estimate.
             let Some(lane) = self.lanes.iter().position(|lane| lane.source.name() == request.source) else {
@@ -229,6 +343,7 @@ impl<'a> Driver<'a> {
             let keys =
                 request.asins.iter().map(|&asin| ProductKey { marketplace: request.marketplace, asin });
             let due: Vec<usize> = keys.filter_map(|key| self.places.get(&key).copied()).collect();
+            let due: Vec<usize> = due.into_iter().filter(|&place| !self.courses[place].is_claimed).collect();
             if due.is_empty() && request.job_id.is_none() {
                 // It may have to be started anew: not for products that nobody wants now.
                 if self.common.clock.now() - request.sent_at > FORGOTTEN {
@@ -241,8 +356,7 @@ impl<'a> Driver<'a> {
                 let Some(step) = course.product.chain.iter().position(|&source| source == lane) else {
                     continue;
                 };
-                (course.step, course.waiting) = (step, 1);
-                taken.insert(place);
+                (course.step, course.waiting, course.is_claimed) = (step, 1, true);
             }
             summary.resumed += 1;
             let work = Work {
@@ -259,7 +373,7 @@ impl<'a> Driver<'a> {
             // A job that is paid for is waited for whatever the breaker says.
             self.start(work, Ticket { is_probe: false });
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// Notes that nobody knows what became of a request; it counts with its estimate.
@@ -499,8 +613,8 @@ impl<'a> Driver<'a> {
                     self.leave_to_job(place, work.lane, &fault, summary);
                 }
             }
-            // Nothing was asked: back to the front of the queue, or, at the end of the run, given up as it is.
-            End::Stopped => {
+            // Back to the front of the queue, or, at the end of the run, given up as it is.
+            End::NotAsked => {
                 for place in places.into_iter().rev() {
                     let marketplace = self.courses[place].product.key.marketplace;
                     self.queues[work.lane][work.operation].entry(marketplace).or_default().push_front(place);

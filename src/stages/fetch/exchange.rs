@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
-use super::commit::{Ledger, WriterGone};
-use super::lane::{Gate, Lane, Ticket};
+use super::commit::{Broken, Ledger};
+use super::lane::{Gate, Lane, Ticket, micro};
 use crate::cancel::CancelToken;
 use crate::clock::Clock;
 use crate::failpoint;
@@ -22,7 +22,8 @@ use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
 use crate::store::Store;
 use crate::store::fetching::{
-    FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RequestState, Settlement, Step, StepEffect,
+    FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RateHints, RequestState, Settlement, Step,
+    StepEffect,
 };
 use crate::store::raw::{RawBody, ReceiptKey};
 
@@ -84,12 +85,12 @@ pub(super) enum End {
     LeftToJob(Fault),
     /// It failed, and the source's breaker opened before it was asked again.
     HandedBack(Blame, Fault),
-    /// Somebody asked for a stop, or the deadline is there.
-    Stopped,
+    /// Somebody asked for a stop, the deadline is there, or other runs have spent what it would cost.
+    NotAsked,
 }
 
 /// Why a wait ended.
-enum Waited {
+pub(super) enum Waited {
     Done,
     Stopped,
 }
@@ -113,7 +114,7 @@ impl Common {
         }
     }
 
-    async fn wait(&self, wait: Duration) -> Waited {
+    pub(super) async fn wait(&self, wait: Duration) -> Waited {
         tokio::select! {
             () = tokio::time::sleep(wait) => Waited::Done,
             () = self.stopped() => Waited::Stopped,
@@ -201,7 +202,7 @@ pub(super) async fn exchange(
     lane: Arc<Lane>,
     work: Work,
     ticket: Ticket,
-) -> Result<Finished, WriterGone> {
+) -> Result<Finished, Broken> {
     let resumed = work.resumed.as_ref();
     let mut exchange = Exchange {
         common: &common,
@@ -229,7 +230,7 @@ pub(super) async fn exchange(
     let end = loop {
         if common.is_stopped() {
             exchange.withdraw(attempt == first);
-            break End::Stopped;
+            break End::NotAsked;
         }
         // A request that is on its way already is not held up: its job is paid for.
         if let Some(fault) = failed.take_if(|_| exchange.open.is_none()) {
@@ -246,7 +247,7 @@ pub(super) async fn exchange(
             Attempt::Again(wait, fault) => {
                 failed = Some(fault);
                 if let Waited::Stopped = common.wait(wait).await {
-                    break End::Stopped;
+                    break End::NotAsked;
                 }
             }
         }
@@ -257,7 +258,7 @@ pub(super) async fn exchange(
 }
 
 impl Exchange<'_> {
-    async fn attempt(&mut self, attempt: u32) -> Result<Attempt, WriterGone> {
+    async fn attempt(&mut self, attempt: u32) -> Result<Attempt, Broken> {
         let Exchange { common, lane, work, .. } = *self;
         let is_first = self.requests == 0 && self.open.is_none();
         // The first attempt was paid for when its products were chosen.
@@ -268,16 +269,18 @@ impl Exchange<'_> {
             lane.leave(self.ticket);
             return Ok(Attempt::End(End::Failed(Fault::new(FaultKind::Budget, reason))));
         }
-        if let Waited::Stopped = take_turn(common, lane, work.operation).await {
+        if let Waited::Stopped = take_turn(common, lane, work.operation).await? {
             self.withdraw(self.open.is_none());
-            return Ok(Attempt::End(End::Stopped));
+            return Ok(Attempt::End(End::NotAsked));
         }
         let open = match self.open {
             Some(open) => open,
-            None => Open {
-                request_id: self.write(attempt, work.estimate).await?,
-                estimate: work.estimate,
-                is_reserved: true,
+            None => match self.write(attempt, work.estimate).await? {
+                Some(request_id) => Open { request_id, estimate: work.estimate, is_reserved: true },
+                None => {
+                    self.withdraw(true);
+                    return Ok(Attempt::End(End::NotAsked));
+                }
             },
         };
         self.open = Some(open);
@@ -295,7 +298,7 @@ impl Exchange<'_> {
             // The provider goes on with its job: the next run takes its result.
             None => {
                 lane.leave(self.ticket);
-                Ok(Attempt::End(End::Stopped))
+                Ok(Attempt::End(End::NotAsked))
             }
         }
     }
@@ -309,7 +312,7 @@ impl Exchange<'_> {
     }
 
     /// Settles a failed attempt, unless the same request is asked again or its job is left to the next run.
-    async fn after_fault(&mut self, open: Open, fault: Fault, attempt: u32) -> Result<Attempt, WriterGone> {
+    async fn after_fault(&mut self, open: Open, fault: Fault, attempt: u32) -> Result<Attempt, Broken> {
         let Exchange { common, lane, work, .. } = *self;
         let operation = lane.source.operations()[work.operation];
         self.may_have_started |= fault.may_have_arrived;
@@ -372,8 +375,8 @@ impl Exchange<'_> {
         self.cost = self.cost.plus(cost);
     }
 
-    /// Writes the request into the ledger.
-    async fn write(&mut self, attempt: u32, estimate: Cost) -> Result<i64, WriterGone> {
+    /// Writes the request into the ledger; null where other runs have spent so much that it would exceed a limit.
+    async fn write(&mut self, attempt: u32, estimate: Cost) -> Result<Option<i64>, Broken> {
         let sent_at = self.common.clock.now();
         let operation = self.lane.source.operations()[self.work.operation];
         let options = self.work.history.map(|days| serde_json::json!({ "history": days }).to_string());
@@ -388,12 +391,19 @@ impl Exchange<'_> {
             sent_at,
             day: self.common.zone.day_of(sent_at),
             estimate,
+            limits: self.lane.limits(),
             bucket: Some(self.lane.bucket(self.work.operation)),
         });
-        self.requests += 1;
         match self.common.ledger.commit(step).await? {
-            StepEffect::Opened { request_id } => Ok(request_id),
-            _ => Err(WriterGone),
+            StepEffect::Opened { request_id } => {
+                self.requests += 1;
+                Ok(Some(request_id))
+            }
+            StepEffect::OverBudget { others } => {
+                self.lane.set_others_spent(others);
+                Ok(None)
+            }
+            _ => Err(Broken::WriterGone),
         }
     }
 
@@ -422,7 +432,7 @@ impl Exchange<'_> {
     }
 
     /// Commits everything that an answer brought.
-    async fn keep(&mut self, request_id: i64, answer: Answer) -> Result<End, WriterGone> {
+    async fn keep(&mut self, request_id: i64, answer: Answer) -> Result<End, Broken> {
         let Exchange { common, lane, work, .. } = *self;
         let now = common.clock.now();
         // Whoever answers for none of its products has answered nothing.
@@ -434,6 +444,7 @@ impl Exchange<'_> {
             }
             None => lane.succeeded(work.operation, &answer, self.openings),
         };
+        let hints = RateHints { told_micro: answer.rate.map(micro), pause: answer.pause };
         let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);
         let mut seen = HashSet::new();
         let mut fetched = Vec::new();
@@ -473,6 +484,7 @@ impl Exchange<'_> {
             history: work.history,
             source_state: Some(state),
             bucket: Some(lane.bucket(work.operation)),
+            hints,
         };
         failpoint!("fetch.before_commit");
         let effect = common.ledger.commit(Step::Settle(Box::new(settlement))).await?;
@@ -489,13 +501,15 @@ impl Exchange<'_> {
         fault: &Fault,
         cost: Cost,
         state: SourceState,
-    ) -> Result<(), WriterGone> {
+    ) -> Result<(), Broken> {
         let Exchange { common, lane, work, .. } = *self;
+        let pause = fault.wait.filter(|_| fault.kind == FaultKind::RateLimited);
         let settlement = Settlement {
             source: lane.source.name(),
             operation: lane.source.operations()[work.operation].name,
             source_state: Some(state),
             bucket: Some(lane.bucket(work.operation)),
+            hints: RateHints { told_micro: None, pause },
             ..Settlement::without_answer(
                 request_id,
                 common.run_id.clone(),
@@ -511,14 +525,21 @@ impl Exchange<'_> {
     }
 }
 
-/// Waits for the rate limit.
-async fn take_turn(common: &Common, lane: &Lane, operation: usize) -> Waited {
-    while let Some(wait) = lane.limiters[operation].try_pass() {
+/// Waits for the rate limit: of this run, or of all that share a server.
+async fn take_turn(common: &Common, lane: &Lane, operation: usize) -> Result<Waited, Broken> {
+    let name = lane.source.operations()[operation].name;
+    loop {
+        let wait = if common.store.is_shared() {
+            let draw = |bucket, now| lane.draw(operation, bucket, now);
+            common.store.take_turn(lane.source.name(), name, draw).await?
+        } else {
+            lane.limiters[operation].try_pass()
+        };
+        let Some(wait) = wait else { return Ok(Waited::Done) };
         if let Waited::Stopped = common.wait(wait).await {
-            return Waited::Stopped;
+            return Ok(Waited::Stopped);
         }
     }
-    Waited::Done
 }
 
 fn outcome(item: &Item) -> FetchOutcome {

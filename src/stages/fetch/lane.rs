@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use crate::model::{Cost, FaultKind, SourceState, Timestamp};
+use crate::model::{Cost, FaultKind, SourceState, SpendingLimits, Spent, Timestamp};
 use crate::sources::breaker::{Admission, Blame, Breaker};
 use crate::sources::budget::Budget;
-use crate::sources::limiter::{Left, Limiter};
+use crate::sources::limiter::{self, Left, Limiter};
 use crate::sources::{Answer, Fault, Source};
 use crate::store::fetching::Bucket;
 
@@ -167,6 +167,15 @@ impl Lane {
         self.lock().stopped.clone()
     }
 
+    pub(super) fn limits(&self) -> SpendingLimits {
+        self.lock().budget.limits()
+    }
+
+    /// Notes what other runs have spent by now.
+    pub(super) fn set_others_spent(&self, others: Spent) {
+        self.lock().budget.set_others(others);
+    }
+
     /// Takes the estimate out of the budget, or says which limit would be exceeded.
     pub(super) fn reserve(&self, estimate: Cost) -> Result<(), String> {
         self.lock().budget.reserve(estimate)
@@ -228,14 +237,44 @@ impl Lane {
 
     /// What is left of an operation's rate, for the database.
     pub(super) fn bucket(&self, operation: usize) -> Bucket {
-        let Left { requests, told, paused_until, at } = self.limiters[operation].left(self.time.now());
+        self.bucket_of(operation, self.limiters[operation].left(self.time.now()))
+    }
+
+    /// What is left after one more request of a bucket that several runs draw from, or how long to wait.
+    pub(super) fn draw(
+        &self,
+        operation: usize,
+        from: Option<Bucket>,
+        now: Timestamp,
+    ) -> Result<Bucket, Duration> {
+        let declared = self.source.operations()[operation];
+        let left = limiter::draw(declared.rate, declared.is_rate_own, from.map(left), now)?;
+        Ok(self.bucket_of(operation, left))
+    }
+
+    fn bucket_of(&self, operation: usize, left: Left) -> Bucket {
+        let Left { requests, told, paused_until, at } = left;
         Bucket {
             source: self.source.name(),
             operation: self.source.operations()[operation].name,
             left_milli: (requests * 1e3) as i64,
-            told_micro: told.map(|told| (told * 1e6) as i64),
+            told_micro: told.map(micro),
             paused_until,
             updated_at: at,
         }
     }
+}
+
+pub(super) fn left(bucket: Bucket) -> Left {
+    Left {
+        requests: bucket.left_milli as f64 / 1e3,
+        told: bucket.told_micro.map(|told| told as f64 / 1e6),
+        paused_until: bucket.paused_until,
+        at: bucket.updated_at,
+    }
+}
+
+/// Requests a second in millionths.
+pub(super) fn micro(per_second: f64) -> i64 {
+    (per_second * 1e6) as i64
 }

@@ -3,7 +3,8 @@
 //! Reads the watchlist and what was fetched before. Writes receipts, the ledger of requests, and when each product was
 //! fetched. One unit of work is a request: it is written before it is sent and settled with everything its answer
 //! brought. A second run asks only for what is still due; one that was killed waits for the jobs it had started and
-//! pays for nothing twice.
+//! pays for nothing twice. On a server several runs share what is due: each claims some of it at a time, and takes over
+//! what a run has left behind whose lease is over.
 
 mod commit;
 mod driver;
@@ -21,19 +22,18 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{DayRange, ReportingZone, SpendingLimits, Timestamp, WatchItem};
+use crate::model::{DayRange, ReportingZone, SpendingLimits, Spent, Timestamp, WatchItem};
 use crate::sources::Source;
 use crate::sources::breaker::Breaker;
-use crate::sources::budget::{Budget, Spent};
-use crate::sources::limiter::{Left, Limiter};
+use crate::sources::budget::Budget;
+use crate::sources::limiter::Limiter;
 use crate::sources::retry::SharedRetries;
-use crate::store::fetching::Bucket;
 use crate::store::{PageCache, Store};
 use commit::Ledger;
 use driver::Driver;
 use exchange::Common;
-use lane::{Lane, RunTime};
-use plan::Situation;
+use lane::{Lane, RunTime, left};
+use plan::{Situation, Slots};
 
 pub use plan::{DueProduct, Plan, PlanLine, Selection, Slot};
 pub use summary::{SourceSummary, Summary};
@@ -51,6 +51,10 @@ pub enum Told<'a> {
         source: &'a str,
         until: Timestamp,
         reason: &'a str,
+    },
+    /// All that is left is asked for by other runs.
+    Others {
+        products: u64,
     },
 }
 
@@ -112,9 +116,8 @@ pub async fn run(
         run_id: options.run_id.clone(),
         retries,
     };
-    let left_open = store.load_open_requests().await.context("failed to look for open requests")?;
-    let mut driver = Driver::new(common, lanes, planned, options.history, progress);
-    let driven = driver.drive(left_open, &mut summary).await;
+    let mut driver = Driver::new(common, lanes, planned, options.history, time.began, progress);
+    let driven = driver.drive(&mut summary).await;
     drop(driver);
     match writer.await.context("the writer of the ledger stopped")? {
         Err(error) => {
@@ -122,6 +125,7 @@ pub async fn run(
         }
         Ok(()) => driven?,
     }
+    store.give_claims_back(&options.run_id).await.context("failed to leave the list to others")?;
     store.set_page_cache(PageCache::Usual).await.context("failed to prepare the database")?;
     let Summary { due, fetched, failed, landed, .. } = summary;
     tracing::info!(due, fetched, failed, landed, duration_ms = watch.elapsed_ms(), "products fetched");
@@ -147,22 +151,14 @@ async fn lanes(
             let left = bucket.map(left);
             limiters.push(Limiter::new(operation.rate, operation.is_rate_own, left, time.began));
         }
-        let day = store.load_spent(source.name(), today, today).await?;
-        let month = store.load_spent(source.name(), today.month_start(), today.month_end()).await?;
+        let day = store.load_spent(source.name(), DayRange { first: today, last: today }).await?;
+        let month = DayRange { first: today.month_start(), last: today.month_end() };
+        let month = store.load_spent(source.name(), month).await?;
         let budget = Budget::new(configured.limits, Spent { day, month }, source.unit());
         let breaker = Breaker::new(source.name(), state, time.began);
         lanes.push(Arc::new(Lane::new(source, configured.concurrency, limiters, breaker, budget, time)));
     }
     Ok(lanes)
-}
-
-fn left(bucket: Bucket) -> Left {
-    Left {
-        requests: bucket.left_milli as f64 / 1e3,
-        told: bucket.told_micro.map(|told| told as f64 / 1e6),
-        paused_until: bucket.paused_until,
-        at: bucket.updated_at,
-    }
 }
 
 async fn plan_run(
@@ -186,11 +182,9 @@ async fn plan_run(
         left.requests
     };
     let situation = Situation {
-        sources: &ports,
+        slots: Slots { sources: &ports, zone: options.zone, now },
         default_chain: &options.default_chain,
         fetches: &fetches,
-        zone: options.zone,
-        now,
         left: &left,
         obstacle: &|source, cost| {
             let lane = &lanes[source];

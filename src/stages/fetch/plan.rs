@@ -91,14 +91,46 @@ pub struct PlanLine {
     pub obstacle: Option<String>,
 }
 
+/// What is asked of whom, and when it is asked: whether a product was answered for in its slot follows from it.
+#[derive(Clone, Copy)]
+pub(super) struct Slots<'a> {
+    pub(super) sources: &'a [Arc<dyn Source>],
+    pub(super) zone: ReportingZone,
+    pub(super) now: Timestamp,
+}
+
+impl Slots<'_> {
+    /// Operations that answered in the current slot of a product's tier.
+    pub(super) fn done(&self, tier: Tier, fetches: &[LastFetch]) -> Vec<(usize, usize)> {
+        let slot = |at| Slot::of(tier, at, self.zone);
+        let current = slot(self.now);
+        fetches
+            .iter()
+            .filter(|fetch| slot(fetch.fetched_at) == current)
+            .filter_map(|fetch| {
+                let source = self.sources.iter().position(|source| source.name() == fetch.source)?;
+                let operations = self.sources[source].operations();
+                let operation = operations.iter().position(|operation| operation.name == fetch.operation)?;
+                Some((source, operation))
+            })
+            .collect()
+    }
+
+    /// Some source was asked everything it is asked for the product, whether it is in its chain now or not.
+    pub(super) fn is_answered(&self, done: &[(usize, usize)]) -> bool {
+        self.sources.iter().enumerate().any(|(source, port)| {
+            let operations = port.operations().len();
+            operations > 0 && (0..operations).all(|operation| done.contains(&(source, operation)))
+        })
+    }
+}
+
 /// The inputs of a plan.
 pub(super) struct Situation<'a> {
-    pub(super) sources: &'a [Arc<dyn Source>],
+    pub(super) slots: Slots<'a>,
     /// Names of the sources for products that have no chain of their own.
     pub(super) default_chain: &'a [String],
     pub(super) fetches: &'a HashMap<ProductKey, Vec<LastFetch>>,
-    pub(super) zone: ReportingZone,
-    pub(super) now: Timestamp,
     /// How many requests may go at once, by (source, operation); null: a full bucket.
     pub(super) left: &'a dyn Fn(usize, usize) -> f64,
     /// What would be in the way of a cost at a source.
@@ -129,8 +161,9 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
             plan.unserved.push(item.key);
             continue;
         };
-        let done = done_in_slot(item, situation);
-        if is_answered(&done, situation) || done_elsewhere(item, situation) {
+        let fetches = situation.fetches.get(&item.key).map_or(&[][..], Vec::as_slice);
+        let done = situation.slots.done(item.tier, fetches);
+        if situation.slots.is_answered(&done) || done_elsewhere(item, situation) {
             plan.not_due += 1;
             continue;
         }
@@ -155,7 +188,7 @@ struct Chains<'a> {
 
 impl Chains<'_> {
     fn of(&mut self, item: &WatchItem) -> Option<Chain> {
-        let Situation { sources, default_chain, .. } = self.situation;
+        let Situation { slots: Slots { sources, .. }, default_chain, .. } = self.situation;
         // A backfill names its source itself.
         let is_default = item.source_chain.is_empty() || self.situation.has_history;
         let names = if is_default { default_chain } else { item.source_chain.as_slice() };
@@ -175,38 +208,14 @@ impl Chains<'_> {
     }
 }
 
-/// Operations that answered for the product in its current slot.
-fn done_in_slot(item: &WatchItem, situation: &Situation<'_>) -> Vec<(usize, usize)> {
-    let Some(fetches) = situation.fetches.get(&item.key) else { return Vec::new() };
-    let slot = |at| Slot::of(item.tier, at, situation.zone);
-    let current = slot(situation.now);
-    fetches
-        .iter()
-        .filter(|fetch| slot(fetch.fetched_at) == current)
-        .filter_map(|fetch| {
-            let source = situation.sources.iter().position(|source| source.name() == fetch.source)?;
-            let operations = situation.sources[source].operations();
-            let operation = operations.iter().position(|operation| operation.name == fetch.operation)?;
-            Some((source, operation))
-        })
-        .collect()
-}
-
-/// Some source was asked everything it is asked for the product, whether it is in its chain now or not.
-fn is_answered(done: &[(usize, usize)], situation: &Situation<'_>) -> bool {
-    situation.sources.iter().enumerate().any(|(source, port)| {
-        let operations = port.operations().len();
-        operations > 0 && (0..operations).all(|operation| done.contains(&(source, operation)))
-    })
-}
-
 /// A source that is not asked any more answered in the current slot.
 fn done_elsewhere(item: &WatchItem, situation: &Situation<'_>) -> bool {
-    let current = Slot::of(item.tier, situation.now, situation.zone);
+    let Slots { sources, zone, now } = situation.slots;
+    let current = Slot::of(item.tier, now, zone);
     let fetches = situation.fetches.get(&item.key).into_iter().flatten();
     fetches.filter(|fetch| fetch.operation != HISTORY_KIND).any(|fetch| {
-        let is_known = situation.sources.iter().any(|source| source.name() == fetch.source);
-        !is_known && Slot::of(item.tier, fetch.fetched_at, situation.zone) == current
+        let is_known = sources.iter().any(|source| source.name() == fetch.source);
+        !is_known && Slot::of(item.tier, fetch.fetched_at, zone) == current
     })
 }
 
@@ -214,7 +223,7 @@ fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
     let mut wanted: BTreeMap<(usize, usize), BTreeMap<Marketplace, u64>> = BTreeMap::new();
     for product in due {
         let Some(&source) = product.chain.first() else { continue };
-        for operation in 0..situation.sources[source].operations().len() {
+        for operation in 0..situation.slots.sources[source].operations().len() {
             if !product.done.contains(&(source, operation)) {
                 *wanted
                     .entry((source, operation))
@@ -227,7 +236,7 @@ fn lines(due: &[DueProduct], situation: &Situation<'_>) -> Vec<PlanLine> {
     wanted
         .into_iter()
         .map(|((place, number), products)| {
-            let source = &situation.sources[place];
+            let source = &situation.slots.sources[place];
             let operation = source.operations()[number];
             let mut cost = Cost::NOTHING;
             let mut requests = 0;

@@ -94,11 +94,9 @@ fn planned(watchlist: &[WatchItem], selection: &Selection, fetches: &[(&str, Las
         by_product.entry(item(name, Tier::Routine, &[]).key).or_default().push(fetch.clone());
     }
     let situation = Situation {
-        sources: &sources,
+        slots: Slots { sources: &sources, zone: ReportingZone(chrono_tz::Europe::Berlin), now: at(now) },
         default_chain: &chain,
         fetches: &by_product,
-        zone: ReportingZone(chrono_tz::Europe::Berlin),
-        now: at(now),
         left: &|_, _| 1.0,
         obstacle: &|_, _| None,
         has_history: false,

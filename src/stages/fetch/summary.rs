@@ -33,7 +33,7 @@ pub struct SourceSummary {
     pub is_refused: bool,
 }
 
-/// What a fetch did. Due = fetched + failed + left.
+/// What a fetch did. Due = fetched + failed + left + elsewhere.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Summary {
     pub due: u64,
@@ -43,6 +43,8 @@ pub struct Summary {
     pub failed: u64,
     /// Not asked for any more when the run was stopped.
     pub left: u64,
+    /// Settled by another run that shared the list, or still asked for by it.
+    pub elsewhere: u64,
     pub not_due: u64,
     pub paused: u64,
     pub beyond_limit: u64,
@@ -137,7 +139,8 @@ impl Summary {
         if self.fetched == 0 && passing > 0 && passing == self.failed {
             return Outcome::Transient;
         }
-        if self.failed_for(&[Budget, Deadline, Exhausted]) > 0 {
+        let is_left = self.left > 0 && !self.cancelled;
+        if is_left || self.failed_for(&[Budget, Deadline, Exhausted]) > 0 {
             return Outcome::BudgetReached;
         }
         if !self.incidents.is_empty() || exceeds_tolerance(self.failed, self.due, self.tolerate_failed_pct) {

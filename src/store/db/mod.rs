@@ -91,7 +91,15 @@ impl Database {
     pub(crate) async fn begin(&self) -> sqlx::Result<Tx> {
         match self {
             Database::Sqlite(file) => Ok(Tx::Sqlite(file.writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Database::Postgres(server) => server.begin_writing().await,
+            Database::Postgres(server) => server.begin_writing(false).await,
+        }
+    }
+
+    /// The same, of one that computes nothing while it writes: on a server one that stalls is soon ended.
+    pub(crate) async fn begin_briefly(&self) -> sqlx::Result<Tx> {
+        match self {
+            Database::Sqlite(_) => self.begin().await,
+            Database::Postgres(server) => server.begin_writing(true).await,
         }
     }
 

@@ -17,10 +17,14 @@ pub(crate) const SCHEMAS: [&str; 4] = ["ops", "core", "mart", "staging_raw"];
 const CONNECTIONS: u32 = 5;
 /// How long a connection is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A writer that is silent for so long in the middle of a transaction is taken for dead: others wait for it.
-const STALLED_WRITER: &str = "60s";
+/// A writer that is silent for so long in the middle of a transaction is taken for dead: others wait for it. One that
+/// computes nothing in between is not silent.
+const SILENT_WRITER: Duration = Duration::from_secs(60);
+const SILENT_BRIEF_WRITER: Duration = Duration::from_secs(5);
 /// The advisory lock of the one writer: "amzc" in ASCII.
 const WRITER_LOCK: i64 = 0x61_6d_7a_63;
+
+const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// The connections to a server.
 #[derive(Clone, Debug)]
@@ -62,9 +66,11 @@ impl Server {
         }
     }
 
-    /// A transaction that does not wait for the one writer.
+    /// A brief transaction that does not wait for the one writer.
     pub(crate) async fn begin_beside(&self) -> sqlx::Result<Tx> {
-        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+        let mut tx = self.begin(READ_WRITE).await?;
+        tx.run_script(self.limits(SILENT_BRIEF_WRITER)).await?;
+        Ok(tx)
     }
 
     /// Holds every later transaction that writes to this lease, or to none of the pipeline.
@@ -87,20 +93,23 @@ impl Server {
     }
 
     /// Writers come one after the other, as in SQLite: each reads what it then changes.
-    pub(crate) async fn begin_writing(&self) -> sqlx::Result<Tx> {
-        let mut tx = self.begin_beside().await?;
+    pub(crate) async fn begin_writing(&self, is_brief: bool) -> sqlx::Result<Tx> {
+        let mut tx = self.begin(READ_WRITE).await?;
+        let silence = if is_brief { SILENT_BRIEF_WRITER } else { SILENT_WRITER };
         // Apart from the statement that begins: a connection on which that one fails goes back to the pool as it is.
-        tx.run_script(self.one_at_a_time()).await?;
+        tx.run_script(self.limits(silence) + &self.one_at_a_time()).await?;
         Ok(tx)
     }
 
-    fn one_at_a_time(&self) -> String {
+    /// How long another transaction is waited for, and how long this one may be silent.
+    fn limits(&self, silence: Duration) -> String {
         // 0 would be no limit at all.
-        let wait = self.wait.as_millis().max(1);
-        let mut statements = format!(
-            "SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = '{STALLED_WRITER}';
-             SELECT pg_advisory_xact_lock({WRITER_LOCK});"
-        );
+        let (wait, silence) = (self.wait.as_millis().max(1), silence.as_millis());
+        format!("SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = {silence};")
+    }
+
+    fn one_at_a_time(&self) -> String {
+        let mut statements = format!("SELECT pg_advisory_xact_lock({WRITER_LOCK});");
         for (pipeline, token) in &*self.fences.lock().unwrap_or_else(PoisonError::into_inner) {
             statements.push_str(&fence_statement(pipeline, *token));
         }

@@ -7,12 +7,14 @@
 //! | `secrets` | no key in any byte that is written |
 //! | `politeness` | rates are kept and used, servers' hints are obeyed |
 //! | `budgets`, `chains`, `plan` | limits, fallbacks and breakers, what would be asked |
+//! | `hosts` | several hosts on one server: one list, one rate, one budget |
 //! | `html` | pages that somebody saved, and the shop's own |
 //! | `reports`, `backfill` | costs, doctor, days of the past |
 
 mod backfill;
 mod budgets;
 mod chains;
+mod hosts;
 mod html;
 mod plan;
 mod politeness;
@@ -28,6 +30,7 @@ use std::process::Command;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::sandbox::{NOW, Sandbox};
+use crate::server::fresh_database;
 use crate::simulator::{Config, Simulator, Source};
 
 /// A folder with a database, and the providers it asks.
@@ -37,6 +40,8 @@ pub(crate) struct Live {
     settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Null: the system's clock.
     now: Option<String>,
+    /// Of a server's database; null: the embedded one.
+    url: Option<String>,
 }
 
 /// How a command ended.
@@ -57,12 +62,10 @@ impl Live {
     /// Nothing is watched yet. `chain` is separated by commas; rates are as good as none.
     pub(crate) fn new(config: Config, chain: &str) -> Live {
         let simulator = Simulator::start(config).unwrap();
-        let mut live = Live {
-            sandbox: Sandbox::initialised(),
-            simulator,
-            settings: BTreeMap::new(),
-            now: Some(NOW.to_owned()),
-        };
+        let url = fresh_database();
+        let sandbox = url.as_deref().map_or_else(Sandbox::empty, Sandbox::empty_on);
+        sandbox.succeed("init -q");
+        let mut live = Live { sandbox, simulator, settings: BTreeMap::new(), now: Some(NOW.to_owned()), url };
         for source in Source::ALL {
             let section = source.name().replace('-', "_");
             let base = live.simulator.base_url(source);
@@ -72,6 +75,7 @@ impl Live {
             live.put(&section, "timeout_s", 20);
         }
         let token_url = format!("{:?}", live.simulator.base_url(Source::SpApi));
+        live.put("store", "path", "\"amzctl.db\"");
         live.put("sp_api", "token_url", token_url);
         live.put("apify", "wait_s", 1);
         live.put("apify", "usd_per_result", "0.0008");
@@ -98,7 +102,7 @@ impl Live {
     }
 
     fn write_settings(&self) {
-        let mut text = String::from("[store]\npath = \"amzctl.db\"\n[lake]\nroot = \"lake\"\n");
+        let mut text = String::from("[lake]\nroot = \"lake\"\n");
         for (section, keys) in &self.settings {
             let _ = writeln!(text, "[{section}]");
             for (key, value) in keys {
@@ -176,6 +180,9 @@ impl Live {
     pub(crate) fn lines(&self, sql: &str) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
+            if let Some(url) = &self.url {
+                return lines_on_server(url, sql).await;
+            }
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.sandbox.path("amzctl.db"));
             let mut connection = options.connect().await.unwrap();
             let statement = sqlx::AssertSqlSafe(sql.to_owned());
@@ -210,6 +217,16 @@ impl Live {
     pub(crate) fn asked_for(&self, source: Source, operation: &str) -> u64 {
         self.simulator.outcomes(source, operation).iter().map(|(_, count)| count).sum()
     }
+}
+
+async fn lines_on_server(url: &str, sql: &str) -> Vec<String> {
+    let mut connection = url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().connect().await.unwrap();
+    let path = "SET search_path TO ops, core, mart, staging_raw";
+    sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(sql.to_owned());
+    let rows = sqlx::query_scalar::<_, Option<String>>(statement).fetch_all(&mut connection).await;
+    connection.close().await.unwrap();
+    rows.unwrap().into_iter().map(Option::unwrap_or_default).collect()
 }
 
 impl Ended {

@@ -181,7 +181,8 @@ fn a_critical_product_is_asked_for_every_six_hours_and_a_weekly_one_every_week()
         live.set_now(now);
         live.ok("ingest -q");
         let micros = chrono::DateTime::parse_from_rfc3339(now).unwrap().timestamp_micros();
-        let fetched = live.lines(&format!("SELECT asin FROM fetches WHERE fetched_at = {micros}"));
+        let fetched =
+            live.lines(&format!("SELECT asin FROM fetches WHERE fetched_at = {micros} ORDER BY asin"));
         let mut expected: Vec<&String> = asked.iter().map(|&at: &usize| &products[at]).collect();
         expected.sort();
         assert_eq!(fetched.iter().collect::<Vec<_>>(), expected, "{now}");

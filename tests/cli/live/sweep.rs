@@ -271,7 +271,7 @@ fn sweep(seed: u64, products: u64) -> u64 {
         let name = source.name();
         let charged = live.simulator.ledger()["sources"][name]["paid_units"].as_i64().unwrap_or(0) * units;
         let sum = format!(
-            "SELECT COALESCE(SUM(iif(state = 'sent', estimated_units, cost_units)), 0) FROM source_requests
+            "SELECT COALESCE(SUM(CASE state WHEN 'sent' THEN estimated_units ELSE cost_units END), 0) FROM source_requests
              WHERE source = '{name}'"
         );
         let told = live.number(&sum);
