@@ -1,5 +1,6 @@
 //! What every subcommand is given: configuration, clock, output, and the ways to open the store.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -75,6 +76,36 @@ impl Context {
     /// Errors: not initialised (exit 10) without configuration or database; usage (exit 2) when the configured
     /// zone is not the one that the database was initialised with.
     pub async fn open_store(&self) -> anyhow::Result<Store> {
+        let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
+        let store = self.open(migrate).await?;
+        let Some(identity) = store.identity().await? else {
+            return Err(Failure::new(
+                Outcome::NotInitialised,
+                format!("{} was not initialised to its end", self.config.database),
+            )
+            .hint("finish it with `amzctl init`")
+            .into());
+        };
+        self.check_zone("the database", &identity.zone)?;
+        Ok(store)
+    }
+
+    /// Opens the database of the configuration as it is, with an older schema too, for those who look after it.
+    pub(super) async fn open_store_as_it_is(&self) -> anyhow::Result<Store> {
+        self.open(Migrate::Later).await
+    }
+
+    async fn open(&self, migrate: Migrate) -> anyhow::Result<Store> {
+        self.check_found()?;
+        let store = Store::open_waiting(self.config.database.clone(), migrate, self.busy_timeout())
+            .await
+            .with_context(|| format!("failed to open {}", self.config.database))?;
+        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        Ok(store)
+    }
+
+    /// Errors: there is no configuration (exit 10).
+    pub(super) fn check_found(&self) -> anyhow::Result<()> {
         if !self.config.is_found {
             return Err(Failure::new(
                 Outcome::NotInitialised,
@@ -83,14 +114,12 @@ impl Context {
             .hint("create one with `amzctl init`, or name one with --config FILE")
             .into());
         }
-        let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
-        let busy_timeout = Duration::from_secs(self.config.settings.store.busy_timeout_s.into());
-        let store = Store::open_waiting(self.config.database.clone(), migrate, busy_timeout)
-            .await
-            .with_context(|| format!("failed to open {}", self.config.database))?;
-        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
-        self.check_zone(&store).await?;
-        Ok(store)
+        Ok(())
+    }
+
+    /// How long a writer waits for another process.
+    pub(super) fn busy_timeout(&self) -> Duration {
+        Duration::from_secs(self.config.settings.store.busy_timeout_s.into())
     }
 
     /// Closes what was opened, so that the database is one file again that can be copied as it is.
@@ -102,25 +131,14 @@ impl Context {
         }
     }
 
-    async fn check_zone(&self, store: &Store) -> anyhow::Result<()> {
-        let Some(identity) = store.identity().await? else {
-            return Err(Failure::new(
-                Outcome::NotInitialised,
-                format!("{} was not initialised to its end", self.config.database),
-            )
-            .hint("finish it with `amzctl init`")
-            .into());
-        };
+    /// Errors: usage (exit 2) when `what` keeps its days in another zone than the configured one.
+    pub(super) fn check_zone(&self, what: &str, zone: &str) -> anyhow::Result<()> {
         let configured = self.config.zone.0.name();
-        if identity.zone != configured {
+        if zone != configured {
             return Err(Failure::usage(format!(
-                "the database keeps its days in time zone {}, the configuration says {configured}",
-                identity.zone
+                "{what} keeps its days in time zone {zone}, the configuration says {configured}"
             ))
-            .hint(format!(
-                "the zone is fixed when a database is made: set `zone = \"{}\"` under [time]",
-                identity.zone
-            ))
+            .hint(format!("the zone is fixed when a database is made: set `zone = \"{zone}\"` under [time]"))
             .into());
         }
         Ok(())
@@ -131,13 +149,29 @@ impl Context {
     ///
     /// Errors: locked (exit 11); with --skip-if-locked an error whose outcome is done.
     pub async fn lock(&self, store: &Store, pipeline: &'static str) -> anyhow::Result<RunLock> {
-        let holder = Holder::current(self.clock.now(), &self.global.command_line);
-        let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
-        let taken = match store.leases() {
-            None => RunLock::acquire(store.location().beside(), pipeline, &holder, wait, &self.cancel()),
-            Some(leases) => RunLock::lease(leases, pipeline, &holder, wait, &self.cancel()).await,
+        let Some(leases) = store.leases() else {
+            return self.lock_file(store.location().beside(), pipeline);
         };
-        taken.map_err(|error| match error {
+        let taken = RunLock::lease(leases, pipeline, &self.holder(), self.lock_wait(), &self.cancel()).await;
+        taken.map_err(|error| self.not_locked(error))
+    }
+
+    /// [`Context::lock`] of the embedded database at `database`, whatever lies there.
+    pub(super) fn lock_file(&self, database: &Path, pipeline: &'static str) -> anyhow::Result<RunLock> {
+        RunLock::acquire(database, pipeline, &self.holder(), self.lock_wait(), &self.cancel())
+            .map_err(|error| self.not_locked(error))
+    }
+
+    fn holder(&self) -> Holder {
+        Holder::current(self.clock.now(), &self.global.command_line)
+    }
+
+    fn lock_wait(&self) -> Duration {
+        self.global.lock_wait.unwrap_or(Duration::ZERO)
+    }
+
+    fn not_locked(&self, error: LockError) -> anyhow::Error {
+        match error {
             LockError::Held { .. } if self.global.skip_if_locked => {
                 Failure::new(Outcome::Done, format!("skipped: {error}")).into()
             }
@@ -149,7 +183,7 @@ impl Context {
             }
             LockError::Store(error) => anyhow::Error::from(error),
             LockError::Io { .. } => anyhow::Error::from(error),
-        })
+        }
     }
 
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails
