@@ -50,6 +50,8 @@ pub const ALL: &[&str] = &[
     "report.before_record",
     "report.before_write",
     "restore.before_rename",
+    "retention.after_commit",
+    "retention.before_commit",
 ];
 
 #[cfg(feature = "failpoints")]

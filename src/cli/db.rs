@@ -4,6 +4,7 @@ mod backup;
 mod migrate;
 mod partitions;
 mod restore;
+mod retention;
 mod status;
 
 pub(super) use partitions::make_ahead;
@@ -25,6 +26,7 @@ enum DbCommand {
     Partitions(partitions::PartitionsArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    Retention(retention::RetentionArgs),
 }
 
 pub(super) async fn run(args: DbArgs, context: &Context) -> anyhow::Result<Outcome> {
@@ -34,6 +36,7 @@ pub(super) async fn run(args: DbArgs, context: &Context) -> anyhow::Result<Outco
         DbCommand::Partitions(args) => partitions::run(args, context).await,
         DbCommand::Backup(args) => backup::run(args, context).await,
         DbCommand::Restore(args) => restore::run(args, context).await,
+        DbCommand::Retention(args) => retention::run(args, context).await,
     }
 }
 

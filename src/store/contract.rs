@@ -8,6 +8,7 @@ mod leaving;
 mod ledger;
 mod mart;
 mod months;
+mod retention;
 
 use std::path::Path;
 

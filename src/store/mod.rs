@@ -4,7 +4,7 @@
 //! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
 //! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` and `months` are a server's only,
-//! `backup` is of the embedded database; `condition` tells how either is.
+//! `backup` is of the embedded database; `condition` tells how either is, `retention` drops what is old.
 
 pub mod alerts;
 pub mod backup;
@@ -35,6 +35,7 @@ pub mod outbox;
 pub mod quarantine;
 pub mod raw;
 pub mod reports;
+pub mod retention;
 pub mod spending;
 #[cfg(test)]
 pub(crate) mod testing;

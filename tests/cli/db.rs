@@ -271,3 +271,150 @@ fn a_kill_leaves_the_backup_or_nothing_and_a_database_under_its_name() {
     sandbox.succeed("build-mart -q");
     assert_eq!(sandbox.succeed("verify --hash"), before);
 }
+
+/// Half a year after the market of the sandbox.
+const LATER: &str = "2026-09-01T12:00:00Z";
+
+/// Runs a command line half a year later, with every layer kept for 90 days.
+fn later(sandbox: &Sandbox, line: &str) -> String {
+    let mut command = sandbox.command(line);
+    command.env("AMZCTL_NOW", LATER);
+    for key in ["RAW", "READINGS", "ALERTS", "LEDGER"] {
+        command.env(format!("AMZCTL_RETENTION__{key}_DAYS"), "90");
+    }
+    sandbox.answer(&mut command)
+}
+
+/// What anybody reads of the facts.
+fn facts(sandbox: &Sandbox) -> String {
+    ["products", "observations", "daily", "ranks", "latest", "deltas", "rollups"]
+        .map(|table| sandbox.succeed(&format!("export {table} --format ndjson")))
+        .join("\n")
+}
+
+#[test]
+fn without_a_word_in_the_configuration_everything_is_kept() {
+    let sandbox = Sandbox::with_market();
+    answers!(sandbox.run_with("AMZCTL_NOW", LATER, "db retention"), @"
+    exit 0
+    --- stdout
+    LAYER     KEPT_DAYS  BEFORE  ROWS  BYTES  OLDEST_KEPT
+    raw       -          -          0  -      -
+    readings  -          -          0  -      -
+    alerts    -          -          0  -      -
+    requests  -          -          0  -      -
+    runs      -          -          0  -      -
+    --- stderr
+    everything is kept for ever: `[retention]` in amzctl.toml says how long a layer is
+    ");
+    answers!(sandbox.run_with("AMZCTL_NOW", LATER, "db retention --yes"), @"
+    exit 0
+    --- stderr
+    everything is kept for ever: `[retention]` in amzctl.toml says how long a layer is
+    ");
+}
+
+#[test]
+fn no_layer_is_kept_for_less_than_others_need() {
+    let sandbox = Sandbox::initialised();
+    for (key, days) in [("RAW", "89"), ("READINGS", "6"), ("ALERTS", "89"), ("LEDGER", "61")] {
+        let told = sandbox.run_with(&format!("AMZCTL_RETENTION__{key}_DAYS"), days, "db retention --yes");
+        let least = days.parse::<u32>().unwrap() + 1;
+        assert!(
+            told.starts_with("exit 2\n") && told.contains(&format!("hint: {least} is the least: ")),
+            "{told}"
+        );
+    }
+    let mut command = sandbox.command("db retention");
+    command.env("AMZCTL_RETENTION__RAW_DAYS", "100").env("AMZCTL_MART__PUBLISH_DAYS", "200");
+    answers!(sandbox.answer(&mut command), @"
+    exit 2
+    --- stderr
+    error: retention.raw_days is 100, less than what is needed
+    hint: 200 is the least: every figure that is served (`mart.publish_days`) is explained down to its raw payload
+    ");
+}
+
+#[test]
+fn what_is_old_is_dropped_and_every_figure_stays() {
+    let sandbox = Sandbox::with_market();
+    let before = facts(&sandbox);
+    answers!(later(&sandbox, "db retention --fields layer,kept_days,before,rows,oldest_kept"), @"
+    exit 0
+    --- stdout
+    LAYER     KEPT_DAYS  BEFORE      ROWS  OLDEST_KEPT
+    raw              90  2026-06-03    19  -
+    readings         90  2026-06-03     0  -
+    alerts           90  2026-06-03     0  2026-02-28
+    requests         90  2026-06-03     0  -
+    runs             90  2026-06-03     1  -
+    --- stderr
+    dry run, nothing dropped; `amzctl db retention --yes` drops it for good
+    ");
+    let held = sandbox.hold("pipeline");
+    assert!(later(&sandbox, "db retention --yes").starts_with("exit 11\n"));
+    drop(held);
+    answers!(later(&sandbox, "db retention --yes"), @"
+    exit 0
+    --- stderr
+    retention: 19 rows of raw, 4.0 KiB of content dropped
+    retention: 1 row of runs dropped
+    ");
+    assert_eq!(facts(&sandbox), before);
+    answers!(later(&sandbox, "db retention --yes"), @"
+    exit 0
+    --- stderr
+    retention: nothing was old enough
+    ");
+
+    // Nothing comes back, whatever is read or built again.
+    answers!(sandbox.run("normalize --replay"), @"
+    exit 0
+    --- stderr
+    normalize: nothing new
+    retention has dropped raw records of 2026-02-28 and before: what they gave stays as it is
+    ");
+    let more = crate::sandbox::market()
+        + "US,B0FM2YDLHP,2026-02-28T09:00:00Z,2200,in_stock,A2SHOP,900,Electronics,430,80,Speaker\n";
+    sandbox.write("market-again.csv", more);
+    answers!(sandbox.run("ingest market-again.csv"), @"
+    exit 0
+    --- stderr
+    ingest: 1 file, 20 records, 1 landed, 19 already there
+    next: `amzctl normalize`
+    ");
+    sandbox.succeed("build-mart -q --full");
+    assert_eq!(facts(&sandbox), before);
+    sandbox.succeed("verify");
+    let explained = sandbox.succeed("explain US:B0FDKB341G --field price_minor");
+    assert!(explained.contains("retention has dropped the receipt"), "{explained}");
+    answers!(sandbox.run("explain US:B0FDKB341G --raw"), @"
+    exit 1
+    --- stderr
+    error: retention has dropped the raw payloads
+    hint: without --raw the observations that were read from them are shown
+    ");
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn a_killed_retention_goes_on_where_it_was() {
+    let whole = Sandbox::with_market();
+    later(&whole, "db retention -q --yes");
+    for point in ["retention.before_commit", "retention.after_commit"] {
+        let sandbox = Sandbox::with_market();
+        let mut command = sandbox.command("db retention --yes");
+        command
+            .env("AMZCTL_NOW", LATER)
+            .env("AMZCTL_RETENTION__RAW_DAYS", "90")
+            .env("AMZCTL_FAILPOINT", point);
+        assert_eq!(command.output().unwrap().status.code(), None, "{point}");
+        assert!(later(&sandbox, "db retention -q --yes").starts_with("exit 0"), "{point}");
+        assert_eq!(
+            sandbox.succeed("verify --hash --tables"),
+            whole.succeed("verify --hash --tables"),
+            "{point}"
+        );
+        sandbox.succeed("verify");
+    }
+}

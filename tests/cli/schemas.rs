@@ -324,6 +324,11 @@ fn of_the_ledger_and_the_checks() {
     locks[]: holder pipeline
     tables[]: name rows rows_are_counted size_bytes
     "#);
+    answers!(keys(&sandbox, "db retention --json"), @r#"
+    amzctl.db.retention/1
+    rows schema
+    rows[]: before bytes kept_days layer oldest_kept rows
+    "#);
     answers!(keys(&sandbox, "runs list --json"), @r#"
     amzctl.runs/1
     rows schema

@@ -156,6 +156,40 @@ fn the_status_of_a_server_says_what_keeps_dead_rows_from_being_cleared() {
 }
 
 #[test]
+fn retention_drops_whole_months_of_raw_and_no_fact() {
+    let Some((sandbox, _)) = on_server() else { return };
+    take_in(&sandbox);
+    sandbox.succeed("quarantine drop -q --all --yes");
+    let facts = || {
+        let tables = ["products", "observations", "daily", "ranks", "deltas", "rollups"];
+        tables.map(|table| sandbox.succeed(&format!("export {table} --format ndjson")))
+    };
+    let months = || sandbox.succeed("db status --format csv --fields item");
+    let before = facts();
+    assert!(months().contains("month raw_receipts 2026-02"));
+    let retention = || {
+        let mut command = sandbox.command("db retention --yes");
+        command.env("AMZCTL_NOW", "2026-09-01T12:00:00Z").env("AMZCTL_RETENTION__RAW_DAYS", "90");
+        sandbox.answer(&mut command)
+    };
+    let said = retention();
+    assert!(
+        said.starts_with("exit 0\n") && said.contains("the empty month raw_receipts 2026-02 dropped"),
+        "{said}"
+    );
+    assert!(
+        !months().contains("month raw_receipts 2026-02") && months().contains("month observations 2026-02")
+    );
+    assert_eq!(facts(), before);
+    sandbox.succeed("normalize -q --replay");
+    sandbox.succeed("build-mart -q --full");
+    assert_eq!(facts(), before);
+    sandbox.succeed("verify");
+    let said = retention();
+    assert!(said.contains("retention: nothing was old enough"), "{said}");
+}
+
+#[test]
 fn a_servers_backups_are_its_administrators() {
     let Some((sandbox, url)) = on_server() else { return };
     for line in ["db backup saved.db", "db restore saved.db --yes"] {

@@ -5,6 +5,7 @@ INSERT INTO raw_receipts (receipt_id, source, kind, marketplace, asin_requested,
     file_offset, job_id, item_index)
   VALUES (7, 'file', 'product', 'US', 'B000000001', 'B000000001', 1772323200000000, 1772323200000001, 1772323200000002,
     'body', 'flat_json', 2, 'run', 12, 3, 'file', 'a.json', 1, 0, 'job', 0);
+INSERT INTO dropped_receipts (identity) VALUES ('gone');
 INSERT INTO retention_grants (grant_id, table_name, granted_at, reason, open) VALUES (5, 'raw_bodies', 1, 'old', 0);
 INSERT INTO ingest_files (file_sha256, options_key, path, records_read, receipts_landed, repeats, problems, state, run_id,
     updated_at)
