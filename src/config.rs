@@ -44,6 +44,7 @@ pub struct Settings {
     pub own: OwnSettings,
     pub check: CheckSettings,
     pub run: RunSettings,
+    pub retention: RetentionSettings,
 }
 
 /// Where the facts are kept.
@@ -222,6 +223,20 @@ impl Default for CheckSettings {
 pub struct RunSettings {
     /// Percent of a run's items that may fail before it ends with exit code 3.
     pub tolerate_failed_pct: f64,
+}
+
+/// How many days `db retention` keeps what it may drop; what is not named is kept for ever.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Days to keep raw receipts and their bodies; 90 at least.
+    pub raw_days: Option<u32>,
+    /// Days to keep readings of observations that a newer normalizer replaced; 7 at least.
+    pub readings_days: Option<u32>,
+    /// Days to keep alerts that are dealt with, and what was told about them; 90 at least.
+    pub alerts_days: Option<u32>,
+    /// Days to keep the ledger of runs and of requests to providers; 62 at least.
+    pub ledger_days: Option<u32>,
 }
 
 /// The validated configuration, paths resolved.

@@ -14,6 +14,7 @@ macro_rules! failpoint {
 pub const ALL: &[&str] = &[
     "alert.after_commit",
     "alert.before_commit",
+    "backup.before_rename",
     "compare.after_publish",
     "compare.before_publish",
     "deliver.after_claim",
@@ -48,6 +49,9 @@ pub const ALL: &[&str] = &[
     "report.after_record",
     "report.before_record",
     "report.before_write",
+    "restore.before_rename",
+    "retention.after_commit",
+    "retention.before_commit",
 ];
 
 #[cfg(feature = "failpoints")]

@@ -64,14 +64,45 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn temporary_beside(path: &Path) -> PathBuf {
+/// Where a file is written that will be `path`.
+pub fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Removes what processes that are no more left behind on the way to `path`: it may be large.
+pub fn remove_leftovers(path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        let pid = found.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".tmp"));
+        let is_gone = |pid: &str| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists();
+        if pid.is_some_and(is_gone) {
+            // It is only untidy.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        // No process has the greatest number there is; process 1 always runs.
+        let names = [".a.db.4294967295.tmp", ".a.db.1.tmp", ".b.db.4294967295.tmp", "a.db", ".a.db.x.tmp"];
+        for name in names {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_leftovers(&folder.path().join("a.db"));
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, true, true, true, true]);
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {

@@ -1,5 +1,6 @@
 //! What every subcommand is given: configuration, clock, output, and the ways to open the store.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::ids::new_run_id;
 use crate::lock::{Holder, LockError, RunLock, host_name, is_gone};
 use crate::logging::RunIdSlot;
 use crate::model::{Day, Marketplace};
-use crate::store::leases::Shared;
+use crate::store::leases::{Leases, Shared};
 use crate::store::ops::RunStart;
 use crate::store::{Migrate, Store};
 
@@ -76,6 +77,36 @@ impl Context {
     /// Errors: not initialised (exit 10) without configuration or database; usage (exit 2) when the configured
     /// zone is not the one that the database was initialised with.
     pub async fn open_store(&self) -> anyhow::Result<Store> {
+        let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
+        let store = self.open(migrate).await?;
+        let Some(identity) = store.identity().await? else {
+            return Err(Failure::new(
+                Outcome::NotInitialised,
+                format!("{} was not initialised to its end", self.config.database),
+            )
+            .hint("finish it with `amzctl init`")
+            .into());
+        };
+        self.check_zone("the database", &identity.zone)?;
+        Ok(store)
+    }
+
+    /// Opens the database of the configuration as it is, with an older schema too, for those who look after it.
+    pub(super) async fn open_store_as_it_is(&self) -> anyhow::Result<Store> {
+        self.open(Migrate::Later).await
+    }
+
+    async fn open(&self, migrate: Migrate) -> anyhow::Result<Store> {
+        self.check_found()?;
+        let store = Store::open_waiting(self.config.database.clone(), migrate, self.busy_timeout())
+            .await
+            .with_context(|| format!("failed to open {}", self.config.database))?;
+        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        Ok(store)
+    }
+
+    /// Errors: there is no configuration (exit 10).
+    pub(super) fn check_found(&self) -> anyhow::Result<()> {
         if !self.config.is_found {
             return Err(Failure::new(
                 Outcome::NotInitialised,
@@ -84,14 +115,12 @@ impl Context {
             .hint("create one with `amzctl init`, or name one with --config FILE")
             .into());
         }
-        let migrate = if self.global.no_migrate { Migrate::Refuse } else { Migrate::Yes };
-        let busy_timeout = Duration::from_secs(self.config.settings.store.busy_timeout_s.into());
-        let store = Store::open_waiting(self.config.database.clone(), migrate, busy_timeout)
-            .await
-            .with_context(|| format!("failed to open {}", self.config.database))?;
-        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
-        self.check_zone(&store).await?;
-        Ok(store)
+        Ok(())
+    }
+
+    /// How long a writer waits for another process.
+    pub(super) fn busy_timeout(&self) -> Duration {
+        Duration::from_secs(self.config.settings.store.busy_timeout_s.into())
     }
 
     /// Closes what was opened, so that the database is one file again that can be copied as it is.
@@ -103,25 +132,14 @@ impl Context {
         }
     }
 
-    async fn check_zone(&self, store: &Store) -> anyhow::Result<()> {
-        let Some(identity) = store.identity().await? else {
-            return Err(Failure::new(
-                Outcome::NotInitialised,
-                format!("{} was not initialised to its end", self.config.database),
-            )
-            .hint("finish it with `amzctl init`")
-            .into());
-        };
+    /// Errors: usage (exit 2) when `what` keeps its days in another zone than the configured one.
+    pub(super) fn check_zone(&self, what: &str, zone: &str) -> anyhow::Result<()> {
         let configured = self.config.zone.0.name();
-        if identity.zone != configured {
+        if zone != configured {
             return Err(Failure::usage(format!(
-                "the database keeps its days in time zone {}, the configuration says {configured}",
-                identity.zone
+                "{what} keeps its days in time zone {zone}, the configuration says {configured}"
             ))
-            .hint(format!(
-                "the zone is fixed when a database is made: set `zone = \"{}\"` under [time]",
-                identity.zone
-            ))
+            .hint(format!("the zone is fixed when a database is made: set `zone = \"{zone}\"` under [time]"))
             .into());
         }
         Ok(())
@@ -142,15 +160,18 @@ impl Context {
         pipeline: &'static str,
         wait: Duration,
     ) -> anyhow::Result<RunLock> {
-        let holder = self.holder();
-        let wait = self.global.lock_wait.unwrap_or(wait);
-        let taken = match store.leases() {
-            None => RunLock::acquire(store.location().beside(), pipeline, &holder, wait, &self.cancel()),
-            Some(leases) => {
-                RunLock::lease(leases, pipeline, &holder, self.lease_time(), wait, &self.cancel()).await
-            }
+        let Some(leases) = store.leases() else {
+            return self.lock_file(store.location().beside(), pipeline);
         };
-        taken.map_err(|error| self.not_locked(error))
+        let wait = self.global.lock_wait.unwrap_or(wait);
+        self.lease(leases, pipeline, wait).await
+    }
+
+    /// [`Context::lock`] of the embedded database at `database`, whatever lies there.
+    pub(super) fn lock_file(&self, database: &Path, pipeline: &'static str) -> anyhow::Result<RunLock> {
+        let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
+        RunLock::acquire(database, pipeline, &self.holder(), wait, &self.cancel())
+            .map_err(|error| self.not_locked(error))
     }
 
     /// Takes a lease of its own on a server's database, under which it claims what it shares with other runs; null
@@ -163,13 +184,13 @@ impl Context {
         if !gone.is_empty() {
             leases.end(&gone).await?;
         }
-        let (name, holder, wait) = (what.lease(id), self.holder(), Duration::ZERO);
-        let taken = RunLock::lease(leases, &name, &holder, self.lease_time(), wait, &self.cancel()).await;
-        taken.map(Some).map_err(|error| self.not_locked(error))
+        self.lease(leases, &what.lease(id), Duration::ZERO).await.map(Some)
     }
 
-    fn lease_time(&self) -> Duration {
-        Duration::from_secs(self.config.settings.store.lease_s.into())
+    async fn lease(&self, leases: Leases, name: &str, wait: Duration) -> anyhow::Result<RunLock> {
+        let lasts = Duration::from_secs(self.config.settings.store.lease_s.into());
+        let taken = RunLock::lease(leases, name, &self.holder(), lasts, wait, &self.cancel()).await;
+        taken.map_err(|error| self.not_locked(error))
     }
 
     fn holder(&self) -> Holder {

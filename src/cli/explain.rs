@@ -9,7 +9,7 @@ use super::output::{OutputArgs, write_bytes};
 use super::products::known_key;
 use super::show::known_product;
 use crate::error::{Failure, Outcome};
-use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef, Timestamp};
+use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef};
 use crate::render::format::{amount, integer, plain_line, rank, spoken, stars};
 use crate::render::rows::{Cell, Format, Rows, instant, instant_to_second};
 use crate::store::alerts::AlertRecord;
@@ -282,8 +282,14 @@ async fn load_day(store: &Store, key: ProductKey, day: Day) -> anyhow::Result<Da
 
 async fn raw_bodies(store: &Store, days: &[DayExplained]) -> anyhow::Result<Vec<u8>> {
     let mut bodies = Vec::new();
-    for evidence in days.iter().flat_map(|day| &day.evidence) {
+    let evidence: Vec<&Evidence> = days.iter().flat_map(|day| &day.evidence).collect();
+    for evidence in &evidence {
         bodies.extend(store.load_body(&evidence.body_sha256).await?);
+    }
+    if bodies.is_empty() && !evidence.is_empty() {
+        return Err(Failure::failed("retention has dropped the raw payloads")
+            .hint("without --raw the observations that were read from them are shown")
+            .into());
     }
     Ok(bodies.join(&b'\n'))
 }
@@ -386,15 +392,12 @@ fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field
         _ => "unknown".to_owned(),
     };
     let mut text = format!(
-        "\n  {} at {}: {gave}\n    received  {}, {}, recorded {}, run {}\n    from      {place}\n    raw       sha256 {}, {} bytes\n    cost      {}\n",
+        "\n  {} at {}: {gave}\n    {}\n    from      {place}\n    raw       sha256 {}, {}\n    cost      {}\n",
         evidence.source,
         instant_to_second(evidence.observed_at),
-        evidence.shape,
-        crate::render::format::count_of(evidence.copies, "time"),
-        instant_to_second(evidence.recorded_at),
-        evidence.run_id,
+        received_text(evidence),
         evidence.body_sha256,
-        integer(evidence.body_bytes),
+        evidence.body_bytes.map_or_else(|| "dropped".to_owned(), |bytes| format!("{} bytes", integer(bytes))),
         cost_text(evidence),
     );
     for field in fields {
@@ -405,13 +408,29 @@ fn evidence_text(explained: &DayExplained, evidence: &Evidence, fields: &[&Field
     text
 }
 
+/// How the receipt came to be, or that there is none any more.
+fn received_text(evidence: &Evidence) -> String {
+    match (&evidence.shape, evidence.copies, evidence.recorded_at, &evidence.run_id) {
+        (Some(shape), Some(copies), Some(recorded_at), Some(run_id)) => format!(
+            "received  {shape}, {}, recorded {}, run {run_id}",
+            crate::render::format::count_of(copies, "time"),
+            instant_to_second(recorded_at),
+        ),
+        _ => {
+            format!("received  {}, retention has dropped the receipt", instant_to_second(evidence.fetched_at))
+        }
+    }
+}
+
 /// Millionths as a plain amount: `0.001500 USD (3 units)`; files cost nothing.
 fn cost_text(evidence: &Evidence) -> String {
-    let units = evidence.cost_units;
+    let (Some(units), Some(currency)) = (evidence.cost_units, &evidence.cost_currency) else {
+        return "unknown".to_owned();
+    };
     match evidence.cost_micros {
         Some(0) if units == 0 => "none".to_owned(),
         Some(micros) => {
-            let (whole, rest, currency) = (micros / 1_000_000, micros % 1_000_000, &evidence.cost_currency);
+            let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
             format!("{whole}.{rest:06} {currency} ({units} units)")
         }
         None => format!("not known ({units} units)"),
@@ -457,11 +476,11 @@ fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'stat
         ];
         row.extend(fields.iter().map(|field| (field.cell)(&evidence.observation)));
         row.extend([
-            evidence.shape.as_str().into(),
+            evidence.shape.as_ref().into(),
             evidence.copies.into(),
             evidence.fetched_at.into(),
             evidence.recorded_at.into(),
-            evidence.run_id.as_str().into(),
+            evidence.run_id.as_ref().into(),
             evidence.file_path.as_ref().into(),
             evidence.file_line.into(),
             evidence.file_offset.into(),
@@ -469,7 +488,7 @@ fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'stat
             evidence.body_sha256.as_str().into(),
             evidence.body_bytes.into(),
             evidence.cost_micros.into(),
-            evidence.cost_currency.as_str().into(),
+            evidence.cost_currency.as_ref().into(),
             evidence.cost_units.into(),
         ]);
         rows.push(row);
@@ -478,7 +497,6 @@ fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'stat
 }
 
 fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Value {
-    let time = |at: Timestamp| json!(instant(at));
     let days: Vec<Value> = days
         .iter()
         .map(|explained| {
@@ -488,11 +506,11 @@ fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'
                 .map(|evidence| {
                     let mut value = json!(evidence);
                     for (name, at) in [
-                        ("observed_at", evidence.observed_at),
-                        ("fetched_at", evidence.fetched_at),
+                        ("observed_at", Some(evidence.observed_at)),
+                        ("fetched_at", Some(evidence.fetched_at)),
                         ("recorded_at", evidence.recorded_at),
                     ] {
-                        value[name] = time(at);
+                        value[name] = json!(at.map(instant));
                     }
                     value
                 })

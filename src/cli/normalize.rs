@@ -10,6 +10,7 @@ use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::model::Timestamp;
 use crate::stages::normalize::{self, Options, Summary};
+use crate::store::Store;
 
 /// Turn raw receipts into observations, daily rows and listing versions
 ///
@@ -36,6 +37,7 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
         let options = Options { replay_since: replay_since(&args, context), ..options(context, "") };
         let summary = normalize::preview(&store, context.clock, &context.cancel(), &options).await?;
         context.ui.note(&preview_line(&summary));
+        say_dropped(&options, &store, context).await?;
         context.ui.note("dry run, nothing written");
         return match context.cancel().outcome() {
             Some(reason) => Err(Failure::new(reason, "stopped; nothing was written").into()),
@@ -53,6 +55,7 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
     let outcome = summary.outcome();
     run.finish(outcome, &json!({ "normalize": summary })).await?;
     context.ui.say(&lines(&summary));
+    say_dropped(&options, &store, context).await?;
     if summary.cancelled {
         let reason = context.cancel().outcome().unwrap_or(Outcome::Interrupted);
         return Err(Failure::new(reason, "stopped between two batches; run it again to go on").into());
@@ -68,6 +71,19 @@ pub(super) async fn run(args: NormalizeArgs, context: &Context) -> anyhow::Resul
         context.ui.note(next);
     }
     Ok(outcome)
+}
+
+/// Of a replay that reaches back to raw that is no more.
+async fn say_dropped(options: &Options, store: &Store, context: &Context) -> anyhow::Result<()> {
+    if let (Some(since), Some(until)) = (options.replay_since, store.raw_dropped_until().await?)
+        && since <= until
+    {
+        let day = options.zone.day_of(until);
+        context.ui.note(&format!(
+            "retention has dropped raw records of {day} and before: what they gave stays as it is"
+        ));
+    }
+    Ok(())
 }
 
 /// What is new, with the configured zone and precedence.

@@ -11,7 +11,7 @@ use super::dates::parse_duration;
 use super::fetch::{self, Ask};
 use super::ingest::{Captured, IngestArgs, parse_time};
 use super::ui::Line;
-use super::{alert, build_mart, ingest, normalize};
+use super::{alert, build_mart, db, ingest, normalize};
 use crate::error::{Failure, Outcome};
 use crate::ingest::Found;
 use crate::lake::Lake;
@@ -65,6 +65,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     let inputs = inputs(&args, context)?;
     let whole = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
     let run = context.begin_run(&store, "run").await?;
+    db::make_ahead(&store, context).await.context("failed to make the months to come")?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.land(&args, inputs).await?;

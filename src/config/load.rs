@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider, providers::Serialized};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::origin::{KeyOrigin, known_keys, leaves, nearest, settings_json};
+use super::origin::{KeyOrigin, example, known_keys, leaves, nearest, settings_json};
 use super::{Config, PoolMode, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{
@@ -275,7 +275,7 @@ impl Layers {
             let default = known_keys().into_iter().find(|(known, _)| *known == key);
             match default {
                 Some((key, default)) => {
-                    let values = nested(&key, variable_value(text, &default));
+                    let values = nested(&key, variable_value(text, &example(&key, &default)));
                     self.add(Layer { name: place, values }, folder);
                 }
                 None if rest.contains("__") => self.problems.push(unknown_variable(place, &key)),
@@ -391,7 +391,7 @@ impl Layers {
             place.parse::<usize>().is_ok() && default(list).is_some_and(serde_json::Value::is_array)
         });
         let (key, is_item) = list.map_or((path.as_str(), false), |(list, _)| (list, true));
-        let default = default(key).filter(|_| !is_item);
+        let default = default(key).filter(|_| !is_item).map(|default| example(key, default));
         let is_date = self
             .figment
             .find_value(key)
@@ -400,7 +400,7 @@ impl Layers {
             Kind::InvalidType(actual, _) | Kind::InvalidValue(actual, _) => {
                 let what = if is_item { format!("an item of `{key}`") } else { format!("`{key}`") };
                 let found = if is_date { "a date or a time".to_owned() } else { said(actual) };
-                format!("{what} is {found}; it must be {}", expected(default, actual))
+                format!("{what} is {found}; it must be {}", expected(default.as_ref(), actual))
             }
             other => format!("`{path}`: {other}"),
         };
@@ -594,7 +594,7 @@ fn unknown_variable(place: String, key: &str) -> Problem {
     Problem { place, message: "names no setting".to_owned(), hint }
 }
 
-/// A variable's text as the type of the setting it stands for; text that does not fit is left to the type check.
+/// A variable's text as the type of the setting it stands for, of which `default` is an example; text that does not fit is left to the type check.
 fn variable_value(text: &str, default: &Value) -> FigmentValue {
     match default {
         Value::Number(_) => text

@@ -23,6 +23,17 @@ pub(super) fn settings_json(settings: &Settings) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
 }
 
+/// A value of the kind that a key takes: its default, or 0 where a number has none.
+pub(super) fn example(key: &str, default: &Value) -> Value {
+    let takes = |value: &Value| {
+        let (section, key) = key.split_once('.').unwrap_or(("", key));
+        let settings = serde_json::json!({ section: { key: value } });
+        serde_json::from_value::<Settings>(settings).is_ok()
+    };
+    let numbers = [Value::from(0.5), Value::from(0)];
+    numbers.into_iter().find(|number| default.is_null() && takes(number)).unwrap_or_else(|| default.clone())
+}
+
 /// The keys of `[section] key = value`, dotted.
 pub(super) fn leaves(settings: &Value) -> Vec<(String, Value)> {
     let sections = settings.as_object().into_iter().flatten();

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod normalize;
 pub mod repair;
 pub mod report;
+pub mod retention;
 pub mod verify;
 
 /// True when more of a run's `items` failed anew than `tolerate_failed_pct` allows: the same rule for every stage.

@@ -1,6 +1,7 @@
 //! What every store must do, method by method, on a fresh and migrated database; the second engine runs the same
 //! suite. Layers with a file of tests of their own (watch, checks, export) are held there, the mart in `build_mart`.
 
+mod backup;
 mod claims;
 mod landing;
 mod leases;
@@ -8,6 +9,7 @@ mod leaving;
 mod ledger;
 mod mart;
 mod months;
+mod retention;
 
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use super::{Result, Store, Tx};
 use crate::model::{Day, HISTORY_SOURCE, ReportingZone, Timestamp};
 
 /// The mark up to which receipts have been looked at as parts of deliveries.
-const WATCHED: &str = "drift_watched";
+pub(super) const WATCHED: &str = "drift_watched";
 
 /// What tells the delivery of a receipt `r`.
 const DELIVERY: &str = "COALESCE(r.job_id, r.file_sha256, '')";

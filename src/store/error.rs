@@ -24,6 +24,8 @@ pub enum StoreError {
     ChangedMigration(i64),
     #[error("the database is in use by another process")]
     Busy(#[source] sqlx::Error),
+    #[error("another process has {0} open")]
+    InUse(PathBuf),
     #[error("the database cannot be written: it is read-only")]
     ReadOnly(#[source] sqlx::Error),
     #[error("the disk is full")]
@@ -34,6 +36,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// It can be read, but its own check complains.
+    #[error("{path} is not a sound SQLite database: {said}")]
+    Unsound { path: PathBuf, said: String },
     #[error("the database's files cannot be opened")]
     Unopened(#[source] sqlx::Error),
     #[error("the system failed to read or write the database")]
@@ -67,7 +72,10 @@ impl StoreError {
     pub fn outcome(&self) -> Outcome {
         match self {
             StoreError::NotInitialised(_) | StoreError::NoSuchDatabase(_) => Outcome::NotInitialised,
-            StoreError::Busy(_) | StoreError::Unreachable(_) | StoreError::TimedOut(_) => Outcome::Transient,
+            StoreError::Busy(_)
+            | StoreError::InUse(_)
+            | StoreError::Unreachable(_)
+            | StoreError::TimedOut(_) => Outcome::Transient,
             StoreError::NotAdmitted(_) => Outcome::Credentials,
             StoreError::LeaseLost(_) => Outcome::Locked,
             _ => Outcome::Failed,
@@ -87,7 +95,7 @@ impl StoreError {
                 "nothing of it was changed: open it with the amzctl that made it, or make a new one with `amzctl init` \
                  and ingest the files again"
             }
-            StoreError::Busy(_) => "run again when the other process has finished",
+            StoreError::Busy(_) | StoreError::InUse(_) => "run again when the other process has finished",
             StoreError::ReadOnly(_) => {
                 "check the permissions of the file, of those beside it that end in -shm and -wal, of its folder and of \
                  the file system"
@@ -101,7 +109,7 @@ impl StoreError {
             StoreError::Full(_) => {
                 "free some disk space and run the command again: what was committed is kept"
             }
-            StoreError::Corrupt { .. } => {
+            StoreError::Corrupt { .. } | StoreError::Unsound { .. } => {
                 "restore a backup; without one move the file and the lake's folder away, run `amzctl init`, and ingest \
                  the files again"
             }

@@ -15,6 +15,7 @@ use super::drift::{NewIncident, insert_incident};
 use super::leases::now;
 use super::raw::{RawBody, ReceiptKey, month_of};
 use super::spending::{count_spending, over_limit};
+use super::retention::were_dropped;
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{
@@ -416,7 +417,6 @@ async fn note_job(tx: &mut Tx, request_id: i64, job_id: &str) -> Result<()> {
 }
 
 async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
-    insert_bodies(tx, &settlement.receipts).await?;
     let landed = insert_receipts(tx, settlement).await?;
     if let Some(days) = settlement.history {
         for receipt in &settlement.receipts {
@@ -456,7 +456,7 @@ async fn settle(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     Ok(landed)
 }
 
-async fn insert_bodies(tx: &mut Tx, receipts: &[LiveReceipt]) -> Result<()> {
+async fn insert_bodies(tx: &mut Tx, receipts: &[&LiveReceipt]) -> Result<()> {
     bulk::insert(
         tx,
         "raw_bodies (sha256, codec, size_bytes, bytes)",
@@ -468,11 +468,17 @@ async fn insert_bodies(tx: &mut Tx, receipts: &[LiveReceipt]) -> Result<()> {
     Ok(())
 }
 
-/// What was told before, word for word and of the same instant, is the receipt that is there.
+/// What was told before, word for word and of the same instant, is the receipt that is there, or the one that retention
+/// dropped.
 async fn insert_receipts(tx: &mut Tx, settlement: &Settlement) -> Result<u64> {
     let mut keys = HashSet::new();
     let receipts: Vec<&LiveReceipt> =
         settlement.receipts.iter().filter(|receipt| keys.insert(&receipt.key)).collect();
+    let unique: Vec<&ReceiptKey> = receipts.iter().map(|receipt| &receipt.key).collect();
+    let dropped = were_dropped(tx, &unique).await?;
+    let receipts: Vec<&LiveReceipt> =
+        receipts.into_iter().zip(dropped).filter(|(_, was_dropped)| !was_dropped).map(|(it, _)| it).collect();
+    insert_bodies(tx, &receipts).await?;
     Monthly::RawReceipts.make(tx, receipts.iter().map(|receipt| month_of(receipt.key.observed_at))).await?;
     bulk::insert(
         tx,

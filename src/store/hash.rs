@@ -28,7 +28,7 @@ const fn without(table: &'static str, without: &'static [&'static str]) -> Dump 
 }
 
 /// Every table that is state. Not state: runs, marks, ingest_files, lake_files, mart_days, changed_days,
-/// normalized_receipts (progress), history_requests (by row id; what they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
+/// normalized_receipts (progress), dropped_receipts (what is no more), history_requests (by row id; what they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
 const STATE: &[Dump] = &[
     without("raw_bodies", &["codec", "bytes"]),
     without(
@@ -145,12 +145,13 @@ fn push_canonical(line: &mut Vec<u8>, value: &Value<'_>) {
     line.push(b',');
 }
 
-/// Observations under the identity of their receipt instead of its row id.
+/// Observations under the identity of their receipt instead of its row id; where retention dropped it, under none.
 const OBSERVATIONS: &str = "SELECT r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at,
       r.body_sha256, o.item, o.normalizer_version, o.is_current, o.marketplace, o.asin, o.day, o.found, o.facts, o.listing_hash
-    FROM observations o JOIN raw_receipts r ON r.receipt_id = o.receipt_id
-    ORDER BY r.source, r.kind, r.marketplace, r.asin_requested, r.observed_at, r.body_sha256, o.item,
-      o.normalizer_version";
+    FROM observations o LEFT JOIN raw_receipts r ON r.receipt_id = o.receipt_id
+    ORDER BY r.source NULLS FIRST, r.kind NULLS FIRST, r.marketplace NULLS FIRST, r.asin_requested NULLS FIRST,
+      r.observed_at NULLS FIRST, r.body_sha256 NULLS FIRST, o.item, o.normalizer_version, o.body_sha256, o.marketplace, o.asin,
+      o.day, o.observed_at";
 
 /// One hash over the hashes of all tables.
 pub fn combined(tables: &[TableHash]) -> String {

@@ -1,10 +1,15 @@
 //! Embedded, checksummed, forward-only migrations. An existing file is backed up before it is changed.
 
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
 use super::db::{Database, Tx, query, query_scalar};
-use super::{Migrate, Result, Store, StoreError};
+use super::{Migrate, Result, Store, StoreError, backup};
 use crate::ids::sha256_hex;
 
-struct Migration {
+pub(super) struct Migration {
     version: i64,
     name: &'static str,
     sqlite: &'static str,
@@ -21,7 +26,7 @@ impl Migration {
     }
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
     sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
@@ -40,33 +45,83 @@ const POSTGRES_LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS ops;
 
 /// Applies what is missing, or refuses: a newer or changed schema always, an older one when asked to, and none at all on a
 /// server unless `may_create`: whoever mistypes its database makes no schemas in another.
-pub(super) async fn check_or_apply(store: &Store, migrate: Migrate, may_create: bool) -> Result<()> {
-    let applied = applied_versions(store).await?;
-    if applied.is_empty() && !may_create && store.location().file().is_none() {
+pub(super) async fn check_or_apply(
+    store: &Store,
+    migrations: &[Migration],
+    migrate: Migrate,
+    may_create: bool,
+) -> Result<()> {
+    let found = found_version(store, migrations).await?;
+    if found == 0 && !may_create && store.location().file().is_none() {
         return Err(StoreError::NotInitialised(store.location().clone()));
     }
-    let found = applied.last().map_or(0, |(version, _)| *version);
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
+    let known = newest(migrations);
+    match migrate {
+        _ if found == known => Ok(()),
+        Migrate::Later => Ok(()),
+        Migrate::Refuse if found > 0 => Err(StoreError::MigrationRefused { found, known }),
+        Migrate::Yes | Migrate::Refuse => apply_after(store, migrations, found).await,
     }
-    for (migration, (version, sha256)) in MIGRATIONS.iter().zip(&applied) {
+}
+
+fn newest(migrations: &[Migration]) -> i64 {
+    migrations.last().map_or(0, |migration| migration.version)
+}
+
+/// The version that the database has; 0 where it has none.
+///
+/// Errors: it is newer than the newest of these, or one of them was another when it was applied.
+async fn found_version(store: &Store, migrations: &[Migration]) -> Result<i64> {
+    let applied = applied_versions(store).await?;
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    if found > newest(migrations) {
+        return Err(StoreError::NewerSchema { found, known: newest(migrations) });
+    }
+    for (migration, (version, sha256)) in migrations.iter().zip(&applied) {
         if migration.version != *version || sha256_hex(migration.sql(store).as_bytes()) != *sha256 {
             return Err(StoreError::ChangedMigration(*version));
         }
     }
-    if found == SCHEMA_VERSION {
-        return Ok(());
-    }
-    if migrate == Migrate::Refuse && found > 0 {
-        return Err(StoreError::MigrationRefused { found, known: SCHEMA_VERSION });
-    }
-    if found > 0 {
+    Ok(found)
+}
+
+/// Applies those above `found`, each with its row of the ledger as one transaction.
+async fn apply_after(store: &Store, migrations: &[Migration], found: i64) -> Result<()> {
+    if found > 0 && found < newest(migrations) {
         back_up(store, found).await?;
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+    for migration in migrations.iter().filter(|migration| migration.version > found) {
         apply(store, migration).await?;
     }
     Ok(())
+}
+
+/// A migration that the database has not seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PendingMigration {
+    pub version: i64,
+    pub name: &'static str,
+}
+
+impl Store {
+    /// The schema version of the database.
+    pub async fn schema_version(&self) -> Result<i64> {
+        found_version(self, MIGRATIONS).await
+    }
+
+    /// What [`Store::migrate`] would apply.
+    pub async fn pending_migrations(&self) -> Result<Vec<PendingMigration>> {
+        let found = self.schema_version().await?;
+        let pending = MIGRATIONS.iter().filter(|migration| migration.version > found);
+        Ok(pending
+            .map(|Migration { version, name, .. }| PendingMigration { version: *version, name })
+            .collect())
+    }
+
+    /// Brings the schema up to date; a file is backed up first.
+    pub async fn migrate(&self) -> Result<()> {
+        apply_after(self, MIGRATIONS, self.schema_version().await?).await
+    }
 }
 
 async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
@@ -109,14 +164,19 @@ async fn apply(store: &Store, migration: &Migration) -> Result<()> {
     Ok(())
 }
 
-/// A copy beside the file, `<name>.before-v<version>`, made once. A server's backups are its administrators'.
+/// Where the copy goes that is made before a migration: `<name>.before-v<version>`.
+pub(super) fn backup_before(path: &Path, version: i64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".before-v{version}"));
+    PathBuf::from(name)
+}
+
+/// A copy beside the file, made once. A server's backups are its administrators'.
 async fn back_up(store: &Store, found: i64) -> Result<()> {
     let Database::Sqlite(file) = store.reader() else { return Ok(()) };
-    let mut target = file.path.as_os_str().to_owned();
-    target.push(format!(".before-v{}", found + 1));
-    if std::path::Path::new(&target).exists() {
-        return Ok(());
+    let target = backup_before(&file.path, found + 1);
+    if !target.exists() {
+        backup::copy_to(file, &target).await?;
     }
-    sqlx::query("VACUUM INTO $1").bind(target.to_string_lossy().into_owned()).execute(&file.writer).await?;
     Ok(())
 }

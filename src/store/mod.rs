@@ -3,14 +3,17 @@
 //! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
 //! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
-//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` are a server's only, `claims`
-//! what hosts share by them.
+//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases`, `months` and `claims`, what hosts
+//! share by leases, are a server's only, `backup` is of the embedded database; `condition` tells how either is, `retention`
+//! drops what is old.
 
 pub mod alerts;
+pub mod backup;
 pub mod checks;
 pub mod claims;
 mod columns;
 mod comparisons;
+pub mod condition;
 #[cfg(test)]
 mod contract;
 mod core;
@@ -28,11 +31,13 @@ pub mod leases;
 pub mod location;
 pub mod mart;
 mod migrate;
+mod months;
 pub mod ops;
 pub mod outbox;
 pub mod quarantine;
 pub mod raw;
 pub mod reports;
+pub mod retention;
 pub mod spending;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -46,6 +51,7 @@ pub use core::{
 pub use drift::{Delivery, Failure, FieldKnown, NewIncident};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
+pub use migrate::PendingMigration;
 pub use quarantine::NewQuarantine;
 use std::time::Duration;
 
@@ -72,6 +78,8 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub enum Migrate {
     Yes,
     Refuse,
+    /// Leave it as it is for now: the caller looks at it, or is about to apply what is missing.
+    Later,
 }
 
 /// How many pages the writer keeps in memory.
@@ -122,7 +130,8 @@ impl Store {
     }
 
     async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
-        match (migrate::check_or_apply(&self, migrate, may_create).await, &self.database) {
+        match (migrate::check_or_apply(&self, migrate::MIGRATIONS, migrate, may_create).await, &self.database)
+        {
             (Ok(()), _) => Ok(self),
             // The pool tries again until it gives up, and does not say why.
             (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {

@@ -1,11 +1,13 @@
 //! staging_raw: bodies once, a receipt for each time a source told us something, and how far each file was read.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::columns::{listed, unreadable};
 use super::db::{Monthly, Row, Statement, Values, bulk, query};
+use super::retention::were_dropped;
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{Asin, Day, Timestamp, words};
@@ -171,6 +173,7 @@ pub struct RawEffect {
 
 /// What the store knows of a receipt of the batch.
 struct Known {
+    /// 0 of one that retention dropped.
     receipt_id: i64,
     of_this_read: bool,
 }
@@ -219,7 +222,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let known = find_known(&mut tx, read, &batch.receipts).await?;
         let mut effect = weigh(batch, &known);
-        insert_bodies(&mut tx, batch).await?;
+        insert_bodies(&mut tx, batch, &known).await?;
         insert_receipts(&mut tx, read, batch, &effect.landed).await?;
         for (receipt, known) in batch.receipts.iter().zip(&known) {
             if let Some(Known { receipt_id, of_this_read: true }) = known {
@@ -252,7 +255,7 @@ fn checkpoint(row: &Row) -> Result<Checkpoint> {
     })
 }
 
-/// For each receipt, the stored one with the same key.
+/// For each receipt, the stored one with the same key, or the one that retention dropped.
 async fn find_known(tx: &mut Tx, read: &FileRead, receipts: &[RawReceipt]) -> Result<Vec<Option<Known>>> {
     let mut known: Vec<Option<Known>> = receipts.iter().map(|_| None).collect();
     for (chunk_index, chunk) in receipts.chunks(LOOKUP_ROWS).enumerate() {
@@ -278,6 +281,12 @@ async fn find_known(tx: &mut Tx, read: &FileRead, receipts: &[RawReceipt]) -> Re
             if let Some(slot) = known.get_mut(place as usize) {
                 *slot = Some(found);
             }
+        }
+    }
+    let keys: Vec<&ReceiptKey> = receipts.iter().map(|receipt| &receipt.key).collect();
+    for (slot, was_dropped) in known.iter_mut().zip(were_dropped(tx, &keys).await?) {
+        if was_dropped && slot.is_none() {
+            *slot = Some(Known { receipt_id: 0, of_this_read: false });
         }
     }
     Ok(known)
@@ -313,12 +322,22 @@ fn weigh(batch: &RawBatch, known: &[Option<Known>]) -> RawEffect {
     effect
 }
 
-async fn insert_bodies(tx: &mut Tx, batch: &RawBatch) -> Result<()> {
+/// All but those that only receipts name which retention dropped.
+async fn insert_bodies(tx: &mut Tx, batch: &RawBatch, known: &[Option<Known>]) -> Result<()> {
+    let is_dropped = |known: &Option<Known>| matches!(known, Some(Known { receipt_id: 0, .. }));
+    let mut bodies: Vec<&RawBody> = batch.bodies.iter().collect();
+    if known.iter().any(is_dropped) {
+        let receipts = batch.receipts.iter().zip(known).filter(|(_, known)| !is_dropped(known));
+        let named = receipts.map(|(receipt, _)| receipt.key.body_sha256.as_str());
+        let named: HashSet<&str> =
+            named.chain(batch.problems.iter().filter_map(|problem| problem.body_sha256.as_deref())).collect();
+        bodies.retain(|body| named.contains(body.sha256.as_str()));
+    }
     bulk::insert(
         tx,
         "raw_bodies (sha256, codec, size_bytes, bytes)",
         " ON CONFLICT (sha256) DO NOTHING",
-        &batch.bodies,
+        &bodies,
         |values, body| body.bind(values),
     )
     .await?;

@@ -15,14 +15,28 @@ use super::{Location, Result, Store};
 /// Where a new database may be made: a file in the folder, or, where `AMZCTL_TEST_DATABASE_URL` names a server, a database
 /// of its own on that.
 pub(crate) async fn fresh_location(folder: &Path) -> Location {
-    let Ok(url) = std::env::var("AMZCTL_TEST_DATABASE_URL") else {
-        return Location::File(folder.join("amzctl.db"));
-    };
-    let server: PgConnectOptions = url.parse().unwrap();
-    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let Some(server) = server() else { return Location::File(folder.join("amzctl.db")) };
     let template = TEMPLATE.get_or_init(|| make_template(&server)).await;
+    made_on(server, Some(template), folder).await
+}
+
+/// The same, and on a server nothing is in it, not even a schema.
+pub(crate) async fn empty_location(folder: &Path) -> Location {
+    match server() {
+        Some(server) => made_on(server, None, folder).await,
+        None => Location::File(folder.join("amzctl.db")),
+    }
+}
+
+fn server() -> Option<PgConnectOptions> {
+    Some(std::env::var("AMZCTL_TEST_DATABASE_URL").ok()?.parse().unwrap())
+}
+
+async fn made_on(server: PgConnectOptions, template: Option<&String>, folder: &Path) -> Location {
+    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
     drop_old_databases(&server).await;
-    on(&server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+    let like = template.map_or_else(String::new, |template| format!(" TEMPLATE {template}"));
+    on(&server, format!("CREATE DATABASE {name}{like}")).await;
     MADE.lock().unwrap().push((name.clone(), Instant::now()));
     let beside = folder.join("amzctl.db");
     Location::Server(ServerLocation { options: Box::new(server.database(&name)), is_pooled: false, beside })

@@ -126,6 +126,21 @@ fn a_value_that_is_not_valid_is_named_with_its_place() {
 }
 
 #[test]
+fn a_number_without_a_default_can_be_said_by_a_variable_too() {
+    let sandbox = Sandbox::initialised();
+    for (variable, text) in [("RETENTION__RAW_DAYS", "400"), ("KEEPA__MAX_UNITS_DAY", "5000")] {
+        let shown = sandbox.run_with(&format!("AMZCTL_{variable}"), text, "config show --format csv");
+        let key = variable.to_lowercase().replace("__", ".");
+        assert!(shown.contains(&format!("\n{key},{text}")), "{shown}");
+    }
+    answers!(sandbox.run_with("AMZCTL_RETENTION__RAW_DAYS", "long", "config show"), @r#"
+    exit 2
+    --- stderr
+    error: environment variable AMZCTL_RETENTION__RAW_DAYS: `retention.raw_days` is the text "long"; it must be a whole number
+    "#);
+}
+
+#[test]
 fn an_empty_path_is_refused_except_for_the_alerts_file_where_it_means_none() {
     let sandbox = Sandbox::initialised();
     sandbox.write("amzctl.toml", "[ingest]\ninbox = \"\"\n[alerts]\nfile = \"\"\n");

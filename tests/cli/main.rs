@@ -10,6 +10,7 @@ mod check;
 mod cohort;
 mod compare;
 mod config;
+mod db;
 mod demo;
 mod dry_run;
 mod exit_codes;

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use amzctl::cancel::CancelToken;
+use amzctl::lock::{Holder, RunLock};
 use assert_cmd::cargo::CommandCargoExt as _;
 use tempfile::TempDir;
 
@@ -125,12 +128,33 @@ impl Sandbox {
         self.command(line).output().unwrap().status.code().unwrap()
     }
 
+    /// The names of the files in the folder, sorted.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Holds the lock of a pipeline, as a run of this process would.
+    pub(crate) fn hold(&self, pipeline: &str) -> RunLock {
+        let holder = Holder::current(NOW.parse().unwrap(), "run");
+        let cancel = CancelToken::default();
+        RunLock::acquire(&self.path("amzctl.db"), pipeline, &holder, Duration::ZERO, &cancel).unwrap()
+    }
+
     /// Runs statements on the database of `init`: a state that no command can bring about.
     pub(crate) fn sql(&self, statements: &str) {
+        self.sql_in("amzctl.db", statements);
+    }
+
+    /// Runs statements on a database of the embedded engine.
+    pub(crate) fn sql_in(&self, file: &str, statements: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             use sqlx::{ConnectOptions as _, Connection as _};
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("amzctl.db"));
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path(file));
             let mut connection = options.connect().await.unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
@@ -191,6 +215,8 @@ pub(crate) const FILTERS: &[(&str, &str)] = &[
     (r"pid \d+ on \S+,", "pid [PID] on [HOST],"),
     (r"(records|receipts) up to \d+", "$1 up to [COUNT]"),
     (r#"(size_bytes"?[:,] ?)\d+"#, "${1}[SIZE]"),
+    (r"[\d.]+ [KMG]iB, schema", "[SIZE], schema"),
+    (r"[\d.]+ [KMG]iB at most", "[SIZE] at most"),
     (r#"("duration_ms":)\d+"#, "${1}[MS]"),
 ];
 

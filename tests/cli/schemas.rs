@@ -318,6 +318,17 @@ fn of_the_ledger_and_the_checks() {
     last_runs[]: command exit_code finished_at run_id started_at state
     open: alerts alerts_critical deliveries_dead deliveries_pending incidents quarantine
     "#);
+    answers!(keys(&sandbox, "db status --json"), @r#"
+    amzctl.db.status/1
+    database engine engine_version hints locks months newest_schema_version schema schema_version size_bytes tables
+    locks[]: holder pipeline
+    tables[]: name rows rows_are_counted size_bytes
+    "#);
+    answers!(keys(&sandbox, "db retention --json"), @r#"
+    amzctl.db.retention/1
+    rows schema
+    rows[]: before bytes kept_days layer oldest_kept rows
+    "#);
     answers!(keys(&sandbox, "runs list --json"), @r#"
     amzctl.runs/1
     rows schema

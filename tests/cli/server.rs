@@ -89,6 +89,122 @@ fn both_engines_end_in_the_same_state_and_answer_in_the_same_bytes() {
 }
 
 #[test]
+fn the_months_to_come_are_made_ahead_by_hand_and_by_a_run() {
+    let Some((sandbox, url)) = on_server() else { return };
+    let months = || {
+        let told = sandbox.succeed("db status --format csv --fields item");
+        told.lines().filter_map(|line| line.strip_prefix("month ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(months(), [] as [&str; 0]);
+    answers!(sandbox.run("db partitions --ahead 1 --dry-run"), @"
+    exit 0
+    --- stderr
+    would make 2 months of deltas: 2026-03, 2026-04
+    would make 2 months of observations: 2026-03, 2026-04
+    would make 2 months of product_metrics_daily: 2026-03, 2026-04
+    would make 2 months of raw_receipts: 2026-03, 2026-04
+    dry run, nothing written
+    ");
+    assert_eq!(months(), [] as [&str; 0]);
+    sandbox.succeed("db partitions -q --ahead 0");
+    assert_eq!(
+        months(),
+        ["deltas 2026-03", "observations 2026-03", "product_metrics_daily 2026-03", "raw_receipts 2026-03"]
+    );
+    answers!(sandbox.run("db partitions --ahead 0"), @"
+    exit 0
+    --- stderr
+    every month up to 2026-03 is there
+    ");
+    let status = sandbox.run("db status");
+    assert!(status.contains("hint: deltas has no 2026-04 yet: `amzctl db partitions`"), "{status}");
+    sandbox.succeed("run -q");
+    assert_eq!(months().len(), 16, "this month and three more of four tables");
+    assert!(!sandbox.run("db status").contains("hint:"));
+
+    // Whoever may write rows need not be allowed to make tables.
+    let role = format!("writer_{}", uuid::Uuid::now_v7().simple());
+    sql(
+        &url,
+        &format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA staging_raw, core, mart, ops TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA staging_raw, core, mart, ops TO {role}"
+        ),
+    );
+    let as_writer = url.replace("postgres://postgres@", &format!("postgres://{role}@"));
+    let writer = sandbox.run_with("AMZCTL_STORE__URL", &as_writer, "db partitions --ahead 4");
+    assert!(writer.starts_with("exit 0\n") && writer.contains("made 1 month of deltas: 2026-07"), "{writer}");
+    sql(&url, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+#[test]
+fn the_status_of_a_server_says_what_keeps_dead_rows_from_being_cleared() {
+    let Some((sandbox, _)) = on_server() else { return };
+    take_in(&sandbox);
+    let document: serde_json::Value = serde_json::from_str(&sandbox.succeed("db status --json")).unwrap();
+    assert_eq!(document["engine"], "postgres");
+    let table = |name: &str| {
+        let tables = document["tables"].as_array().unwrap().iter();
+        tables.filter(|table| table["name"] == name).collect::<Vec<_>>()[0].clone()
+    };
+    let daily = sandbox.succeed("export daily --format csv").lines().count() as i64 - 1;
+    assert_eq!(table("core.product_metrics_daily")["rows"], daily);
+    assert_eq!(table("core.product_metrics_daily")["rows_are_counted"], true);
+    assert!(table("staging_raw.raw_bodies")["size_bytes"].as_i64().unwrap() > 0);
+    let months = document["months"].as_array().unwrap();
+    assert!(months.iter().any(|month| month["table"] == "raw_receipts" && month["month"] == "2026-02"));
+}
+
+#[test]
+fn retention_drops_whole_months_of_raw_and_no_fact() {
+    let Some((sandbox, _)) = on_server() else { return };
+    take_in(&sandbox);
+    sandbox.succeed("quarantine drop -q --all --yes");
+    let facts = || {
+        let tables = ["products", "observations", "daily", "ranks", "deltas", "rollups"];
+        tables.map(|table| sandbox.succeed(&format!("export {table} --format ndjson")))
+    };
+    let months = || sandbox.succeed("db status --format csv --fields item");
+    let before = facts();
+    assert!(months().contains("month raw_receipts 2026-02"));
+    let retention = || {
+        let mut command = sandbox.command("db retention --yes");
+        command.env("AMZCTL_NOW", "2026-09-01T12:00:00Z").env("AMZCTL_RETENTION__RAW_DAYS", "90");
+        sandbox.answer(&mut command)
+    };
+    let said = retention();
+    assert!(
+        said.starts_with("exit 0\n") && said.contains("the empty month raw_receipts 2026-02 dropped"),
+        "{said}"
+    );
+    assert!(
+        !months().contains("month raw_receipts 2026-02") && months().contains("month observations 2026-02")
+    );
+    assert_eq!(facts(), before);
+    sandbox.succeed("normalize -q --replay");
+    sandbox.succeed("build-mart -q --full");
+    assert_eq!(facts(), before);
+    sandbox.succeed("verify");
+    let said = retention();
+    assert!(said.contains("retention: nothing was old enough"), "{said}");
+}
+
+#[test]
+fn a_servers_backups_are_its_administrators() {
+    let Some((sandbox, url)) = on_server() else { return };
+    for line in ["db backup saved.db", "db restore saved.db --yes"] {
+        let told = sandbox.run(line);
+        assert!(told.starts_with("exit 2\n") && told.contains("hint: use `pg_dump"), "{told}");
+        assert!(!told.contains(&url));
+    }
+    answers!(sandbox.run("db migrate"), @"
+    exit 0
+    --- stderr
+    up to date: schema version 1
+    ");
+}
+
+#[test]
 fn a_lease_of_another_host_is_waited_for_and_one_that_ended_is_taken() {
     let Some((sandbox, url)) = on_server() else { return };
     let held = |lease_until: &str| {

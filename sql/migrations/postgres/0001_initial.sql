@@ -127,6 +127,12 @@ CREATE TRIGGER raw_receipts_immutable BEFORE UPDATE ON staging_raw.raw_receipts
 CREATE TRIGGER raw_receipts_undeletable BEFORE DELETE ON staging_raw.raw_receipts
     FOR EACH ROW EXECUTE FUNCTION staging_raw.refuse_without_grant('raw_receipts');
 
+-- What is left of receipts that retention dropped: a hash of what made each of them unique, so that the same record is
+-- not taken in a second time.
+CREATE TABLE staging_raw.dropped_receipts (
+    identity  TEXT NOT NULL PRIMARY KEY
+);
+
 -- How far each file has been read: committed with the rows of every batch, so a killed ingest resumes there.
 CREATE TABLE ops.ingest_files (
     file_sha256     TEXT    NOT NULL,          -- of the file as it lies on disk, compressed or not
@@ -682,7 +688,8 @@ CREATE TABLE ops.run_leases (
 );
 
 -- Named counters and marks: changed_seq, lake_exported_seq, mart_built_seq, alerts_judged_seq, generation,
--- normalized_until_v1 (the receipt up to which that version of the normalizer has read all).
+-- normalized_until_v1 (the receipt up to which that version of the normalizer has read all), raw_dropped_until
+-- (the observation of the newest receipt that retention dropped).
 CREATE TABLE ops.marks (
     name   TEXT    NOT NULL PRIMARY KEY,
     value  BIGINT  NOT NULL
@@ -836,4 +843,44 @@ BEGIN
                 FOR EACH STATEMENT EXECUTE FUNCTION staging_raw.refuse()', parent_schema, child);
         END IF;
     END LOOP;
+END $$;
+
+-- Drops a month (YYYY-MM) of a table that holds no row; answers whether it did. With the owner's rights, like making one; of
+-- raw only with a grant.
+CREATE FUNCTION ops.drop_month(parent TEXT, month TEXT) RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+DECLARE
+    parent_schema TEXT;
+    child TEXT := parent || '_' || replace(month, '-', '_');
+    holds_rows BOOLEAN;
+BEGIN
+    SELECT n.nspname INTO STRICT parent_schema FROM pg_inherits i
+        JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+        JOIN pg_namespace n ON n.oid = p.relnamespace
+        WHERE p.relname = parent AND c.relname = child AND c.relnamespace = p.relnamespace
+          AND n.nspname IN ('staging_raw', 'core', 'mart', 'ops');
+    IF parent = 'raw_receipts'
+        AND NOT EXISTS (SELECT 1 FROM ops.retention_grants WHERE table_name = parent AND open = 1) THEN
+        RAISE EXCEPTION '% is append-only', parent;
+    END IF;
+    -- Nobody writes to it from here on.
+    EXECUTE format('LOCK TABLE %1$I.%2$I IN ACCESS EXCLUSIVE MODE', parent_schema, parent);
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %1$I.%2$I)', parent_schema, child) INTO holds_rows;
+    IF holds_rows THEN
+        RETURN FALSE;
+    END IF;
+    EXECUTE format('ALTER TABLE %1$I.%3$I DETACH PARTITION %1$I.%2$I', parent_schema, child, parent);
+    EXECUTE format('DROP TABLE %1$I.%2$I', parent_schema, child);
+    RETURN TRUE;
+END $$;
+
+-- Makes the index by which retention finds who names a body, or (0) takes it away again.
+CREATE FUNCTION ops.index_bodies(is_wanted BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+BEGIN
+    IF is_wanted = 1 THEN
+        CREATE INDEX IF NOT EXISTS raw_receipts_by_body ON staging_raw.raw_receipts (body_sha256);
+    ELSE
+        DROP INDEX IF EXISTS staging_raw.raw_receipts_by_body;
+    END IF;
 END $$;

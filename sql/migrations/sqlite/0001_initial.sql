@@ -73,6 +73,12 @@ CREATE TRIGGER raw_receipts_undeletable BEFORE DELETE ON raw_receipts
 WHEN NOT EXISTS (SELECT 1 FROM retention_grants WHERE table_name = 'raw_receipts' AND open = 1)
 BEGIN SELECT RAISE(ABORT, 'raw_receipts is append-only'); END;
 
+-- What is left of receipts that retention dropped: a hash of what made each of them unique, so that the same record is
+-- not taken in a second time.
+CREATE TABLE dropped_receipts (
+    identity  TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- How far each file has been read: committed with the rows of every batch, so a killed ingest resumes there.
 CREATE TABLE ingest_files (
     file_sha256     TEXT    NOT NULL,          -- of the file as it lies on disk, compressed or not
@@ -619,7 +625,8 @@ CREATE TABLE runs (
 ) STRICT, WITHOUT ROWID;
 
 -- Named counters and marks: changed_seq, lake_exported_seq, mart_built_seq, alerts_judged_seq, generation,
--- normalized_until_v1 (the receipt up to which that version of the normalizer has read all).
+-- normalized_until_v1 (the receipt up to which that version of the normalizer has read all), raw_dropped_until
+-- (the observation of the newest receipt that retention dropped).
 CREATE TABLE marks (
     name   TEXT    NOT NULL PRIMARY KEY,
     value  INTEGER NOT NULL

@@ -215,7 +215,11 @@ async fn the_evidence_of_a_day_is_its_current_readings_in_the_order_of_time() {
         .iter()
         .map(|one| (one.observed_at.timestamp_micros(), one.observation.offer.price_minor, one.body_bytes))
         .collect();
-    assert_eq!(shown, [(1, Some(100), 2), (2, Some(200), 2)], "the third is read as another day's now");
+    assert_eq!(
+        shown,
+        [(1, Some(100), Some(2)), (2, Some(200), Some(2))],
+        "the third is read as another day's now"
+    );
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(super) mod sqlite;
 
 pub(super) use bulk::Values;
 pub(super) use partitions::Monthly;
-pub(super) use query::{Statement, Value, query, query_of, query_scalar, query_scalar_of};
+pub(super) use query::{Bind, Statement, Value, query, query_of, query_scalar, query_scalar_of};
 pub(super) use row::{Column, Row};
 
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};

@@ -17,7 +17,10 @@ pub(crate) enum Monthly {
 }
 
 impl Monthly {
-    fn table(self) -> &'static str {
+    pub(crate) const ALL: [Monthly; 4] =
+        [Monthly::RawReceipts, Monthly::Observations, Monthly::DailyRows, Monthly::Deltas];
+
+    pub(crate) fn table(self) -> &'static str {
         match self {
             Monthly::RawReceipts => "raw_receipts",
             Monthly::Observations => "observations",

@@ -48,6 +48,21 @@ impl File {
         let reader = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
         File { writer, reader, path: path.to_owned() }
     }
+
+    /// Connections that change nothing, not even beside the file.
+    pub(crate) fn connect_reading(path: &Path) -> File {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        // Without a log nobody has it open for writing, or what they wrote is in the file.
+        let is_at_rest = !Path::new(&log).exists();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .immutable(is_at_rest)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
+        File { writer: pool.clone(), reader: pool, path: path.to_owned() }
+    }
 }
 
 /// False when SQLite gave up a transaction by itself, as it does where the disk is full: sqlx's own roll-back fails then,

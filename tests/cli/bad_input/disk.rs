@@ -324,3 +324,27 @@ fn a_disk_that_runs_full_under_the_file_of_alerts_delivers_later_and_once() {
     let event: serde_json::Value = serde_json::from_str(&delivered).unwrap();
     assert_eq!((&event["rule"], &event["asin"]), (&"price_drop".into(), &"B000000001".into()));
 }
+
+#[test]
+fn a_backup_that_does_not_fit_leaves_nothing_behind() {
+    let Some(disk) = tiny_disk("bad_input::disk::a_backup_that_does_not_fit_leaves_nothing_behind") else {
+        return;
+    };
+    let sandbox = Sandbox::with_market();
+    fill(&disk, 64);
+    let target = disk.join("saved.db");
+    let line = format!("db backup {}", target.display());
+    let told = sandbox.run(&line).replace(&*disk.to_string_lossy(), "[DISK]");
+    answers!(told, @"
+    exit 1
+    --- stderr
+    error: failed to back up to [DISK]/saved.db
+      caused by: the disk is full
+      caused by: error returned from database: (code: 13) database or disk is full
+    hint: free some disk space and run the command again: what was committed is kept
+    ");
+    let left: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["filler"]);
+    free(&disk);
+    sandbox.succeed(&line);
+}

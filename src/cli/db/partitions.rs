@@ -1,0 +1,81 @@
+//! `db partitions`: the months of a server's large tables, made before they are needed.
+
+use crate::cli::context::Context;
+use crate::cli::output::counted;
+use crate::error::Outcome;
+use crate::model::Day;
+use crate::store::Store;
+
+/// Months that `run` keeps ready, the current one aside.
+const AHEAD: u32 = 3;
+
+/// Make the months to come of a server's large tables
+///
+/// Raw receipts, observations, daily rows and deltas are kept by month on a server. A month that is not there is made by
+/// the first transaction that writes to it; made ahead, none has to wait for whoever reads the table. `run` does
+/// this by itself. An embedded database has no months.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct PartitionsArgs {
+    /// Months after the current one
+    #[arg(long, value_name = "COUNT", default_value_t = AHEAD, value_parser = clap::value_parser!(u32).range(0..=120))]
+    ahead: u32,
+
+    /// Say what would be made, make nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(args: PartitionsArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let store = context.open_store().await?;
+    if store.location().file().is_some() {
+        context.ui.note("an embedded database is not kept by month: nothing to make");
+        return Ok(Outcome::Done);
+    }
+    let months = months_from(context.today(), args.ahead);
+    let missing = match args.dry_run {
+        true => store.missing_months(&months).await?,
+        false => store.make_months(&months).await?,
+    };
+    let would = if args.dry_run { "would make" } else { "made" };
+    for (table, months) in &missing {
+        context.ui.note(&format!(
+            "{would} {} of {table}: {}",
+            counted(months.len(), "month"),
+            months.join(", ")
+        ));
+    }
+    if missing.is_empty() {
+        let last = months.last().map_or("", String::as_str);
+        context.ui.note(&format!("every month up to {last} is there"));
+    } else if args.dry_run {
+        context.ui.note("dry run, nothing written");
+    }
+    Ok(Outcome::Done)
+}
+
+/// Makes what a run keeps ready, without a word.
+pub(in crate::cli) async fn make_ahead(store: &Store, context: &Context) -> anyhow::Result<()> {
+    store.make_months(&months_from(context.today(), AHEAD)).await?;
+    Ok(())
+}
+
+/// The month of a day and those after it, `YYYY-MM`.
+pub(super) fn months_from(day: Day, ahead: u32) -> Vec<String> {
+    let next = |first: &Day| Some(first.month_end().plus(1));
+    std::iter::successors(Some(day.month_start()), next).take(ahead as usize + 1).map(Day::month).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_counted_over_the_end_of_a_year() {
+        assert_eq!(
+            months_from("2026-11-30".parse().unwrap(), 3),
+            ["2026-11", "2026-12", "2027-01", "2027-02"]
+        );
+        assert_eq!(months_from("2026-01-31".parse().unwrap(), 1), ["2026-01", "2026-02"]);
+        assert_eq!(months_from("2026-01-31".parse().unwrap(), 0), ["2026-01"]);
+    }
+}
