@@ -88,9 +88,14 @@ impl Context {
         let store = Store::open_waiting(self.config.database.clone(), migrate, busy_timeout)
             .await
             .with_context(|| format!("failed to open {}", self.config.database))?;
-        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        self.close_at_end(&store);
         self.check_zone(&store).await?;
         Ok(store)
+    }
+
+    /// Closes the store with the program, however that ends.
+    pub(super) fn close_at_end(&self, store: &Store) {
+        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
     }
 
     /// Closes what was opened, so that the database is one file again that can be copied as it is.

@@ -11,6 +11,7 @@ mod config;
 pub mod context;
 mod costs;
 pub mod dates;
+mod db;
 mod demo;
 mod doctor;
 #[cfg(test)]
@@ -182,6 +183,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Export(export::ExportArgs),
     Lake(lake::LakeArgs),
+    Db(db::DbArgs),
     Config(config::ConfigArgs),
     Gen(generate::GenArgs),
     Completions(completions::CompletionsArgs),
@@ -235,6 +237,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Explain(args) => explain::run(args, context).await,
         Command::Export(args) => export::run(args, context).await,
         Command::Lake(args) => lake::run(args, context).await,
+        Command::Db(args) => db::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Gen(args) => generate::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,

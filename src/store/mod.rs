@@ -3,7 +3,8 @@
 //! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
 //! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
-//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases` are a server's only.
+//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `copy` knows all tables and none of them;
+//! `leases` are a server's only.
 
 pub mod alerts;
 pub mod checks;
@@ -11,6 +12,7 @@ mod columns;
 mod comparisons;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod core;
 mod db;
 mod drift;
@@ -117,13 +119,20 @@ impl Store {
     }
 
     async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
-        match (migrate::check_or_apply(&self, migrate, may_create).await, &self.database) {
-            (Ok(()), _) => Ok(self),
+        match migrate::check_or_apply(&self, migrate, may_create).await {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    /// The error of the first statement, with what only is known here.
+    async fn explained(&self, error: StoreError) -> StoreError {
+        match (error, &self.database) {
             // The pool tries again until it gives up, and does not say why.
-            (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {
-                Err(server.refusal().await.into())
+            (StoreError::Unreachable(sqlx::Error::PoolTimedOut), Database::Postgres(server)) => {
+                server.refusal().await.into()
             }
-            (Err(error), _) => Err(self.named(error)),
+            (error, _) => self.named(error),
         }
     }
 

@@ -10,6 +10,7 @@ mod check;
 mod cohort;
 mod compare;
 mod config;
+mod db_copy;
 mod demo;
 mod dry_run;
 mod exit_codes;

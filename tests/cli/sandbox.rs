@@ -127,10 +127,15 @@ impl Sandbox {
 
     /// Runs statements on the database of `init`: a state that no command can bring about.
     pub(crate) fn sql(&self, statements: &str) {
+        self.sql_on("amzctl.db", statements);
+    }
+
+    /// Runs statements on an embedded database of the folder.
+    pub(crate) fn sql_on(&self, name: &str, statements: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             use sqlx::{ConnectOptions as _, Connection as _};
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("amzctl.db"));
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path(name));
             let mut connection = options.connect().await.unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
