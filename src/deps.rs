@@ -70,7 +70,7 @@ fn secret(place: &KeyPlace<'_>, config: &Config, purpose: Purpose) -> Result<Sec
 }
 
 /// A variable of the environment, else of the `.env` file.
-fn variable(config: &Config, name: &str) -> Option<String> {
+pub(crate) fn variable(config: &Config, name: &str) -> Option<String> {
     std::env::var(name).ok().or_else(|| config.dot_env.get(name).cloned())
 }
 

@@ -101,7 +101,7 @@ impl Context {
         let store = Store::open_waiting(self.config.database.clone(), migrate, self.busy_timeout())
             .await
             .with_context(|| format!("failed to open {}", self.config.database))?;
-        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
+        self.close_at_end(&store);
         Ok(store)
     }
 
@@ -121,6 +121,11 @@ impl Context {
     /// How long a writer waits for another process.
     pub(super) fn busy_timeout(&self) -> Duration {
         Duration::from_secs(self.config.settings.store.busy_timeout_s.into())
+    }
+
+    /// Closes the store with the program, however that ends.
+    pub(super) fn close_at_end(&self, store: &Store) {
+        self.open_stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
     }
 
     /// Closes what was opened, so that the database is one file again that can be copied as it is.

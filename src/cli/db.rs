@@ -1,6 +1,7 @@
 //! `db`: looking after the database itself.
 
 mod backup;
+mod copy;
 mod migrate;
 mod partitions;
 mod restore;
@@ -12,7 +13,7 @@ pub(super) use partitions::make_ahead;
 use super::context::Context;
 use crate::error::{Failure, Outcome};
 
-/// Look after the database: its schema, months, backups and age
+/// Look after the database: its schema, months, copies, backups and age
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DbArgs {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ enum DbCommand {
     Migrate(migrate::MigrateArgs),
     Status(status::StatusArgs),
     Partitions(partitions::PartitionsArgs),
+    Copy(copy::CopyArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Retention(retention::RetentionArgs),
@@ -34,6 +36,7 @@ pub(super) async fn run(args: DbArgs, context: &Context) -> anyhow::Result<Outco
         DbCommand::Migrate(args) => migrate::run(args, context).await,
         DbCommand::Status(args) => status::run(args, context).await,
         DbCommand::Partitions(args) => partitions::run(args, context).await,
+        DbCommand::Copy(args) => copy::run(args, context).await,
         DbCommand::Backup(args) => backup::run(args, context).await,
         DbCommand::Restore(args) => restore::run(args, context).await,
         DbCommand::Retention(args) => retention::run(args, context).await,

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod build_mart;
 pub mod compare;
+pub mod copy;
 pub mod deliver;
 pub mod delta;
 pub mod fetch;

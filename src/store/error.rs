@@ -16,6 +16,8 @@ const READ_ONLY_FOLDER: i64 = 8 | 6 << 8;
 pub enum StoreError {
     #[error("no database at {0}")]
     NotInitialised(Location),
+    #[error("{0} holds an unfinished copy of another database")]
+    UnfinishedCopy(Location),
     #[error("the database has schema version {found}, newer than this amzctl knows ({known})")]
     NewerSchema { found: i64, known: i64 },
     #[error("the database has schema version {found}, this amzctl needs {known}, and --no-migrate was given")]
@@ -71,7 +73,9 @@ pub enum StoreError {
 impl StoreError {
     pub fn outcome(&self) -> Outcome {
         match self {
-            StoreError::NotInitialised(_) | StoreError::NoSuchDatabase(_) => Outcome::NotInitialised,
+            StoreError::NotInitialised(_) | StoreError::NoSuchDatabase(_) | StoreError::UnfinishedCopy(_) => {
+                Outcome::NotInitialised
+            }
             StoreError::Busy(_)
             | StoreError::InUse(_)
             | StoreError::Unreachable(_)
@@ -86,6 +90,9 @@ impl StoreError {
         let hint = match self {
             StoreError::NotInitialised(_) => {
                 "create one with `amzctl init`, or name the configuration with --config"
+            }
+            StoreError::UnfinishedCopy(_) => {
+                "go on with `amzctl db copy` and the original's configuration; or remove the copy and begin anew"
             }
             StoreError::NewerSchema { .. } => "install the newer amzctl; this database is not changed",
             StoreError::MigrationRefused { .. } => {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::columns::to_json;
-use super::db::{Database, Value, query, query_of};
+use super::db::{Database, Row, Value, query, query_of};
 use super::{Result, Store};
 use crate::ids::hex;
 
@@ -28,7 +28,8 @@ const fn without(table: &'static str, without: &'static [&'static str]) -> Dump 
 }
 
 /// Every table that is state. Not state: runs, marks, ingest_files, lake_files, mart_days, changed_days,
-/// normalized_receipts (progress), dropped_receipts (what is no more), history_requests (by row id; what they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
+/// normalized_receipts and copy_progress (progress), dropped_receipts (what is no more), history_requests (by row id; what
+/// they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
 const STATE: &[Dump] = &[
     without("raw_bodies", &["codec", "bytes"]),
     without(
@@ -116,30 +117,54 @@ impl Store {
     }
 
     async fn hash_rows(&self, table: &str, sql: String) -> Result<TableHash> {
-        let mut hasher = Sha256::new();
-        let (mut rows, mut line) = (0, Vec::new());
+        let mut hasher = RowHasher::default();
         let mut stream = query_of(sql).fetch(self.reader());
         while let Some(row) = stream.try_next().await? {
-            line.clear();
-            for value in row.values()? {
-                push_canonical(&mut line, &value);
-            }
-            line.push(b'\n');
-            hasher.update(&line);
-            rows += 1;
+            hasher.push(&row)?;
         }
-        Ok(TableHash { table: table.to_owned(), rows, sha256: hex(&hasher.finalize()) })
+        Ok(hasher.finish(table))
     }
 }
 
-/// A value as text that no other value has, ended by a comma. Floats by their bits.
+/// Takes the rows of a table in a fixed order; the hash is the same on either engine.
+#[derive(Default)]
+pub(super) struct RowHasher {
+    hasher: Sha256,
+    rows: u64,
+    line: Vec<u8>,
+}
+
+impl RowHasher {
+    pub(super) fn push(&mut self, row: &Row) -> Result<()> {
+        self.line.clear();
+        for value in row.values()? {
+            push_canonical(&mut self.line, &value);
+        }
+        self.line.push(b'\n');
+        self.hasher.update(&self.line);
+        self.rows += 1;
+        Ok(())
+    }
+
+    pub(super) fn finish(self, table: &str) -> TableHash {
+        TableHash { table: table.to_owned(), rows: self.rows, sha256: hex(&self.hasher.finalize()) }
+    }
+}
+
+/// A value as bytes that no other value has, ended by a comma. Floats by their bits.
 fn push_canonical(line: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Int(Some(number)) => line.extend(number.to_string().bytes()),
-        Value::Real(Some(number)) => line.extend(format!("{:016x}f", number.to_bits()).bytes()),
+        Value::Real(Some(number)) => {
+            // A zero has no sign: SQLite does not keep it.
+            line.extend(format!("{:016x}f", (number + 0.0).to_bits()).bytes());
+        }
         Value::Text(Some(text)) => line.extend(to_json(text).bytes()),
         Value::Word(word) => line.extend(to_json(word).bytes()),
-        Value::Blob(Some(bytes)) => line.extend(format!("x{}", hex(bytes)).bytes()),
+        Value::Blob(Some(bytes)) => {
+            line.extend(format!("x{}:", bytes.len()).bytes());
+            line.extend(bytes.as_ref());
+        }
         Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None) => line.extend(b"null"),
     }
     line.push(b',');

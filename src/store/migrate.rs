@@ -124,12 +124,17 @@ impl Store {
     }
 }
 
-async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
+/// True once a migration was applied, or is about to be.
+pub(super) async fn has_ledger(store: &Store) -> Result<bool> {
     let has_ledger = match store.reader() {
         Database::Sqlite(_) => "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations')",
         Database::Postgres(_) => "SELECT to_regclass('ops.schema_migrations') IS NOT NULL",
     };
-    if !query_scalar(has_ledger).fetch_one::<bool>(store.reader()).await? {
+    Ok(query_scalar(has_ledger).fetch_one(store.reader()).await?)
+}
+
+async fn applied_versions(store: &Store) -> Result<Vec<(i64, String)>> {
+    if !has_ledger(store).await? {
         return Ok(Vec::new());
     }
     let rows = query("SELECT version, sha256 FROM schema_migrations ORDER BY version")

@@ -5,7 +5,7 @@
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
 //! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases`, `months` and `claims`, what hosts
 //! share by leases, are a server's only, `backup` is of the embedded database; `condition` tells how either is, `retention`
-//! drops what is old.
+//! drops what is old, `copy` knows all tables and none of them.
 
 pub mod alerts;
 pub mod backup;
@@ -16,6 +16,7 @@ mod comparisons;
 pub mod condition;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod core;
 mod db;
 mod drift;
@@ -130,14 +131,20 @@ impl Store {
     }
 
     async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
-        match (migrate::check_or_apply(&self, migrate::MIGRATIONS, migrate, may_create).await, &self.database)
-        {
-            (Ok(()), _) => Ok(self),
+        match migrate::check_or_apply(&self, migrate::MIGRATIONS, migrate, may_create).await {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    /// The error of the first statement, with what only is known here.
+    async fn explained(&self, error: StoreError) -> StoreError {
+        match (error, &self.database) {
             // The pool tries again until it gives up, and does not say why.
-            (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {
-                Err(server.refusal().await.into())
+            (StoreError::Unreachable(sqlx::Error::PoolTimedOut), Database::Postgres(server)) => {
+                server.refusal().await.into()
             }
-            (Err(error), _) => Err(self.named(error)),
+            (error, _) => self.named(error),
         }
     }
 

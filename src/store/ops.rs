@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::columns::{instant, known_instant};
-use super::db::{Row, query, query_scalar};
+use super::db::{On, Row, query, query_scalar};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::Timestamp;
 
@@ -45,34 +45,22 @@ impl Store {
     /// Names the database and fixes its reporting zone, unless that was done before; answers what holds.
     pub async fn identify(&self, identity: &Identity) -> Result<Identity> {
         let mut tx = self.begin().await?;
-        query(
-            "INSERT INTO database_identity (only_row, database_uuid, lake_epoch, zone, created_at)
-             VALUES (1, $1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        )
-        .bind(&identity.database_uuid)
-        .bind(&identity.lake_epoch)
-        .bind(&identity.zone)
-        .bind(identity.created_at.timestamp_micros())
-        .execute(&mut tx)
-        .await?;
+        insert_identity(&mut tx, identity).await?;
         tx.commit().await?;
         Ok(self.identity().await?.unwrap_or_else(|| identity.clone()))
     }
 
     /// Null when the database was made but not identified: `init` was killed in between.
+    ///
+    /// Errors: a copy of another database goes on here, or was left in the middle.
     pub async fn identity(&self) -> Result<Option<Identity>> {
-        let row = query("SELECT database_uuid, lake_epoch, zone, created_at FROM database_identity")
-            .fetch_optional(self.reader())
-            .await?;
-        row.map(|row| {
-            Ok(Identity {
-                database_uuid: row.try_get(0)?,
-                lake_epoch: row.try_get(1)?,
-                zone: row.try_get(2)?,
-                created_at: instant(&row, "database_identity", "created_at")?,
-            })
-        })
-        .transpose()
+        let identity = read_identity(self.reader()).await?;
+        if identity.is_none()
+            && query_scalar("SELECT EXISTS (SELECT 1 FROM copy_progress)").fetch_one(self.reader()).await?
+        {
+            return Err(StoreError::UnfinishedCopy(self.location().clone()));
+        }
+        Ok(identity)
     }
 
     /// The value of a mark; 0 when it was never set.
@@ -140,6 +128,36 @@ impl Store {
         .await?;
         rows.iter().map(run_record).collect()
     }
+}
+
+pub(super) async fn read_identity(on: impl Into<On<'_>>) -> Result<Option<Identity>> {
+    let row = query("SELECT database_uuid, lake_epoch, zone, created_at FROM database_identity")
+        .fetch_optional(on)
+        .await?;
+    row.map(|row| {
+        Ok(Identity {
+            database_uuid: row.try_get(0)?,
+            lake_epoch: row.try_get(1)?,
+            zone: row.try_get(2)?,
+            created_at: instant(&row, "database_identity", "created_at")?,
+        })
+    })
+    .transpose()
+}
+
+/// Names the database inside a transaction.
+pub(super) async fn insert_identity(tx: &mut Tx, identity: &Identity) -> Result<()> {
+    query(
+        "INSERT INTO database_identity (only_row, database_uuid, lake_epoch, zone, created_at)
+         SELECT 1, $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM copy_progress) ON CONFLICT DO NOTHING",
+    )
+    .bind(&identity.database_uuid)
+    .bind(&identity.lake_epoch)
+    .bind(&identity.zone)
+    .bind(identity.created_at.timestamp_micros())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Sets a mark inside the transaction of the effect that it records.

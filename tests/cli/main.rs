@@ -11,6 +11,7 @@ mod cohort;
 mod compare;
 mod config;
 mod db;
+mod db_copy;
 mod demo;
 mod dry_run;
 mod exit_codes;

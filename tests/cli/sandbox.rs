@@ -149,7 +149,7 @@ impl Sandbox {
         self.sql_in("amzctl.db", statements);
     }
 
-    /// Runs statements on a database of the embedded engine.
+    /// Runs statements on an embedded database of the folder.
     pub(crate) fn sql_in(&self, file: &str, statements: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

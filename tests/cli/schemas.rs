@@ -359,6 +359,16 @@ fn of_the_ledger_and_the_checks() {
     checked hash problems schema tables
     tables[]: rows sha256 table
     "#);
+    answers!(keys(&sandbox, "db copy --to copy.db --dry-run --json"), @r#"
+    amzctl.db.copy-plan/1
+    rows schema
+    rows[]: bytes rows table
+    "#);
+    answers!(keys(&sandbox, "db copy --to copy.db --json"), @r#"
+    amzctl.db.copy/1
+    rows schema
+    rows[]: copied_rows copied_sha256 equal rows sha256 table
+    "#);
     answers!(keys(&sandbox, "quarantine list --json"), @r#"
     amzctl.quarantine/1
     rows schema

@@ -29,7 +29,7 @@ fn on(options: PgConnectOptions, statements: &str) {
 }
 
 /// Runs statements on a database.
-fn sql(url: &str, statements: &str) {
+pub(crate) fn sql(url: &str, statements: &str) {
     on(url.parse().unwrap(), statements);
 }
 
@@ -45,7 +45,7 @@ fn on_server() -> Option<(Sandbox, String)> {
 }
 
 /// A generated market of two marketplaces with corrections and late data, taken in day by day.
-fn take_in(sandbox: &Sandbox) {
+pub(crate) fn take_in(sandbox: &Sandbox) {
     sandbox.succeed(
         "gen -q --out data --products 12 --days 10 --start 2026-02-19 --seed 5 --marketplaces US,JP --cohorts --late",
     );

@@ -208,8 +208,8 @@ fn a_kill_at_any_named_point_ends_in_the_same_state() {
     };
     let hits: &[u32] = if is_full() { &[1, 2, 3, 5, 8] } else { &[1] };
     let mut never_reached = Vec::new();
-    // Points of asking providers are passed by `live::sweep`, those of looking after the database by `db`.
-    let elsewhere = ["fetch.", "backup.", "restore.", "retention."];
+    // Points of asking providers are passed by `live::sweep`, those of looking after the database by `db` and `db_copy`.
+    let elsewhere = ["fetch.", "backup.", "restore.", "retention.", "copy."];
     let names =
         amzctl::failpoint::ALL.iter().filter(|name| !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
     for name in names {

@@ -667,6 +667,16 @@ CREATE TABLE ops.database_identity (
     created_at     BIGINT  NOT NULL
 );
 
+-- While `db copy` writes this database: which one it copies, and how far each table is. Empty in every other.
+CREATE TABLE ops.copy_progress (
+    table_name   TEXT    NOT NULL PRIMARY KEY,
+    source_uuid  TEXT    NOT NULL,
+    source_rows  BIGINT  NOT NULL,                 -- of the original, when the copy began
+    rows         BIGINT  NOT NULL DEFAULT 0,
+    last_key     TEXT,                             -- JSON array: the key of the last row that is here; null: none is
+    is_whole     BIGINT  NOT NULL DEFAULT 0
+);
+
 CREATE TABLE ops.runs (
     run_id       TEXT    NOT NULL PRIMARY KEY,
     command      TEXT    NOT NULL,

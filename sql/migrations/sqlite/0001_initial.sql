@@ -613,6 +613,16 @@ CREATE TABLE database_identity (
     created_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- While `db copy` writes this database: which one it copies, and how far each table is. Empty in every other.
+CREATE TABLE copy_progress (
+    table_name   TEXT    NOT NULL PRIMARY KEY,
+    source_uuid  TEXT    NOT NULL,
+    source_rows  INTEGER NOT NULL,                 -- of the original, when the copy began
+    rows         INTEGER NOT NULL DEFAULT 0,
+    last_key     TEXT,                             -- JSON array: the key of the last row that is here; null: none is
+    is_whole     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE runs (
     run_id       TEXT    NOT NULL PRIMARY KEY,
     command      TEXT    NOT NULL,

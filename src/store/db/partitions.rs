@@ -29,6 +29,20 @@ impl Monthly {
         }
     }
 
+    /// How a table is kept; null: as one.
+    pub(crate) fn of(table: &str) -> Option<Monthly> {
+        let all = [Monthly::RawReceipts, Monthly::Observations, Monthly::DailyRows, Monthly::Deltas];
+        all.into_iter().find(|monthly| monthly.table() == table)
+    }
+
+    /// The column that says to which month a row belongs.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Monthly::RawReceipts => "observed_at",
+            Monthly::Observations | Monthly::DailyRows | Monthly::Deltas => "day",
+        }
+    }
+
     /// Makes the partitions of these months (`YYYY-MM`), as far as they are not there. The embedded engine has none.
     pub(crate) async fn make(self, tx: &mut Tx, months: impl IntoIterator<Item = String>) -> Result<()> {
         if let Tx::Sqlite(_) = tx {

@@ -25,6 +25,10 @@ pub(crate) enum Value<'q> {
 }
 
 impl Value<'_> {
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None))
+    }
+
     fn into_owned(self) -> Value<'static> {
         match self {
             Value::Int(value) => Value::Int(value),
@@ -66,6 +70,28 @@ impl<'q> Bind<'q> for Arc<str> {
 
     fn value(self) -> Value<'q> {
         Value::Word(self)
+    }
+}
+
+impl<'q> Bind<'q> for Value<'q> {
+    const NULL: Value<'static> = Value::Text(None);
+
+    fn value(self) -> Value<'q> {
+        self
+    }
+}
+
+impl<'q> Bind<'q> for &'q Value<'_> {
+    const NULL: Value<'static> = Value::Text(None);
+
+    fn value(self) -> Value<'q> {
+        match self {
+            Value::Int(value) => Value::Int(*value),
+            Value::Real(value) => Value::Real(*value),
+            Value::Text(value) => Value::Text(value.as_deref().map(Cow::Borrowed)),
+            Value::Word(word) => Value::Word(word.clone()),
+            Value::Blob(value) => Value::Blob(value.as_deref().map(Cow::Borrowed)),
+        }
     }
 }
 
