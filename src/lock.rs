@@ -23,6 +23,8 @@ pub const PIPELINES: &[&str] = &["pipeline", "deliver"];
 
 /// How long a lease lasts that nobody keeps: so long after its host died another one takes its place.
 const LEASE: Duration = Duration::from_secs(60);
+/// Pause between two renewals, and how long one may take: two that fail do not end the lease.
+const RENEWAL: Duration = Duration::from_secs(10);
 /// Pause between two attempts while waiting.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -194,12 +196,14 @@ impl RunLock {
 /// Keeps a lease until it is another's. A server that cannot be reached now may be before the lease ends.
 async fn keep(leases: Leases, pipeline: &'static str, token: i64) {
     loop {
-        tokio::time::sleep(LEASE / 3).await;
-        match leases.renew(pipeline, token, LEASE).await {
-            Ok(true) => {}
+        tokio::time::sleep(RENEWAL).await;
+        // An answer that never comes must not cost the next attempt.
+        match tokio::time::timeout(RENEWAL, leases.renew(pipeline, token, LEASE)).await {
+            Ok(Ok(true)) => {}
             // Whatever this run writes from now on is refused.
-            Ok(false) => return,
-            Err(error) => tracing::warn!(pipeline, %error, "the lease could not be renewed"),
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => tracing::warn!(pipeline, %error, "the lease could not be renewed"),
+            Err(_) => tracing::warn!(pipeline, "the lease could not be renewed: the server does not answer"),
         }
     }
 }

@@ -47,6 +47,7 @@ pub use hash::{TableHash, combined};
 pub use quarantine::NewQuarantine;
 use std::time::Duration;
 
+use self::error::Said;
 pub use self::error::StoreError;
 
 use self::db::Database;
@@ -116,15 +117,22 @@ impl Store {
         store.brought_up_to_date(Migrate::Yes, true).await
     }
 
-    async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
-        match (migrate::check_or_apply(&self, migrate, may_create).await, &self.database) {
+    async fn brought_up_to_date(mut self, migrate: Migrate, may_create: bool) -> Result<Store> {
+        match (self.check_or_apply(migrate, may_create).await, &self.database) {
             (Ok(()), _) => Ok(self),
             // The pool tries again until it gives up, and does not say why.
-            (Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {
+            (Err(StoreError::Unreachable(Said(sqlx::Error::PoolTimedOut))), Database::Postgres(server)) => {
                 Err(server.refusal().await.into())
             }
             (Err(error), _) => Err(self.named(error)),
         }
+    }
+
+    async fn check_or_apply(&mut self, migrate: Migrate, may_create: bool) -> Result<()> {
+        if let Database::Postgres(server) = &mut self.database {
+            server.look_for_pooler().await?;
+        }
+        migrate::check_or_apply(self, migrate, may_create).await
     }
 
     fn connect(location: Location, create: bool, busy_timeout: Duration) -> Store {
@@ -165,7 +173,9 @@ impl Store {
 
     /// Begins a write transaction that holds the write lock from its first statement on.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(self.database.begin().await?)
+        let tx = self.database.begin().await?;
+        crate::failpoint!("store.inside_write");
+        Ok(tx)
     }
 
     /// The leases of pipelines; none of an embedded database.

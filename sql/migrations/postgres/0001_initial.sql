@@ -819,3 +819,5 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+REVOKE EXECUTE ON FUNCTION ops.make_months FROM PUBLIC;
