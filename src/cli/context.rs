@@ -31,6 +31,8 @@ pub struct Context {
     pub ui: Ui,
     pub global: GlobalArgs,
     cancel: CancelToken,
+    /// Set when a lease could not be kept.
+    lapsed: CancelToken,
     /// Somebody looks at the token, so that a first signal is a request and not the end.
     listening: Arc<AtomicBool>,
     run_id: RunIdSlot,
@@ -53,6 +55,7 @@ impl Context {
             ui,
             global,
             cancel: CancelToken::default(),
+            lapsed: CancelToken::default(),
             listening: Arc::default(),
             run_id,
             open_run: Arc::default(),
@@ -135,7 +138,10 @@ impl Context {
         let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
         let taken = match store.leases() {
             None => RunLock::acquire(store.location().beside(), pipeline, &holder, wait, &self.cancel()),
-            Some(leases) => RunLock::lease(leases, pipeline, &holder, wait, &self.cancel()).await,
+            Some(leases) => {
+                let lapsed = self.lapsed.clone();
+                RunLock::lease(leases, pipeline, &holder, wait, &self.cancel(), lapsed).await
+            }
         };
         taken.map_err(|error| match error {
             LockError::Held { .. } if self.global.skip_if_locked => {
@@ -150,6 +156,14 @@ impl Context {
             LockError::Store(error) => anyhow::Error::from(error),
             LockError::Io { .. } => anyhow::Error::from(error),
         })
+    }
+
+    /// Returns, with the failure of the run, when its lease could not be kept.
+    pub(super) async fn lapse(&self) -> anyhow::Error {
+        self.lapsed.cancelled().await;
+        Failure::new(Outcome::Transient, "the database server has not answered for a minute: the lease of this run is over")
+            .hint("check that the server runs and can be reached, and run the command again: what was committed is kept")
+            .into()
     }
 
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails
@@ -172,7 +186,8 @@ impl Context {
 
     /// Ends the run that is still open with a failure; nothing when there is none.
     pub(super) async fn fail_open_run(&self, outcome: Outcome, message: &str) -> anyhow::Result<()> {
-        self.end_run(outcome, &json!({ "error": message })).await
+        let summary = json!({ "error": message });
+        tokio::time::timeout(CLOSE_WAIT, self.end_run(outcome, &summary)).await?
     }
 
     async fn end_run(&self, outcome: Outcome, summary: &Value) -> anyhow::Result<()> {
