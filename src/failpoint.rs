@@ -1,5 +1,6 @@
 //! Named crash points. With the feature `failpoints`, `AMZCTL_FAILPOINT=name:k` kills the process with SIGKILL at
-//! the k-th time `name` is passed; without the feature the macro is nothing.
+//! the k-th time `name` is passed, or, where `AMZCTL_FAILPOINT_PAUSE` names a folder, lets it wait there; without the
+//! feature the macro is nothing.
 
 /// Dies here when the environment asks for it: `failpoint!("ingest.before_commit")`.
 #[macro_export]
@@ -59,6 +60,7 @@ pub const ALL: &[&str] = &[
     "restore.before_rename",
     "retention.after_commit",
     "retention.before_commit",
+    "store.inside_write",
 ];
 
 #[cfg(feature = "failpoints")]
@@ -70,7 +72,25 @@ pub fn pass(name: &str) {
     let Ok(wanted) = std::env::var("AMZCTL_FAILPOINT") else { return };
     let (wanted_name, hit) = wanted.split_once(':').unwrap_or((&wanted, "1"));
     if wanted_name == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == hit.parse().unwrap_or(1) {
-        kill_self();
+        match std::env::var_os("AMZCTL_FAILPOINT_PAUSE") {
+            Some(folder) => pause(std::path::Path::new(&folder)),
+            None => kill_self(),
+        }
+    }
+}
+
+/// Makes the file `reached` in the folder, and goes on when somebody has made `go`; nobody is waited for without end.
+#[cfg(feature = "failpoints")]
+fn pause(folder: &std::path::Path) {
+    use std::time::{Duration, Instant};
+
+    let _ = std::fs::write(folder.join("reached"), "");
+    let began = Instant::now();
+    while !folder.join("go").exists() {
+        if began.elapsed() > Duration::from_secs(120) {
+            kill_self();
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -8,12 +8,13 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::cancel::CancelToken;
+use crate::error::Outcome;
 use crate::model::Timestamp;
 use crate::store::leases::{Leases, Taken};
 use crate::store::{Store, StoreError};
@@ -21,6 +22,8 @@ use crate::store::{Store, StoreError};
 /// The pipelines of a database, each with its own lock.
 pub const PIPELINES: &[&str] = &["pipeline", "deliver"];
 
+/// How often a lease is renewed in its time: some of that may fail without ending it.
+const RENEWALS: u32 = 6;
 /// Pause between two attempts while waiting.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -144,7 +147,8 @@ impl RunLock {
     }
 
     /// Takes the lease of `pipeline` on a server's database, trying for as long as `wait`. It ends `ttl` after the last
-    /// renewal. A holder that was a process of this host and is none any more is not waited for.
+    /// renewal. A holder that was a process of this host and is none any more is not waited for. `lapsed` is set when the
+    /// lease could not be kept.
     ///
     /// Errors: as [`RunLock::acquire`], and those of the store.
     pub async fn lease(
@@ -154,6 +158,7 @@ impl RunLock {
         ttl: Duration,
         wait: Duration,
         cancel: &CancelToken,
+        lapsed: CancelToken,
     ) -> Result<RunLock, LockError> {
         let name = serde_json::to_string(holder).map_err(io::Error::from);
         let name = name.map_err(|source| LockError::Io { path: pipeline.into(), source })?;
@@ -181,8 +186,10 @@ impl RunLock {
                 }
             }
         };
+        let (kept, name) = (leases.clone(), pipeline.to_owned());
+        let renew = async move || kept.renew(&name, token, ttl).await;
+        let keeping = tokio::spawn(keep(renew, ttl / RENEWALS, ttl, lapsed));
         let pipeline = pipeline.to_owned();
-        let keeping = tokio::spawn(keep(leases.clone(), pipeline.clone(), token, ttl));
         Ok(RunLock::Lease(Lease { leases, pipeline, token, keeping }))
     }
 
@@ -196,15 +203,28 @@ impl RunLock {
     }
 }
 
-/// Keeps a lease until it is another's. A server that cannot be reached now may be before the lease ends.
-async fn keep(leases: Leases, pipeline: String, token: i64, ttl: Duration) {
+/// Keeps a lease by `renew` until it is another's. One attempt may fail, and one that is not answered must not cost the
+/// next; when none succeeds for as long as a lease lasts, `lapsed` is set: a statement that waits for a server that
+/// is gone without a word would wait for ever.
+async fn keep(
+    renew: impl AsyncFn() -> Result<bool, StoreError>,
+    pause: Duration,
+    lease: Duration,
+    lapsed: CancelToken,
+) {
+    let mut kept = Instant::now();
     loop {
-        tokio::time::sleep(ttl / 3).await;
-        match leases.renew(&pipeline, token, ttl).await {
-            Ok(true) => {}
+        tokio::time::sleep(pause).await;
+        let asked = Instant::now();
+        match tokio::time::timeout(pause, renew()).await {
+            Ok(Ok(true)) => kept = asked,
             // Whatever this run writes from now on is refused.
-            Ok(false) => return,
-            Err(error) => tracing::warn!(pipeline, %error, "the lease could not be renewed"),
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => tracing::warn!(%error, "the lease could not be renewed"),
+            Err(_) => tracing::warn!("the lease could not be renewed: the server does not answer"),
+        }
+        if kept.elapsed() >= lease {
+            return lapsed.cancel(Outcome::Transient);
         }
     }
 }
@@ -288,6 +308,24 @@ mod tests {
         drop(lock);
         assert_eq!(file_holder(&database, "pipeline"), None);
         assert!(acquire("pipeline").is_ok());
+    }
+
+    const PAUSE: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_server_that_answers_no_more_ends_the_lease() {
+        let lapsed = CancelToken::default();
+        keep(async || std::future::pending().await, PAUSE, 5 * PAUSE, lapsed.clone()).await;
+        assert_eq!(lapsed.outcome(), Some(Outcome::Transient));
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_kept_until_it_is_anothers_and_ends_nothing_then() {
+        let (lapsed, asked) = (CancelToken::default(), std::sync::atomic::AtomicU32::new(0));
+        let renew = async || Ok(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 20);
+        keep(renew, PAUSE, LONG, lapsed.clone()).await;
+        assert_eq!((asked.into_inner(), lapsed.outcome()), (21, None));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Context {
     pub ui: Ui,
     pub global: GlobalArgs,
     cancel: CancelToken,
+    /// Set when a lease could not be kept.
+    lapsed: CancelToken,
     /// Somebody looks at the token, so that a first signal is a request and not the end.
     listening: Arc<AtomicBool>,
     run_id: RunIdSlot,
@@ -55,6 +57,7 @@ impl Context {
             ui,
             global,
             cancel: CancelToken::default(),
+            lapsed: CancelToken::default(),
             listening: Arc::default(),
             run_id,
             open_run: Arc::default(),
@@ -194,7 +197,8 @@ impl Context {
 
     async fn lease(&self, leases: Leases, name: &str, wait: Duration) -> anyhow::Result<RunLock> {
         let lasts = Duration::from_secs(self.config.settings.store.lease_s.into());
-        let taken = RunLock::lease(leases, name, &self.holder(), lasts, wait, &self.cancel()).await;
+        let (cancel, lapsed) = (self.cancel(), self.lapsed.clone());
+        let taken = RunLock::lease(leases, name, &self.holder(), lasts, wait, &cancel, lapsed).await;
         taken.map_err(|error| self.not_locked(error))
     }
 
@@ -218,6 +222,14 @@ impl Context {
         }
     }
 
+    /// Returns, with the failure of the run, when its lease could not be kept.
+    pub(super) async fn lapse(&self) -> anyhow::Error {
+        self.lapsed.cancelled().await;
+        Failure::new(Outcome::Transient, "the database server has not answered for a minute: the lease of this run is over")
+            .hint("check that the server runs and can be reached, and run the command again: what was committed is kept")
+            .into()
+    }
+
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails
     /// before that, by the shell with the failure as its summary.
     pub async fn begin_run(&self, store: &Store, command: &str) -> anyhow::Result<RunGuard> {
@@ -238,7 +250,8 @@ impl Context {
 
     /// Ends the run that is still open with a failure; nothing when there is none.
     pub(super) async fn fail_open_run(&self, outcome: Outcome, message: &str) -> anyhow::Result<()> {
-        self.end_run(outcome, &json!({ "error": message })).await
+        let summary = json!({ "error": message });
+        tokio::time::timeout(CLOSE_WAIT, self.end_run(outcome, &summary)).await?
     }
 
     async fn end_run(&self, outcome: Outcome, summary: &Value) -> anyhow::Result<()> {

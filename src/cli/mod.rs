@@ -311,7 +311,10 @@ fn start(global: GlobalArgs, command: Command, ui: &Ui, run_id: &RunIdSlot) -> a
         .context("failed to start the runtime")?;
     let result = runtime.block_on(async {
         signals::watch(&context, log)?;
-        let result = dispatch(command, &context).await;
+        let result = tokio::select! {
+            result = dispatch(command, &context) => result,
+            lapse = context.lapse() => Err(lapse),
+        };
         if let Err(error) = &result {
             let (outcome, _) = classify(error);
             if logs_to_file && outcome != Outcome::Done {

@@ -16,8 +16,8 @@ use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::render::ReportFormat;
 use crate::stages::report::{self, Options, Rendered, Subject};
-use crate::store::Store;
 use crate::store::alerts::WORKSPACE;
+use crate::store::{Store, StoreError};
 
 /// Days of a report's window where none are given.
 const PRODUCT_DAYS: u16 = 90;
@@ -102,7 +102,7 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
         zone: context.config.zone,
         format,
         path,
-        run_id: String::new(),
+        run_id: None,
         now: context.clock.now(),
         dry_run: args.dry_run,
     };
@@ -119,16 +119,28 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
             .note(&format!("dry run, nothing written: a report to {to} ({} bytes)", summary.size_bytes));
         return Ok(Outcome::Done);
     }
-    let guard = context.begin_run(&store, "report").await?;
-    let options = Options { run_id: guard.run_id.clone(), ..options };
+    let guard = match context.begin_run(&store, "report").await {
+        Ok(guard) => Some(guard),
+        Err(error) if is_for_readers_only(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let options = Options { run_id: guard.as_ref().map(|guard| guard.run_id.clone()), ..options };
     if let Some(folder) = made_folder {
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let rendered = report::run(&store, &lake, &options).await?;
-    guard.finish(Outcome::Done, &json!({ "report": rendered.summary })).await?;
+    match guard {
+        Some(guard) => guard.finish(Outcome::Done, &json!({ "report": rendered.summary })).await?,
+        None => context.ui.note("not recorded: this role of the database server may only read"),
+    }
     announce(&rendered, context);
     context.ui.note(&format!("next: {}", next_after(&options.subject)));
     Ok(Outcome::Done)
+}
+
+/// A report can be read without being recorded; nothing else that a report needs is refused to a reading role.
+fn is_for_readers_only(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(StoreError::NotPermitted(_))))
 }
 
 /// Where a reader of the report goes on.

@@ -69,7 +69,8 @@ pub struct Options {
     pub format: ReportFormat,
     /// Null: the text is only returned.
     pub path: Option<PathBuf>,
-    pub run_id: String,
+    /// The run that the report is recorded with; null: it is not.
+    pub run_id: Option<String>,
     pub now: Timestamp,
     /// Render, and write nothing.
     pub dry_run: bool,
@@ -110,16 +111,21 @@ pub async fn run(store: &Store, lake: &Lake, options: &Options) -> anyhow::Resul
         write_atomic(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
     }
     failpoint!("report.before_record");
-    let row = report_row(&report, options, &evidence_hash, text.len());
-    let is_new =
-        !options.dry_run && store.record_report(&row).await.context("failed to record the report")?;
+    let size_bytes = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let is_new = match &options.run_id {
+        Some(run_id) if !options.dry_run => {
+            let row = report_row(&report, options, run_id, &evidence_hash, size_bytes);
+            store.record_report(&row).await.context("failed to record the report")?
+        }
+        _ => false,
+    };
     failpoint!("report.after_record");
     let summary = Summary {
         subject: report.subject,
         as_of: report.as_of,
         format: options.format.as_str(),
         path: options.path.clone(),
-        size_bytes: row.size_bytes,
+        size_bytes,
         evidence_hash,
         is_new,
     };
@@ -176,7 +182,13 @@ pub async fn build(store: &Store, lake: &Lake, options: &Options) -> anyhow::Res
     })
 }
 
-fn report_row(report: &Report, options: &Options, evidence_hash: &str, bytes: usize) -> ReportRow {
+fn report_row(
+    report: &Report,
+    options: &Options,
+    run_id: &str,
+    evidence_hash: &str,
+    size_bytes: i64,
+) -> ReportRow {
     let format = options.format.as_str();
     let as_of = report.as_of.to_string();
     ReportRow {
@@ -187,8 +199,8 @@ fn report_row(report: &Report, options: &Options, evidence_hash: &str, bytes: us
         format: format.to_owned(),
         evidence_hash: evidence_hash.to_owned(),
         path: options.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-        size_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
-        run_id: options.run_id.clone(),
+        size_bytes,
+        run_id: run_id.to_owned(),
         created_at: options.now,
     }
 }

@@ -19,7 +19,8 @@ use crate::model::Timestamp;
 
 /// Tables that every database has of its own: which migrations it saw, who writes to it, what it is, and what is copied
 /// into it.
-const OWN: [&str; 4] = ["copy_progress", "database_identity", "run_leases", "schema_migrations"];
+const OWN: [&str; 5] =
+    ["copy_progress", "database_identity", "fetch_claims", "run_leases", "schema_migrations"];
 
 /// A server ends a transaction that is silent for so long, whatever its own limit is. The original waits while a chunk is
 /// written to the copy, perhaps over a slow line.
@@ -139,8 +140,11 @@ impl Store {
         if location.file().is_some_and(|path| !path.exists()) {
             return Ok(Target::Empty);
         }
-        let store = Store::connect(location.clone(), false, super::BUSY_TIMEOUT);
-        let found = store.target().await;
+        let mut store = Store::connect(location.clone(), false, super::BUSY_TIMEOUT);
+        let found = match store.look_for_pooler().await {
+            Ok(()) => store.target().await,
+            Err(error) => Err(error),
+        };
         let told = match found {
             Err(StoreError::Corrupt { .. }) => Ok(Target::Foreign),
             Err(error) => Err(store.explained(error).await),

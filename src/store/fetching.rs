@@ -14,8 +14,8 @@ use super::db::{Database, Monthly, Row, bulk, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
 use super::leases::now;
 use super::raw::{RawBody, ReceiptKey, month_of};
-use super::spending::{count_spending, over_limit};
 use super::retention::were_dropped;
+use super::spending::{count_spending, over_limit};
 use super::{Result, Store, Tx};
 use crate::failpoint;
 use crate::model::{

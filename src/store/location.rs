@@ -1,6 +1,7 @@
 //! Where a database is.
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sqlx::postgres::PgConnectOptions;
@@ -26,6 +27,9 @@ pub struct ServerLocation {
 const KNOWN_KEYS: [&str; 9] =
     ["host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert", "sslcert", "sslkey"];
 
+/// Those that name a file.
+const FILE_KEYS: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+
 impl Location {
     /// Reads a URL such as `postgres://user:password@host:5432/database?sslmode=verify-full`; `beside` names what this
     /// host keeps for it.
@@ -36,15 +40,19 @@ impl Location {
             return Err("a database URL begins with postgres://".to_owned());
         }
         let (_, query) = url.split_once('?').unwrap_or((url, ""));
-        let keys = query
-            .split('&')
-            .filter(|part| !part.is_empty())
-            .map(|part| part.split('=').next().unwrap_or(part));
-        if let Some(key) = keys.into_iter().find(|key| !KNOWN_KEYS.contains(key)) {
-            return Err(format!(
-                "`{key}` cannot be said in a database URL here; known are {}",
-                KNOWN_KEYS.join(", ")
-            ));
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            if !KNOWN_KEYS.contains(&key) {
+                let known = KNOWN_KEYS.join(", ");
+                return Err(format!("`{key}` cannot be said in a database URL here; known are {known}"));
+            }
+            // Later it would look as if the server could not be reached.
+            if FILE_KEYS.contains(&key)
+                && !value.contains('%')
+                && let Err(error) = File::open(value)
+            {
+                return Err(format!("{key}: cannot read {value}: {error}"));
+            }
         }
         let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| match error {
             sqlx::Error::Configuration(what) => what.to_string(),
@@ -128,6 +136,10 @@ mod tests {
             ("mysql://host/watch", "a database URL begins with postgres://"),
             ("postgres://host", "it names no database: postgres://host/database"),
             ("postgres://host:port/watch", "invalid port number"),
+            (
+                "postgres://host/watch?sslmode=verify-full&sslrootcert=/none/ca.pem",
+                "sslrootcert: cannot read /none/ca.pem: No such file or directory (os error 2)",
+            ),
             (
                 "postgres://host/watch?sslmod=verify-full",
                 "`sslmod` cannot be said in a database URL here; known are host, hostaddr, port, dbname, user, sslmode, \

@@ -56,6 +56,7 @@ pub use migrate::PendingMigration;
 pub use quarantine::NewQuarantine;
 use std::time::Duration;
 
+use self::error::Said;
 pub use self::error::StoreError;
 
 use self::db::Database;
@@ -130,8 +131,8 @@ impl Store {
         store.brought_up_to_date(Migrate::Yes, true).await
     }
 
-    async fn brought_up_to_date(self, migrate: Migrate, may_create: bool) -> Result<Store> {
-        match migrate::check_or_apply(&self, migrate::MIGRATIONS, migrate, may_create).await {
+    async fn brought_up_to_date(mut self, migrate: Migrate, may_create: bool) -> Result<Store> {
+        match self.check_or_apply(migrate, may_create).await {
             Ok(()) => Ok(self),
             Err(error) => Err(self.explained(error).await),
         }
@@ -141,11 +142,23 @@ impl Store {
     async fn explained(&self, error: StoreError) -> StoreError {
         match (error, &self.database) {
             // The pool tries again until it gives up, and does not say why.
-            (StoreError::Unreachable(sqlx::Error::PoolTimedOut), Database::Postgres(server)) => {
+            (StoreError::Unreachable(Said(sqlx::Error::PoolTimedOut)), Database::Postgres(server)) => {
                 server.refusal().await.into()
             }
             (error, _) => self.named(error),
         }
+    }
+
+    async fn check_or_apply(&mut self, migrate: Migrate, may_create: bool) -> Result<()> {
+        self.look_for_pooler().await?;
+        migrate::check_or_apply(self, migrate::MIGRATIONS, migrate, may_create).await
+    }
+
+    async fn look_for_pooler(&mut self) -> Result<()> {
+        if let Database::Postgres(server) = &mut self.database {
+            server.look_for_pooler().await?;
+        }
+        Ok(())
     }
 
     fn connect(location: Location, create: bool, busy_timeout: Duration) -> Store {
@@ -186,7 +199,9 @@ impl Store {
 
     /// Begins a write transaction that holds the write lock from its first statement on.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(self.database.begin().await?)
+        let tx = self.database.begin().await?;
+        crate::failpoint!("store.inside_write");
+        Ok(tx)
     }
 
     /// The same, for what several hosts on a server write all the time: another one's long transaction is waited for.

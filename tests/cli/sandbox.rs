@@ -15,19 +15,25 @@ pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
 
 pub(crate) struct Sandbox {
     folder: TempDir,
-    /// Of a server's database; null: the embedded one.
-    url: Option<String>,
+    /// What the environment says besides.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Sandbox {
     /// An empty folder.
     pub(crate) fn empty() -> Sandbox {
-        Sandbox { folder: tempfile::tempdir().unwrap(), url: None }
+        Sandbox { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
     /// An empty folder, and a server's database.
     pub(crate) fn empty_on(url: &str) -> Sandbox {
-        Sandbox { url: Some(url.to_owned()), ..Sandbox::empty() }
+        Sandbox::empty().with("AMZCTL_STORE__URL", url)
+    }
+
+    /// The same, with a variable set for every command.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Sandbox {
+        self.variables.push((name, value.to_owned()));
+        self
     }
 
     /// A folder in which `init` was run.
@@ -37,7 +43,7 @@ impl Sandbox {
 
     /// The same, below `parent`.
     pub(crate) fn initialised_in(parent: &Path) -> Sandbox {
-        let sandbox = Sandbox { folder: tempfile::tempdir_in(parent).unwrap(), url: None };
+        let sandbox = Sandbox { folder: tempfile::tempdir_in(parent).unwrap(), variables: Vec::new() };
         sandbox.succeed("init -q");
         sandbox
     }
@@ -75,10 +81,8 @@ impl Sandbox {
             .env_clear()
             .env("AMZCTL_NOW", NOW)
             .env("HOME", self.folder.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
-        if let Some(url) = &self.url {
-            command.env("AMZCTL_STORE__URL", url);
-        }
         command
     }
 

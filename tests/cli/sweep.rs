@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::server::fresh_database;
 
 /// One market in a folder, ready to be run.
-struct Market {
+pub(crate) struct Market {
     folder: TempDir,
     /// Of a server's database; null: the embedded one.
     url: Option<String>,
@@ -22,7 +22,7 @@ struct Market {
 
 /// What must not depend on how often a run was killed.
 #[derive(PartialEq, Eq, Debug)]
-struct EndState {
+pub(crate) struct EndState {
     hash: String,
     tables: String,
     /// Event ids in the file channel, in order of delivery.
@@ -33,7 +33,12 @@ struct EndState {
 impl Market {
     /// A seeded market of 10 products × 8 days with corrections, late data, a watchlist and cohorts.
     fn new(seed: u64) -> Market {
-        let market = Market { folder: tempfile::tempdir().unwrap(), url: fresh_database() };
+        Market::on(fresh_database(), seed)
+    }
+
+    /// The same, in a server's database.
+    pub(crate) fn on(url: Option<String>, seed: u64) -> Market {
+        let market = Market { folder: tempfile::tempdir().unwrap(), url };
         market.ok(&["init"]);
         let seed = seed.to_string();
         market.ok(&[
@@ -59,11 +64,11 @@ impl Market {
         market
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amzctl"));
         command
             .args(arguments)
@@ -79,7 +84,7 @@ impl Market {
         command
     }
 
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         let code = output.status.code();
         assert!(
@@ -114,7 +119,7 @@ impl Market {
         }
     }
 
-    fn end_state(&self) -> EndState {
+    pub(crate) fn end_state(&self) -> EndState {
         let lake = self.command(&["verify", "--lake"]).output().unwrap();
         let said = String::from_utf8_lossy(&lake.stderr);
         assert!(lake.status.success() && !said.contains("Delta log of"), "the lake is not whole: {said}");
@@ -170,7 +175,7 @@ impl Market {
     }
 }
 
-fn assert_same(case: &str, killed: &EndState, whole: &EndState) {
+pub(crate) fn assert_same(case: &str, killed: &EndState, whole: &EndState) {
     assert_eq!(killed.deliveries, killed.events.len(), "{case}: an event was delivered twice");
     assert_eq!(killed.events, whole.events, "{case}: other events were delivered");
     assert_eq!(killed.tables, whole.tables, "{case}: another state");
@@ -181,7 +186,7 @@ fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-fn is_full() -> bool {
+pub(crate) fn is_full() -> bool {
     std::env::var("AMZCTL_SWEEP").is_ok_and(|size| size == "full")
 }
 

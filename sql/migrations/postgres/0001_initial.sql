@@ -894,3 +894,4 @@ BEGIN
         DROP INDEX IF EXISTS staging_raw.raw_receipts_by_body;
     END IF;
 END $$;
+REVOKE EXECUTE ON FUNCTION ops.make_months, ops.drop_month, ops.index_bodies FROM PUBLIC;

@@ -103,7 +103,7 @@ impl Fixture {
             zone: ReportingZone(chrono_tz::UTC),
             format,
             path: None,
-            run_id: "r1".into(),
+            run_id: Some("r1".to_owned()),
             now: "2026-01-11T00:00:00Z".parse().unwrap(),
             dry_run: false,
         }
@@ -217,7 +217,7 @@ async fn the_same_evidence_again_writes_the_same_bytes_and_adds_no_row() {
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!((first.summary.is_new, first.summary.size_bytes), (true, bytes.len() as i64));
 
-    options.run_id = "r2".into();
+    options.run_id = Some("r2".to_owned());
     options.now = "2026-02-01T00:00:00Z".parse().unwrap();
     let second = run(&fixture.store, &fixture.lake, &options).await.unwrap();
     assert!(!second.summary.is_new);

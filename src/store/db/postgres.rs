@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqlSafeStr as _, SqlStr};
 
 use super::Tx;
+use super::query::Statement;
 use crate::store::leases::{Leases, fence_statement};
 
 /// The four layers; tables are named without them.
@@ -25,6 +26,10 @@ const SILENT_BRIEF_WRITER: Duration = Duration::from_secs(5);
 const WRITER_LOCK: i64 = 0x61_6d_7a_63;
 
 const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// What a session is begun with as `extra_float_digits`, and no server has by itself: from 1 on all mean the same.
+const SESSION_MARK: i8 = 3;
+/// The SQLSTATE with which PgBouncer refuses a setting that it does not know.
+const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// The connections to a server.
 #[derive(Clone, Debug)]
@@ -41,15 +46,37 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn connect(options: &PgConnectOptions, is_pooled: bool, wait: Duration) -> Server {
         let options = options.clone().application_name("amzctl").disable_statement_logging();
-        // A pooler refuses what it does not know of at the start; floats travel as their bits.
-        let options = if is_pooled { options.extra_float_digits(None) } else { options };
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            // A dead connection is found by the transaction that it would begin.
-            .test_before_acquire(!is_pooled)
-            .connect_lazy_with(options);
-        Server { pool, is_pooled, wait, fences: Arc::default() }
+        let options = options.extra_float_digits((!is_pooled).then_some(SESSION_MARK));
+        Server { pool: pool(options), is_pooled, wait, fences: Arc::default() }
+    }
+
+    /// Treats a pooler that nobody spoke of as one in transaction mode: with statements that are kept prepared it would
+    /// now and then run another client's. It gives itself away by what becomes of the mark: it refuses or ignores it.
+    pub(crate) async fn look_for_pooler(&mut self) -> sqlx::Result<()> {
+        if self.is_pooled {
+            return Ok(());
+        }
+        match self.session_mark().await {
+            Ok(mark) => self.is_pooled = mark != SESSION_MARK.to_string(),
+            Err(error) if code(&error).as_deref() == Some(PROTOCOL_VIOLATION) => {
+                let options = PgConnectOptions::clone(&self.pool.connect_options());
+                self.pool = pool(options.extra_float_digits(None));
+                self.is_pooled = true;
+            }
+            Err(error) => return Err(error),
+        }
+        if self.is_pooled {
+            tracing::debug!("a pooler lies before the server: each transaction may have another connection");
+        }
+        Ok(())
+    }
+
+    async fn session_mark(&self) -> sqlx::Result<String> {
+        let mut tx = self.begin_reading().await?;
+        let statement = Statement::new("SELECT current_setting('extra_float_digits')").build();
+        let mark = statement.fetch_one(&mut tx).await?.try_get(0)?;
+        tx.commit().await?;
+        Ok(mark)
     }
 
     pub(crate) async fn begin_reading(&self) -> sqlx::Result<Tx> {
@@ -122,6 +149,17 @@ impl Server {
         let begin = AssertSqlSafe(format!("{begin}; SET LOCAL search_path TO {path}"));
         Ok(Tx::Postgres { tx: self.pool.begin_with(begin).await?, is_pooled: self.is_pooled })
     }
+}
+
+fn pool(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect_lazy_with(options)
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(|code| code.into_owned())
 }
 
 /// The text as PostgreSQL reads it: `CROSS JOIN … ON` tells SQLite alone in which order to join.
