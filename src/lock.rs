@@ -16,11 +16,11 @@ use tokio::task::JoinHandle;
 use crate::cancel::CancelToken;
 use crate::error::Outcome;
 use crate::model::Timestamp;
-use crate::store::leases::{Leases, Taken};
+use crate::store::leases::{Leases, Shared, Taken};
 use crate::store::{Store, StoreError};
 
 /// The pipelines of a database, each with its own lock.
-pub const PIPELINES: &[&str] = &["pipeline", "deliver"];
+const PIPELINES: &[&str] = &["pipeline", "deliver"];
 
 /// How often a lease is renewed in its time: some of that may fail without ending it.
 const RENEWALS: u32 = 6;
@@ -34,18 +34,40 @@ pub struct Holder {
     pub host: String,
     pub started_at: Timestamp,
     pub command: String,
+    /// Where the pid means this process and no other; empty where that is not known.
+    #[serde(default)]
+    pub process: String,
 }
 
 impl Holder {
     /// This process.
     pub fn current(started_at: Timestamp, command: &str) -> Holder {
-        Holder { pid: std::process::id(), host: host_name(), started_at, command: command.to_owned() }
+        let pid = std::process::id();
+        let process = process(pid).unwrap_or_default();
+        Holder { pid, host: host_name(), started_at, command: command.to_owned(), process }
     }
 
-    /// It was a process of this host, and is none any more.
+    /// It was a process of this machine, and is none any more. Names of hosts do not say that: containers share them.
     fn is_gone(&self) -> bool {
-        self.host == host_name() && !Path::new("/proc").join(self.pid.to_string()).exists()
+        let Some((place, _)) = self.process.rsplit_once('/') else { return false };
+        place_of_pids().is_some_and(|here| here == place) && process(self.pid).as_ref() != Some(&self.process)
     }
+}
+
+/// What tells a process of this machine from any other there was or is: the machine's start, the space that its pid
+/// belongs to, and its own start.
+fn process(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the program's name, which may hold anything, come the state and what follows it.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let started = rest.split(' ').nth(19)?;
+    Some(format!("{}/{started}", place_of_pids()?))
+}
+
+fn place_of_pids() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), space.display()))
 }
 
 /// True of a holder, in the words in which it named itself, that was a process of this host and is none any more.
@@ -71,7 +93,7 @@ pub enum LockError {
 
 fn describe(holder: &Option<Holder>) -> String {
     match holder {
-        Some(Holder { pid, host, started_at, command }) => {
+        Some(Holder { pid, host, started_at, command, .. }) => {
             format!(
                 ": `{command}`, pid {pid} on {host}, since {}",
                 started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
@@ -230,11 +252,28 @@ async fn keep(
 }
 
 /// Who holds the lock of `pipeline` now; null when it is free.
-pub async fn current_holder(store: &Store, pipeline: &str) -> Result<Option<Holder>, LockError> {
+async fn current_holder(store: &Store, pipeline: &str) -> Result<Option<Holder>, LockError> {
     Ok(match store.leases() {
         None => file_holder(store.location().beside(), pipeline),
         Some(leases) => leases.holder(pipeline).await?.and_then(|holder| serde_json::from_str(&holder).ok()),
     })
+}
+
+/// Who holds what now: of each pipeline, null where it is free, and those who share something on a server. Processes that
+/// are known to be gone hold nothing.
+pub async fn current_holders(store: &Store) -> Result<Vec<(String, Option<Holder>)>, LockError> {
+    let mut holders = Vec::new();
+    for pipeline in PIPELINES {
+        let holder = current_holder(store, pipeline).await?;
+        holders.push(((*pipeline).to_owned(), holder.filter(|holder| !holder.is_gone())));
+    }
+    if let Some(leases) = store.leases() {
+        for shared in [Shared::Ingest, Shared::Deliver] {
+            let sharers = leases.sharers(shared).await?.into_iter().filter(|(_, holder)| !is_gone(holder));
+            holders.extend(sharers.map(|(lease, holder)| (lease, serde_json::from_str(&holder).ok())));
+        }
+    }
+    Ok(holders)
 }
 
 fn file_holder(database: &Path, pipeline: &str) -> Option<Holder> {
@@ -326,6 +365,18 @@ mod tests {
         let renew = async || Ok(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 20);
         keep(renew, PAUSE, LONG, lapsed.clone()).await;
         assert_eq!((asked.into_inner(), lapsed.outcome()), (21, None));
+    }
+
+    #[test]
+    fn a_holder_is_gone_when_its_process_is_and_its_pid_may_be_anothers_by_then() {
+        let mine = holder();
+        assert!(!mine.is_gone());
+        let (place, _) = mine.process.rsplit_once('/').unwrap();
+        let another = Holder { process: format!("{place}/1"), ..mine.clone() };
+        assert!(another.is_gone(), "the pid is this process's now");
+        let elsewhere = Holder { process: "other-boot pid:[1]/1".to_owned(), ..mine.clone() };
+        assert!(!elsewhere.is_gone(), "of another machine nothing is known");
+        assert!(!Holder { process: String::new(), ..mine }.is_gone());
     }
 
     #[test]

@@ -111,7 +111,11 @@ pub fn start(
     };
     // Libraries only speak up when something is wrong, unless everything is asked for.
     // The parser of HTML warns of every table of a page that is not as it should be: none is of use to anybody.
-    let others = if options.verbosity >= 3 { "trace" } else { "warn" };
+    let others = match options.verbosity {
+        3.. => "trace",
+        0 if is_for_a_person => "error",
+        _ => "warn",
+    };
     let filter = format!("{others},html5ever=error,amzctl={own}");
     // A second start in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(filter))).try_init();

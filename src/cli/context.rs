@@ -171,6 +171,7 @@ impl Context {
         let Some(leases) = store.leases() else {
             return self.lock_file(store.location().beside(), pipeline);
         };
+        let wait = if self.global.skip_if_locked { Duration::ZERO } else { wait };
         let wait = self.global.lock_wait.unwrap_or(wait);
         self.lease(leases, pipeline, wait).await
     }

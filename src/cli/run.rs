@@ -66,6 +66,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     let whole = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
     let run = context.begin_run(&store, "run").await?;
     db::make_ahead(&store, context).await.context("failed to make the months to come")?;
+    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.land(&args, inputs).await?;
@@ -75,6 +76,9 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     };
     chain.derive(Telling::Newest).await?;
     lock.release().await?;
+    if let Some(share) = share {
+        share.release().await?;
+    }
     if !args.no_deliver && !context.cancel().is_cancelled() {
         chain.deliver().await?;
     }
@@ -260,12 +264,8 @@ impl<'a> Chain<'a> {
         if names.is_empty() {
             return Ok(());
         }
-        let share = self.context.share(self.store, Shared::Ingest, &self.run_id).await?;
         let ask = Ask::all(self.run_id.clone(), false);
         let summary = fetch::fetch(self.store, self.context, &names, ask).await?;
-        if let Some(share) = share {
-            share.release().await?;
-        }
         self.end("fetch", summary.outcome(), json!(summary), &fetch::lines(&summary));
         Ok(())
     }

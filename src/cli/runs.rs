@@ -3,7 +3,7 @@
 use super::OutputArgs;
 use super::context::Context;
 use crate::error::{Failure, Outcome};
-use crate::lock::{Holder, PIPELINES, current_holder};
+use crate::lock::{Holder, current_holders};
 use crate::render::rows::{Cell, Rows};
 use crate::store::Store;
 use crate::store::ops::RunRecord;
@@ -56,11 +56,7 @@ pub(super) struct Holders(Vec<Holder>);
 
 impl Holders {
     pub(super) async fn now(store: &Store) -> anyhow::Result<Holders> {
-        let mut holders = Vec::new();
-        for pipeline in PIPELINES {
-            holders.extend(current_holder(store, pipeline).await?);
-        }
-        Ok(Holders(holders))
+        Ok(Holders(current_holders(store).await?.into_iter().filter_map(|(_, holder)| holder).collect()))
     }
 
     /// `running`, `killed`, or the word of how the run ended.

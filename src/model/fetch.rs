@@ -132,6 +132,12 @@ pub enum FaultKind {
     Lost,
 }
 
+impl FaultKind {
+    /// Those that lie with a product: whoever asks for it next gets the same answer.
+    pub const OF_PRODUCTS: [FaultKind; 4] =
+        [FaultKind::Malformed, FaultKind::Blocked, FaultKind::Missing, FaultKind::Refused];
+}
+
 words!(FaultKind {
     RateLimited = "rate_limited",
     Unavailable = "unavailable",

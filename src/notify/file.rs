@@ -69,6 +69,8 @@ impl Notifier for FileNotifier {
 fn append(path: &Path, events: &[Event]) -> io::Result<()> {
     let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    // Until it is closed: hosts that deliver at the same time may share the file.
+    file.lock()?;
     repair_last_line(&mut file)?;
     let doubtful: HashSet<&str> =
         events.iter().filter(|event| event.maybe_sent).map(|event| event.event_id.as_str()).collect();

@@ -95,9 +95,7 @@ impl Limiter {
 
     /// Goes on at the rate that the server says it allows, with an empty bucket.
     pub fn adjust(&self, per_second: f64) {
-        if !per_second.is_finite() || per_second < SLOWEST {
-            return;
-        }
+        let Some(per_second) = believable(per_second) else { return };
         let mut inner = self.lock();
         let rate = allowed(inner.rate, per_second, inner.is_own);
         inner.told = Some(per_second);
@@ -136,6 +134,11 @@ impl Limiter {
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A rate that a server may mean; null for what would stop everything, or nothing.
+pub fn believable(per_second: f64) -> Option<f64> {
+    (per_second.is_finite() && per_second >= SLOWEST).then_some(per_second)
 }
 
 /// What is left of a bucket that several processes draw from, after one more request.
@@ -220,6 +223,41 @@ mod tests {
         assert_eq!(passes(&much_later), 4, "never more than full");
         let earlier = Limiter::new(RATE, false, Some(left), at("2026-05-01T11:00:00Z"));
         assert_eq!(passes(&earlier), 0, "a clock that went back fills nothing");
+    }
+
+    #[test]
+    fn draws_from_a_shared_bucket_keep_its_rate_whoever_draws() {
+        let mut now = at("2026-05-01T12:00:00Z");
+        let (began, mut left, mut drawn) = (now, None, 0_u32);
+        for _ in 0..1000 {
+            match draw(RATE, false, left, now) {
+                Ok(after) => (left, drawn) = (Some(after), drawn + 1),
+                Err(wait) => now += wait,
+            }
+            let seconds = (now - began).num_milliseconds() as f64 / 1e3;
+            assert!(
+                f64::from(drawn) <= f64::from(RATE.burst) + seconds * RATE.per_second,
+                "{drawn} in {seconds} s"
+            );
+        }
+        let seconds = (now - began).num_seconds() as f64;
+        assert!(
+            f64::from(drawn) >= 0.95 * seconds * RATE.per_second,
+            "{drawn} in {seconds} s: the rate is used"
+        );
+
+        let told = Left { requests: 0.0, told: Some(0.1), paused_until: None, at: now };
+        let wait = draw(RATE, false, Some(told), now).unwrap_err();
+        assert!((10.0..11.0).contains(&wait.as_secs_f64()), "{wait:?}");
+        let paused_until = Some(now + chrono::Duration::seconds(30));
+        let paused = Left { requests: 3.0, told: None, paused_until, at: now };
+        assert_eq!(draw(RATE, false, Some(paused), now), Err(Duration::from_secs(30)));
+        let earlier = draw(RATE, false, Some(Left { paused_until: None, ..paused }), began).unwrap();
+        assert_eq!((earlier.requests, earlier.at), (2.0, now), "a clock that goes back fills nothing twice");
+        assert_eq!(
+            [f64::NAN, 0.0, -1.0, f64::INFINITY, 0.5].map(believable),
+            [None, None, None, None, Some(0.5)]
+        );
     }
 
     #[test]

@@ -117,14 +117,14 @@ async fn deliver_channel(
             match send(notifier, batch).await {
                 Ok(()) => {
                     failures = 0;
-                    record_delivered(store, clock, &to, batch).await?;
+                    record_delivered(store, clock, &to, claimant, batch).await?;
                     let (channel, duration_ms) = (to.channel.as_str(), watch.elapsed_ms());
                     tracing::info!(channel, events = batch.len(), duration_ms, "events delivered");
                     summary.delivered += batch.len() as u64;
                 }
                 Err(error) => {
                     failures += 1;
-                    let dead = record_failed(store, clock, &to, batch, &error).await?;
+                    let dead = record_failed(store, clock, &to, claimant, batch, &error).await?;
                     summary.dead += dead;
                     summary.failed += batch.len() as u64 - dead;
                     summary.error = Some(error);
@@ -156,11 +156,12 @@ async fn record_delivered(
     store: &Store,
     clock: Clock,
     to: &Recipient,
+    claimant: &str,
     batch: &[ClaimedEvent],
 ) -> anyhow::Result<()> {
     let ids: Vec<String> = batch.iter().map(|event| event.event_id.clone()).collect();
     store
-        .mark_delivered(to, &ids, clock.now())
+        .mark_delivered(to, claimant, &ids, clock.now())
         .await
         .with_context(|| format!("failed to record deliveries to {}", to.channel))?;
     failpoint!("deliver.after_mark");
@@ -172,6 +173,7 @@ async fn record_failed(
     store: &Store,
     clock: Clock,
     to: &Recipient,
+    claimant: &str,
     batch: &[ClaimedEvent],
     error: &str,
 ) -> anyhow::Result<u64> {
@@ -189,7 +191,7 @@ async fn record_failed(
         })
         .collect();
     store
-        .mark_failed(to, &events, error)
+        .mark_failed(to, claimant, &events, error)
         .await
         .with_context(|| format!("failed to record failed deliveries to {}", to.channel))?;
     tracing::warn!(channel = %to.channel, events = batch.len(), error, "delivery failed");

@@ -10,7 +10,7 @@ use super::db::{Database, Row, query, query_of};
 use super::fetching::{LastFetch, OpenRequest, open_request};
 use super::leases::{Shared, now};
 use super::{Result, Store, Tx};
-use crate::model::{ProductKey, Timestamp};
+use crate::model::{FaultKind, ProductKey, Timestamp};
 
 const SHARING: &str = Shared::Ingest.prefix();
 
@@ -21,12 +21,28 @@ pub struct Claimed {
     pub mine: Vec<ProductKey>,
     /// The last answers for what was wanted: some may have been on their way to the database when the run was planned.
     pub fetches: Vec<(ProductKey, LastFetch)>,
-    /// Given up by another run since this one began.
+    /// Given up by another run since this one began, for a reason that lies with the product.
     pub given_up: Vec<ProductKey>,
     /// Requests that a run sent which is gone: this one looks for their answers.
     pub left_open: Vec<OpenRequest>,
     /// Who holds the others, in the words in which they named themselves, by their lease.
     pub holders: Vec<(String, String)>,
+}
+
+/// What a run wants of the list.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub run_id: &'a str,
+    pub products: &'a [ProductKey],
+    /// True of every product that it may ask for: the requests of a run that is gone bring theirs along.
+    pub is_due: &'a (dyn Fn(&ProductKey) -> bool + Sync),
+    /// The sources it asks: requests to others are left to those who do.
+    pub sources: &'a [&'static str],
+    /// It fills in days of the past, and looks for nothing else.
+    pub is_backfill: bool,
+    pub began: Timestamp,
+    /// Leases whose processes are known to be gone.
+    pub gone: &'a [String],
 }
 
 impl Store {
@@ -35,23 +51,16 @@ impl Store {
         matches!(self.reader(), Database::Postgres(_))
     }
 
-    /// Claims those of the wanted products that nobody has, and tells what others have settled by now. Leases named in `gone`
-    /// are over: their processes are known to be.
-    pub async fn claim_products(
-        &self,
-        run_id: &str,
-        wanted: &[ProductKey],
-        began: Timestamp,
-        gone: &[String],
-    ) -> Result<Claimed> {
+    /// Claims those of the wanted products that nobody has, and tells what others have settled by now.
+    pub async fn claim_products(&self, wanted: &Wanted<'_>) -> Result<Claimed> {
         let mut tx = self.begin_briefly().await?;
         let claimed = match &tx {
             Tx::Sqlite(_) => Claimed {
-                mine: wanted.to_vec(),
-                left_open: take_over(&mut tx, run_id, "").await?,
+                mine: wanted.products.to_vec(),
+                left_open: take_over(&mut tx, wanted, "").await?,
                 ..Claimed::default()
             },
-            Tx::Postgres { .. } => claim_among_others(&mut tx, run_id, wanted, began, gone).await?,
+            Tx::Postgres { .. } => claim_among_others(&mut tx, wanted).await?,
         };
         tx.commit().await?;
         Ok(claimed)
@@ -69,21 +78,17 @@ impl Store {
     }
 }
 
-async fn claim_among_others(
-    tx: &mut Tx,
-    run_id: &str,
-    wanted: &[ProductKey],
-    began: Timestamp,
-    gone: &[String],
-) -> Result<Claimed> {
+async fn claim_among_others(tx: &mut Tx, wanted: &Wanted<'_>) -> Result<Claimed> {
+    let Wanted { run_id, products, is_due, began, gone, .. } = *wanted;
     // A lease that is over goes: whoever had it and only stalled finds that when it next writes.
     query(concat!(
-        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND (lease_until <= ",
+        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND pipeline <> $1 || $3 AND (lease_until <= ",
         now!(),
         " OR pipeline IN (SELECT value FROM json_each($2)))"
     ))
     .bind(SHARING)
     .bind(to_json(gone))
+    .bind(run_id)
     .execute(tx)
     .await?;
     query(
@@ -93,18 +98,16 @@ async fn claim_among_others(
     .bind(SHARING)
     .execute(tx)
     .await?;
-    let left_open = take_over(
-        tx,
-        run_id,
-        " AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = $2 || kept_by)",
-    )
-    .await?;
+    let which = " AND ($3 = 0 OR options <> '')
+        AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = 'ingest/' || kept_by)";
+    let left_open = take_over(tx, wanted, which).await?;
     // The products of those requests are waited for with them.
     let resumed = left_open.iter().flat_map(|request| {
         let marketplace = request.marketplace;
         request.asins.iter().map(move |&asin| ProductKey { marketplace, asin })
     });
-    let keys: Vec<String> = wanted.iter().copied().chain(resumed).map(|key| key.to_string()).collect();
+    let resumed = resumed.filter(|key| is_due(key));
+    let keys: Vec<String> = products.iter().copied().chain(resumed).map(|key| key.to_string()).collect();
     let keys = to_json(&keys);
     query(
         "INSERT INTO fetch_claims (marketplace, asin, run_id)
@@ -134,11 +137,12 @@ async fn claim_among_others(
     let given_up = query(concat!(
         "SELECT c.marketplace, c.asin FROM ",
         wanted!("fetch_failures c"),
-        " WHERE c.failed_at > $2 AND c.run_id <> $3"
+        " WHERE c.failed_at > $2 AND c.run_id <> $3 AND c.fault IN (SELECT value FROM json_each($4))"
     ))
     .bind(&keys)
     .bind(began.timestamp_micros())
     .bind(run_id)
+    .bind(to_json(&FaultKind::OF_PRODUCTS.map(FaultKind::as_str)))
     .fetch_all(&mut *tx)
     .await?;
     let holders = query(
@@ -173,15 +177,16 @@ macro_rules! wanted {
 }
 use wanted;
 
-/// Requests that were sent and never settled become this run's, oldest first.
-async fn take_over(tx: &mut Tx, run_id: &str, which: &str) -> Result<Vec<OpenRequest>> {
+/// Requests to its sources that were sent and never settled become this run's, oldest first.
+async fn take_over(tx: &mut Tx, wanted: &Wanted<'_>, which: &str) -> Result<Vec<OpenRequest>> {
     let sql = format!(
-        "UPDATE source_requests SET kept_by = $1 WHERE state = 'sent' AND kept_by <> $1{which}
+        "UPDATE source_requests SET kept_by = $1
+         WHERE state = 'sent' AND kept_by <> $1 AND source IN (SELECT value FROM json_each($2)){which}
          RETURNING request_id, source, operation, marketplace, asins, options, attempt, sent_at, job_id,
            estimated_units, estimated_micros"
     );
-    let statement = query_of(sql).bind(run_id);
-    let statement = if which.is_empty() { statement } else { statement.bind(SHARING) };
+    let statement = query_of(sql).bind(wanted.run_id).bind(to_json(wanted.sources));
+    let statement = if which.is_empty() { statement } else { statement.bind(wanted.is_backfill) };
     let rows = statement.fetch_all(tx).await?;
     let mut requests = rows.iter().map(open_request).collect::<Result<Vec<OpenRequest>>>()?;
     requests.sort_by_key(|request| request.request_id);

@@ -340,7 +340,10 @@ impl Store {
         let now = instant(&row, "rate_buckets", "now")?;
         let bucket = bucket(&row, source, operation)?;
         match draw(Some(bucket).filter(|bucket| bucket.left_milli >= 0), now) {
-            Err(wait) => Ok(Some(wait)),
+            Err(wait) => {
+                tx.rollback().await?;
+                Ok(Some(wait))
+            }
             Ok(bucket) => {
                 query(
                     "UPDATE rate_buckets SET left_milli = $3, updated_at = $4 WHERE source = $1 AND operation = $2",
@@ -632,7 +635,10 @@ async fn write_hints(tx: &mut Tx, bucket: &Bucket, hints: RateHints) -> Result<(
     }
     query(concat!(
         "UPDATE rate_buckets SET
-           left_milli = CASE WHEN $3 IS DISTINCT FROM COALESCE(told_micro, $3) THEN 0 ELSE left_milli END,
+           left_milli = CASE WHEN $3 <> COALESCE(told_micro, -1) THEN 0 ELSE left_milli END,
+           updated_at = CASE WHEN $3 <> COALESCE(told_micro, -1) THEN ",
+        now!(),
+        " ELSE updated_at END,
            told_micro = COALESCE($3, told_micro), paused_until = GREATEST(paused_until, ",
         now!(),
         " + $4) WHERE source = $1 AND operation = $2"

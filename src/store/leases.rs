@@ -138,11 +138,14 @@ impl Leases {
     /// Those who share something now: their leases, and the words in which they named themselves.
     pub async fn sharers(&self, shared: Shared) -> Result<Vec<(String, String)>> {
         let mut tx = self.0.begin_reading().await?;
-        let rows =
-            query("SELECT pipeline, holder FROM run_leases WHERE pipeline LIKE $1 || '%' ORDER BY pipeline")
-                .bind(shared.prefix())
-                .fetch_all(&mut tx)
-                .await?;
+        let rows = query(concat!(
+            "SELECT pipeline, holder FROM run_leases WHERE pipeline LIKE $1 || '%' AND lease_until > ",
+            now!(),
+            " ORDER BY pipeline"
+        ))
+        .bind(shared.prefix())
+        .fetch_all(&mut tx)
+        .await?;
         tx.commit().await?;
         rows.iter().map(|row| Ok((row.try_get("pipeline")?, row.try_get("holder")?))).collect()
     }

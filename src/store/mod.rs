@@ -206,13 +206,17 @@ impl Store {
 
     /// The same, for what several hosts on a server write all the time: another one's long transaction is waited for.
     pub(crate) async fn begin_briefly(&self) -> Result<Tx> {
+        let mut begun = self.database.begin_briefly().await.map_err(StoreError::from);
         for _ in 1..WAITS {
-            match self.database.begin_briefly().await.map_err(StoreError::from) {
-                Err(StoreError::Busy(_)) if self.is_shared() => {}
-                begun => return begun,
+            match begun {
+                Err(StoreError::Busy(_)) if self.is_shared() => {
+                    begun = self.database.begin_briefly().await.map_err(StoreError::from)
+                }
+                _ => break,
             }
         }
-        Ok(self.database.begin_briefly().await?)
+        crate::failpoint!("store.inside_write");
+        begun
     }
 
     /// The leases of pipelines; none of an embedded database.

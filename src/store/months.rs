@@ -58,7 +58,7 @@ impl Store {
     pub async fn make_months(&self, months: &[String]) -> Result<BTreeMap<&'static str, Vec<String>>> {
         let missing = self.missing_months(months).await?;
         if !missing.is_empty() {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_briefly().await?;
             for table in Monthly::ALL {
                 table.make(&mut tx, missing.get(table.table()).into_iter().flatten().cloned()).await?;
             }

@@ -48,7 +48,7 @@ impl Store {
         if let Some(found) = self.identity().await? {
             return Ok(found);
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_briefly().await?;
         insert_identity(&mut tx, identity).await?;
         tx.commit().await?;
         Ok(self.identity().await?.unwrap_or_else(|| identity.clone()))
@@ -77,7 +77,7 @@ impl Store {
     }
 
     pub async fn begin_run(&self, start: &RunStart) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_briefly().await?;
         query("INSERT INTO runs (run_id, command, started_at, host, pid) VALUES ($1, $2, $3, $4, $5)")
             .bind(&start.run_id)
             .bind(&start.command)
@@ -97,7 +97,7 @@ impl Store {
         exit_code: u8,
         summary: &Value,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_briefly().await?;
         query("UPDATE runs SET finished_at = $1, exit_code = $2, summary = $3 WHERE run_id = $4")
             .bind(finished_at.timestamp_micros())
             .bind(i64::from(exit_code))

@@ -7,7 +7,7 @@
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant, to_json};
 use super::db::{bulk, query, query_of, query_scalar};
-use super::leases::now;
+use super::leases::{Shared, now};
 use super::{Result, Store, Tx};
 use crate::model::Timestamp;
 
@@ -45,7 +45,7 @@ pub struct DeliveryRecord {
 }
 
 impl Store {
-    /// Gives claims that nothing was done with back.
+    /// Gives claims back that were not sent; as far as others know they may have been.
     pub async fn give_deliveries_back(&self, to: &Recipient, claimant: &str) -> Result<()> {
         let mut tx = self.begin_briefly().await?;
         query(
@@ -73,12 +73,8 @@ impl Store {
         let others_are_gone = match &tx {
             Tx::Sqlite(_) => "",
             Tx::Postgres { .. } => {
-                concat!(
-                    " AND NOT EXISTS
-                        (SELECT 1 FROM run_leases l WHERE l.pipeline = d.claimed_by AND l.lease_until > ",
-                    now!(),
-                    ")"
-                )
+                end_lapsed(&mut tx, claimant).await?;
+                " AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = d.claimed_by)"
             }
         };
         let rows = query_of(format!(
@@ -126,18 +122,25 @@ impl Store {
     }
 
     /// Records that claimed events reached their recipient.
-    pub async fn mark_delivered(&self, to: &Recipient, event_ids: &[String], now: Timestamp) -> Result<()> {
-        let mut tx = self.begin().await?;
+    pub async fn mark_delivered(
+        &self,
+        to: &Recipient,
+        claimant: &str,
+        event_ids: &[String],
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.begin_briefly().await?;
         query(
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, claimed_by = '',
                last_error = '', delivered_at = $3
-             WHERE channel = $1 AND recipient = $2 AND state = 'claimed'
+             WHERE channel = $1 AND recipient = $2 AND state = 'claimed' AND claimed_by = $5
                AND event_id IN (SELECT value FROM json_each($4))",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
         .bind(to_json(event_ids))
+        .bind(claimant)
         .execute(&mut tx)
         .await?;
         tx.commit().await?;
@@ -148,10 +151,11 @@ impl Store {
     pub async fn mark_failed(
         &self,
         to: &Recipient,
+        claimant: &str,
         events: &[(String, AfterFailure)],
         error: &str,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_briefly().await?;
         for (event_id, after) in events {
             let (state, next_attempt_at) = match after {
                 AfterFailure::RetryAt(at) => ("pending", Some(at.timestamp_micros())),
@@ -160,7 +164,7 @@ impl Store {
             query(
                 "UPDATE deliveries SET state = $4, attempts = attempts + 1, claimed_by = '', last_error = $5,
                    next_attempt_at = COALESCE($6, next_attempt_at)
-                 WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed'",
+                 WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed' AND claimed_by = $7",
             )
             .bind(&to.channel)
             .bind(&to.recipient)
@@ -168,6 +172,7 @@ impl Store {
             .bind(state)
             .bind(error)
             .bind(next_attempt_at)
+            .bind(claimant)
             .execute(&mut tx)
             .await?;
         }
@@ -211,6 +216,19 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Ends the leases of other deliverers that are over: one that only stalled finds that when it next writes.
+async fn end_lapsed(tx: &mut Tx, claimant: &str) -> Result<()> {
+    query(concat!(
+        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND pipeline <> $2 AND lease_until <= ",
+        now!()
+    ))
+    .bind(Shared::Deliver.prefix())
+    .bind(claimant)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Writes events and a pending delivery of each to every recipient.

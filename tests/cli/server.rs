@@ -155,7 +155,8 @@ fn the_months_to_come_are_made_ahead_by_hand_and_by_a_run() {
         &url,
         &format!(
             "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA staging_raw, core, mart, ops TO {role};
-             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA staging_raw, core, mart, ops TO {role}"
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA staging_raw, core, mart, ops TO {role};
+             GRANT EXECUTE ON FUNCTION ops.make_months TO {role}"
         ),
     );
     let as_writer = url.replace("postgres://postgres@", &format!("postgres://{role}@"));

@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::output::counted;
 use crate::cli::sizes::size;
 use crate::error::Outcome;
-use crate::lock::{Holder, PIPELINES, current_holder};
+use crate::lock::{Holder, current_holders};
 use crate::model::Timestamp;
 use crate::render::rows::{Cell, Format, Rows, instant_to_second};
 use crate::store::Store;
@@ -52,7 +52,8 @@ struct Document {
 
 #[derive(Serialize)]
 struct Lock {
-    pipeline: &'static str,
+    /// Or what is shared, with whoever does: `ingest/<run>`.
+    pipeline: String,
     /// Null: it is free.
     holder: Option<LockHolder>,
 }
@@ -101,11 +102,9 @@ pub(super) async fn run(args: StatusArgs, context: &Context) -> anyhow::Result<O
 async fn gather(store: &Store, exact: bool, context: &Context) -> anyhow::Result<Document> {
     let (engine, engine_version) = store.engine().await?;
     let size_bytes = store.size_bytes().await?;
-    let mut locks = Vec::new();
-    for pipeline in PIPELINES {
-        let holder = current_holder(store, pipeline).await?;
-        locks.push(Lock { pipeline, holder: holder.map(lock_holder) });
-    }
+    let holders = current_holders(store).await?.into_iter();
+    let locks =
+        holders.map(|(pipeline, holder)| Lock { pipeline, holder: holder.map(lock_holder) }).collect();
     let schema_version = store.schema_version().await?;
     let months = store.load_months().await?.unwrap_or_default().into_iter();
     let mut hints = waste_hints(&store.waste().await?, size_bytes);
@@ -138,7 +137,7 @@ async fn gather(store: &Store, exact: bool, context: &Context) -> anyhow::Result
     })
 }
 
-fn lock_holder(Holder { pid, host, started_at, command }: Holder) -> LockHolder {
+fn lock_holder(Holder { pid, host, started_at, command, .. }: Holder) -> LockHolder {
     LockHolder { command, pid, host, started_at }
 }
 

@@ -15,7 +15,7 @@ pub(super) enum Broken {
     /// The writing end broke off: the writer's own error says why.
     #[error("the ledger of requests cannot be written")]
     WriterGone,
-    #[error(transparent)]
+    #[error("failed to wait for a turn")]
     Store(#[from] StoreError),
 }
 

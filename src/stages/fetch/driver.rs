@@ -22,7 +22,7 @@ use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey
 use crate::sources::breaker::Blame;
 use crate::sources::{Fault, Source};
 use crate::store::NewIncident;
-use crate::store::claims::Claimed;
+use crate::store::claims::{Claimed, Wanted};
 use crate::store::fetching::{
     FetchFailure, LastFetch, OpenRequest, RequestState, Settlement, Step, StepEffect,
 };
@@ -184,8 +184,9 @@ impl<'a> Driver<'a> {
                 // A source that was stopped just now has products that may go on to another one.
                 let before = self.waiting();
                 self.move_on_from_stopped(summary);
-                let is_idle = self.waiting() == before && self.unclaimed.is_empty();
-                if self.common.is_stopped() || is_idle && self.held.is_empty() {
+                let is_over = self.common.is_stopped() || self.is_nobody_asked();
+                let is_idle = self.waiting() == before && (is_over || self.unclaimed.is_empty());
+                if self.common.is_stopped() || is_idle && (is_over || self.held.is_empty()) {
                     break;
                 }
                 if is_idle {
@@ -228,10 +229,19 @@ impl<'a> Driver<'a> {
             self.unclaimed.extend(std::mem::take(&mut self.held));
         }
         let enough = self.enough();
-        while !self.unclaimed.is_empty() && self.waiting().into_iter().sum::<usize>() < enough {
+        while !self.unclaimed.is_empty()
+            && !self.is_nobody_asked()
+            && self.waiting().into_iter().sum::<usize>() < enough
+        {
             self.claim_some(enough, summary).await?;
         }
         Ok(())
+    }
+
+    /// No source is asked any more in this run: what nobody has claimed by then is left to others, who may ask with another
+    /// key, another budget or over another line.
+    fn is_nobody_asked(&self) -> bool {
+        self.common.store.is_shared() && self.lanes.iter().all(|lane| lane.stopped().is_some())
     }
 
     /// How many products keep all sources busy; all of them where nobody else asks.
@@ -252,8 +262,17 @@ impl<'a> Driver<'a> {
         // The days of a backfill are nobody else's.
         let is_open = self.history.is_none();
         let wanted: Vec<ProductKey> = places.iter().filter(|_| is_open).map(key).collect();
-        let Common { store, run_id, .. } = &self.common;
-        let claimed = store.claim_products(run_id, &wanted, self.began, &self.gone).await;
+        let sources: Vec<&'static str> = self.sources.iter().map(|source| source.name()).collect();
+        let wanted = Wanted {
+            run_id: &self.common.run_id,
+            products: &wanted,
+            is_due: &|key| self.places.contains_key(key),
+            sources: &sources,
+            is_backfill: self.history.is_some(),
+            began: self.began,
+            gone: &self.gone,
+        };
+        let claimed = self.common.store.claim_products(&wanted).await;
         self.asked_at = Instant::now();
         let Claimed { mine, fetches, given_up, left_open, holders } =
             claimed.context("failed to claim products")?;
@@ -305,8 +324,9 @@ impl<'a> Driver<'a> {
 
     /// What nobody has claimed when the run ends early stays due, and what others have is theirs.
     fn leave_to_others(&mut self, summary: &mut Summary) {
-        summary.elsewhere += std::mem::take(&mut self.held).len() as u64;
-        summary.left += std::mem::take(&mut self.unclaimed).len() as u64;
+        let is_open = |place: &&usize| !self.courses[**place].is_claimed;
+        summary.elsewhere += self.held.iter().filter(is_open).count() as u64;
+        summary.left += self.unclaimed.iter().filter(is_open).count() as u64;
     }
 
     /// How many products wait for which source.

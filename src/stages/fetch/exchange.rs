@@ -18,17 +18,20 @@ use crate::model::{
 };
 use crate::normalize::recognise;
 use crate::sources::breaker::Blame;
+use crate::sources::limiter::believable;
 use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
-use crate::store::Store;
 use crate::store::fetching::{
     FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RateHints, RequestState, Settlement, Step,
     StepEffect,
 };
 use crate::store::raw::{RawBody, ReceiptKey};
+use crate::store::{Store, StoreError};
 
 /// A paid request whose answer was lost is asked so often again.
 const PAID_REPETITIONS: u32 = 1;
+/// Pause before a turn is asked for again where other hosts were in the way.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
 
 /// What every exchange of a run shares.
 #[derive(Clone, Debug)]
@@ -444,7 +447,8 @@ impl Exchange<'_> {
             }
             None => lane.succeeded(work.operation, &answer, self.openings),
         };
-        let hints = RateHints { told_micro: answer.rate.map(micro), pause: answer.pause };
+        let hints =
+            RateHints { told_micro: answer.rate.and_then(believable).map(micro), pause: answer.pause };
         let receipts = receipts(lane.source.name(), work.marketplace, &answer, now);
         let mut seen = HashSet::new();
         let mut fetched = Vec::new();
@@ -528,14 +532,25 @@ impl Exchange<'_> {
 /// Waits for the rate limit: of this run, or of all that share a server.
 async fn take_turn(common: &Common, lane: &Lane, operation: usize) -> Result<Waited, Broken> {
     let name = lane.source.operations()[operation].name;
+    // One of a host asks for it at a time, in their order.
+    let _first = lane.turns[operation].lock().await;
     loop {
+        if common.is_stopped() {
+            return Ok(Waited::Stopped);
+        }
         let wait = if common.store.is_shared() {
             let draw = |bucket, now| lane.draw(operation, bucket, now);
-            common.store.take_turn(lane.source.name(), name, draw).await?
+            match common.store.take_turn(lane.source.name(), name, draw).await {
+                Err(StoreError::Busy(_)) => Some(BUSY_WAIT),
+                turn => turn?,
+            }
         } else {
             lane.limiters[operation].try_pass()
         };
         let Some(wait) = wait else { return Ok(Waited::Done) };
+        if common.store.is_shared() && lane.is_too_long(wait) {
+            return Ok(Waited::Stopped);
+        }
         if let Waited::Stopped = common.wait(wait).await {
             return Ok(Waited::Stopped);
         }

@@ -42,6 +42,8 @@ pub(super) struct Lane {
     pub(super) source: Arc<dyn Source>,
     pub(super) concurrency: usize,
     pub(super) limiters: Vec<Limiter>,
+    /// Whoever waits for a turn of an operation.
+    pub(super) turns: Vec<tokio::sync::Mutex<()>>,
     pub(super) time: RunTime,
     state: Mutex<State>,
 }
@@ -98,7 +100,8 @@ impl Lane {
         time: RunTime,
     ) -> Lane {
         let state = State { breaker, budget, stopped: None, openings: 0 };
-        Lane { source, concurrency, limiters, time, state: Mutex::new(state) }
+        let turns = limiters.iter().map(|_| tokio::sync::Mutex::default()).collect();
+        Lane { source, concurrency, limiters, turns, time, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -169,6 +172,14 @@ impl Lane {
 
     pub(super) fn limits(&self) -> SpendingLimits {
         self.lock().budget.limits()
+    }
+
+    /// True of a wait that the source is left for the next run for: hosts together may not ask it for so long.
+    pub(super) fn is_too_long(&self, wait: Duration) -> bool {
+        if wait > PATIENCE {
+            self.stop(FaultKind::Exhausted, "hosts together may not ask it again for more than an hour");
+        }
+        wait > PATIENCE
     }
 
     /// Notes what other runs have spent by now.

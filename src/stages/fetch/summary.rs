@@ -143,7 +143,9 @@ impl Summary {
         if is_left || self.failed_for(&[Budget, Deadline, Exhausted]) > 0 {
             return Outcome::BudgetReached;
         }
-        if !self.incidents.is_empty() || exceeds_tolerance(self.failed, self.due, self.tolerate_failed_pct) {
+        if !self.incidents.is_empty()
+            || exceeds_tolerance(self.failed, self.due - self.elsewhere, self.tolerate_failed_pct)
+        {
             return Outcome::PartlyFailed;
         }
         Outcome::Done

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{Asin, Cost, Marketplace, ProductKey, SpendingLimit, SpendingLimits, Spent, Timestamp};
+use crate::store::claims::{Claimed, Wanted};
 use crate::store::fetching::{
     Bucket, FetchFailure, FetchOutcome, Fetched, NewRequest, RequestState, Settlement, Step, StepEffect,
 };
@@ -77,6 +78,19 @@ fn answered(run_id: &str, request_id: i64, products: &[ProductKey], units: i64) 
     }))
 }
 
+async fn claim(store: &Store, run_id: &str, products: &[ProductKey], gone: &[String]) -> Claimed {
+    let wanted = Wanted {
+        run_id,
+        products,
+        is_due: &|_| true,
+        sources: &["keepa"],
+        is_backfill: false,
+        began: now(),
+        gone,
+    };
+    store.claim_products(&wanted).await.unwrap()
+}
+
 #[tokio::test]
 async fn embedded_everything_is_the_runs_and_what_was_left_open_too() {
     let (_folder, store) = fresh().await;
@@ -84,10 +98,10 @@ async fn embedded_everything_is_the_runs_and_what_was_left_open_too() {
         return;
     }
     let open = opened(&store, request("killed", &[keys()[0].asin], 3)).await;
-    let claimed = store.claim_products("next", &keys(), now(), &[]).await.unwrap();
+    let claimed = claim(&store, "next", &keys(), &[]).await;
     assert_eq!(claimed.mine, keys());
     assert_eq!(claimed.left_open.iter().map(|request| request.request_id).collect::<Vec<_>>(), [open]);
-    let again = store.claim_products("next", &[], now(), &[]).await.unwrap();
+    let again = claim(&store, "next", &[], &[]).await;
     assert_eq!(again.left_open, [], "it has them already");
 }
 
@@ -100,21 +114,36 @@ async fn a_product_is_one_runs_until_that_is_gone_and_its_requests_go_with_it() 
         leases.take(&Shared::Ingest.lease(run), run, None, hour).await.unwrap();
     }
     let [a, b, c] = keys();
-    let first = store.claim_products("first", &[a, b], now(), &[]).await.unwrap();
+    let first = claim(&store, "first", &[a, b], &[]).await;
     assert_eq!(first.mine, [a, b]);
     let open = opened(&store, request("first", &[a.asin], 3)).await;
     let done = opened(&store, request("first", &[b.asin], 3)).await;
     commit(&store, answered("first", done, &[b], 2)).await;
 
-    let second = store.claim_products("second", &[a, b, c], now(), &[]).await.unwrap();
+    let second = claim(&store, "second", &[a, b, c], &[]).await;
     assert_eq!((second.mine, second.left_open), (vec![c], vec![]));
     assert_eq!(second.holders, [("ingest/first".to_owned(), "first".to_owned())]);
     let told: Vec<ProductKey> = second.fetches.iter().map(|(key, _)| *key).collect();
     assert_eq!(told, [b], "what was answered is known, whoever has it");
 
-    // The first one's process is known to be gone.
+    // A run takes over what it may ask about, of the sources it asks.
     let gone = [Shared::Ingest.lease("first")];
-    let second = store.claim_products("second", &[a, b], now(), &gone).await.unwrap();
+    let mut other = Wanted {
+        run_id: "second",
+        products: &[],
+        is_due: &|_| false,
+        sources: &["apify"],
+        is_backfill: false,
+        began: now(),
+        gone: &[],
+    };
+    let elsewhere = Store::open(store.location().clone(), Migrate::Refuse).await.unwrap();
+    assert_eq!(elsewhere.claim_products(&other).await.unwrap().left_open, []);
+
+    // The first one's process is known to be gone.
+    other.gone = &gone;
+    assert_eq!(elsewhere.claim_products(&other).await.unwrap().left_open, [], "another source's");
+    let second = claim(&elsewhere, "second", &[a, b], &gone).await;
     assert_eq!(second.mine, [a, b]);
     assert_eq!(second.left_open.iter().map(|request| request.request_id).collect::<Vec<_>>(), [open]);
     let error = store.commit_steps(&[answered("first", open, &[a], 3)]).await.unwrap_err();
@@ -126,7 +155,7 @@ async fn what_another_run_gave_up_is_told() {
     let (_folder, store) = fresh().await;
     let Some(leases) = store.leases() else { return };
     leases.take(&Shared::Ingest.lease("second"), "second", None, Duration::from_secs(3600)).await.unwrap();
-    let [a, b, _] = keys();
+    let [a, b, c] = keys();
     let failure = |product| FetchFailure {
         product,
         source: "keepa",
@@ -138,9 +167,14 @@ async fn what_another_run_gave_up_is_told() {
         failed_at: now() + chrono::Duration::seconds(seconds),
         failures: vec![failure(product)],
     };
-    store.commit_steps(&[give_up("first", 5, a), give_up("yesterday", -9, b)]).await.unwrap();
-    let claimed = store.claim_products("second", &[a, b], now(), &[]).await.unwrap();
-    assert_eq!(claimed.given_up, [a], "since it began");
+    let not_its_own = Step::GiveUp {
+        run_id: "first".to_owned(),
+        failed_at: now() + chrono::Duration::seconds(5),
+        failures: vec![FetchFailure { fault: crate::model::FaultKind::Credentials, ..failure(c) }],
+    };
+    store.commit_steps(&[give_up("first", 5, a), give_up("yesterday", -9, b), not_its_own]).await.unwrap();
+    let claimed = claim(&store, "second", &[a, b, c], &[]).await;
+    assert_eq!(claimed.given_up, [a], "since it began, for a reason of its own");
 }
 
 #[tokio::test]

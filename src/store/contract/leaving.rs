@@ -340,10 +340,10 @@ async fn a_delivery_is_claimed_once_while_its_claimant_is_there_and_never_after_
     assert_eq!(claim(&store, now(), 9).await, [fresh_event("e1")], "the others are claimed");
     assert_eq!(claim(&store, now(), 9).await, []);
 
-    store.mark_delivered(&to("x"), &["e3".to_owned()], now()).await.unwrap();
+    store.mark_delivered(&to("x"), "me", &["e3".to_owned()], now()).await.unwrap();
     let (soon, late) = (now() + Duration::minutes(1), now() + Duration::hours(1));
     let failed = [("e2".to_owned(), AfterFailure::RetryAt(soon)), ("e1".to_owned(), AfterFailure::Dead)];
-    store.mark_failed(&to("x"), &failed, "no answer").await.unwrap();
+    store.mark_failed(&to("x"), "me", &failed, "no answer").await.unwrap();
     assert_eq!(store.count_undelivered().await.unwrap(), 1);
     assert_eq!(claim(&store, now(), 9).await, [], "it is not due yet");
     assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)]);
@@ -352,7 +352,7 @@ async fn a_delivery_is_claimed_once_while_its_claimant_is_there_and_never_after_
     assert_eq!(claim_as(&store, "you", soon, 9).await, [("e2".to_owned(), 1, true)]);
     store.give_deliveries_back(&to("x"), "you").await.unwrap();
     assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)], "given back");
-    store.mark_delivered(&to("x"), &["e2".to_owned(), "e1".to_owned()], late).await.unwrap();
+    store.mark_delivered(&to("x"), "me", &["e2".to_owned(), "e1".to_owned()], late).await.unwrap();
     assert_eq!(claim(&store, late + Duration::days(1), 9).await, []);
 
     let shown = |id: &'static str| {

@@ -16,6 +16,7 @@ impl Store {
     /// Daily rows of the products in the range, sorted by (marketplace, asin, day), ranks included.
     pub async fn load_daily(&self, keys: &[ProductKey], range: DayRange) -> Result<Vec<DailyRow>> {
         let mut rows = Vec::new();
+        let mut tx = self.reader().begin_reading().await?;
         let sorted: BTreeSet<(String, ProductKey)> =
             keys.iter().map(|key| (format!("{}:{}", key.marketplace, key.asin), *key)).collect();
         for (_, key) in sorted {
@@ -25,12 +26,12 @@ impl Store {
                     .bind(key.asin.to_string())
                     .bind(range.first.to_string())
                     .bind(range.last.to_string())
-                    .fetch_all(self.reader())
             };
-            let days = of_product(LOAD_DAILY).await?;
-            let ranks = of_product(LOAD_RANKS).await?;
+            let days = of_product(LOAD_DAILY).fetch_all(&mut tx).await?;
+            let ranks = of_product(LOAD_RANKS).fetch_all(&mut tx).await?;
             rows.extend(join_ranks(&days, &ranks)?);
         }
+        tx.commit().await?;
         Ok(rows)
     }
 

@@ -67,3 +67,5 @@ INSERT INTO fetch_failures (marketplace, asin, source, fault, detail, failed_at,
   VALUES ('US', 'B000000002', 'keepa', 'timeout', 'no answer', 1, 'run');
 INSERT INTO source_states (source, breaker, failures) VALUES ('keepa', 'closed', 0);
 INSERT INTO rate_buckets (source, operation, left_milli, updated_at) VALUES ('keepa', 'product', 2000, 1);
+INSERT INTO source_spending (source, day, units, micros) VALUES ('keepa', '2026-03-01', 1, 0);
+INSERT INTO copy_progress (table_name, source_uuid, source_rows) VALUES ('products', 'uuid', 1);

