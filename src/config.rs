@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{KNOWN_SOURCES, Marketplace, ReportingZone};
+use crate::model::{KNOWN_SOURCES, Marketplace, ReportingZone, Workspace};
 use crate::store::Location;
 
 /// What `amzctl.toml` may hold.
@@ -116,11 +116,19 @@ impl Default for TimeSettings {
 }
 
 /// What stands in where a command is not told.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DefaultSettings {
     /// Marketplace code of plain ASINs and of records that name none; without it such records are quarantined.
     pub marketplace: Option<String>,
+    /// Workspace whose watchlist, cohorts, alerts and reports are meant: lower-case letters, digits and `-`, at most 40.
+    pub workspace: String,
+}
+
+impl Default for DefaultSettings {
+    fn default() -> Self {
+        DefaultSettings { marketplace: None, workspace: Workspace::MAIN.to_owned() }
+    }
 }
 
 /// Where a run finds new files.
@@ -255,6 +263,7 @@ pub struct Config {
     pub alert_file: Option<PathBuf>,
     pub zone: ReportingZone,
     pub marketplace: Option<Marketplace>,
+    pub workspace: Workspace,
     /// Where saved product pages lie.
     pub pages: PathBuf,
     /// The variables of the `.env` file beside the project file that are no settings: where keys may be.

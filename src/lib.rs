@@ -38,6 +38,8 @@
 //! - An effect and the record that it happened are one transaction, so a killed run is repeated, never repaired.
 //! - A request that costs something is in the ledger before it is sent, and settled with everything its answer brought.
 //! - Everything written has a natural key; running twice changes nothing.
+//! - What a workspace owns (watchlist, cohorts, alerts, reports) is read and written by it alone; what was received and
+//!   derived of products is everybody's.
 //! - Unknown is null: never zero, never "in stock", never "no change". A day that was not seen is absent.
 //! - Money is integer minor units. Sums are integer sums; every ratio is one division of exact integers.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -25,7 +25,7 @@ use crate::rollup::rules::{Rule, RuleSet, Severity};
 use crate::stages::alert::{self, Telling};
 use crate::stages::deliver;
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, Recipient, StateChange, WORKSPACE};
+use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, Recipient, StateChange, Transition};
 use crate::store::leases::Shared;
 
 /// Judge what is new, deliver what was found, and say what was done about it
@@ -237,7 +237,7 @@ fn judged_outcome(summary: &alert::Summary, exit_code: bool) -> Outcome {
 async fn deliver_only(args: DeliverArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
     if args.dry_run {
-        let waiting = store.count_undelivered().await?;
+        let waiting = store.count_undelivered(context.workspace()).await?;
         context.ui.note(&format!("dry run, nothing delivered: {waiting} waiting"));
         return Ok(Outcome::Done);
     }
@@ -278,7 +278,9 @@ async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Re
     let id = new_run_id();
     let share = context.share(store, Shared::Deliver, &id).await?;
     let claimant = Shared::Deliver.lease(&id);
-    let summary = deliver::run(store, context.clock, &context.cancel(), &mut notifiers, &claimant).await?;
+    let summary =
+        deliver::run(store, context.clock, &context.cancel(), context.workspace(), &mut notifiers, &claimant)
+            .await?;
     if let Some(share) = share {
         share.release().await?;
     }
@@ -318,7 +320,7 @@ fn recipients(context: &Context) -> Vec<Recipient> {
 pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
     Ok(alert::Options {
         run_id: run_id.to_owned(),
-        workspace: WORKSPACE.to_owned(),
+        workspace: context.workspace().clone(),
         rules: rule_set(context)?,
         own_sellers: context.config.settings.own.seller_ids.iter().cloned().collect(),
         zone: context.config.zone,
@@ -407,7 +409,7 @@ async fn list(args: ListArgs, context: &Context) -> anyhow::Result<Outcome> {
         since: args.since.map(|day| day.resolve(context.today())),
         limit: args.limit,
     };
-    let alerts = store.list_alerts(WORKSPACE, &filter).await.context("failed to list alerts")?;
+    let alerts = store.list_alerts(context.workspace(), &filter).await.context("failed to list alerts")?;
     if alerts.is_empty() {
         context.ui.note("no alerts");
     }
@@ -424,11 +426,15 @@ fn is_for_people(output: &OutputArgs) -> bool {
 
 async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let alert = one_alert(&args.id, &store).await?;
-    let changes =
-        store.load_alert_changes(&alert.alert_id).await.context("failed to load the alert's history")?;
-    let deliveries =
-        store.load_deliveries(&alert.alert_id).await.context("failed to load the alert's deliveries")?;
+    let alert = one_alert(&args.id, &store, context).await?;
+    let changes = store
+        .load_alert_changes(context.workspace(), &alert.alert_id)
+        .await
+        .context("failed to load the alert's history")?;
+    let deliveries = store
+        .load_deliveries(context.workspace(), &alert.alert_id)
+        .await
+        .context("failed to load the alert's deliveries")?;
     match args.output.format() {
         Format::Table if args.output.fields.is_none() => {
             write_text(
@@ -447,18 +453,23 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
 }
 
 /// The alert whose id begins with the text. Errors: usage when it is none's or several alerts'.
-async fn one_alert(id: &str, store: &Store) -> anyhow::Result<AlertRecord> {
-    find_alert(id, store).await?.ok_or_else(|| unknown_alert(id).into())
+async fn one_alert(id: &str, store: &Store, context: &Context) -> anyhow::Result<AlertRecord> {
+    find_alert(id, store, context).await?.ok_or_else(|| unknown_alert(id).into())
 }
 
 /// The alert whose id begins with the text; null when none does. Errors: usage when several do.
-pub(super) async fn find_alert(id: &str, store: &Store) -> anyhow::Result<Option<AlertRecord>> {
+pub(super) async fn find_alert(
+    id: &str,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<Option<AlertRecord>> {
     let prefix = id.trim().to_ascii_lowercase();
     let is_id = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {
         return Ok(None);
     }
-    let mut found = store.find_alerts(WORKSPACE, &prefix).await.context("failed to look for the alert")?;
+    let mut found =
+        store.find_alerts(context.workspace(), &prefix).await.context("failed to look for the alert")?;
     if found.len() > 1 {
         let ids: Vec<&str> = found.iter().map(|alert| alert.alert_id.as_str()).collect();
         return Err(Failure::usage(format!("several alerts begin with `{id}`"))
@@ -481,7 +492,7 @@ async fn change(
     let store = context.open_store().await?;
     let mut ids = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
-        let alert_id = one_alert(id, &store).await?.alert_id;
+        let alert_id = one_alert(id, &store, context).await?.alert_id;
         if !ids.contains(&alert_id) {
             ids.push(alert_id);
         }
@@ -492,8 +503,9 @@ async fn change(
     }
     let actor =
         std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let transition = Transition { from, to, actor: &actor, note: &args.note };
     let changes = store
-        .change_alert_states(&ids, from, to, &actor, &args.note, context.clock.now())
+        .change_alert_states(context.workspace(), &ids, transition, context.clock.now())
         .await
         .context("failed to change alerts")?;
     let mut outcome = Outcome::Done;
@@ -508,7 +520,7 @@ async fn change(
         if changed < ids.len() { format!(", {} unchanged", ids.len() - changed) } else { String::new() };
     context.ui.note(&format!("{changed} {}{rest}", to.as_str()));
     if changed > 0
-        && let Some(next) = next_after(to, &ids, &store).await?
+        && let Some(next) = next_after(to, &ids, &store, context).await?
     {
         context.ui.note(&format!("next: {next}"));
     }
@@ -516,13 +528,18 @@ async fn change(
 }
 
 /// Who was told of an alert ends it; who has ended one looks at the others. Null when there are none.
-async fn next_after(to: AlertState, changed: &[String], store: &Store) -> anyhow::Result<Option<String>> {
+async fn next_after(
+    to: AlertState,
+    changed: &[String],
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<Option<String>> {
     if to == AlertState::Acknowledged {
         let id = if let [id] = changed { view::short_id(id) } else { "ID…" };
         return Ok(Some(format!("`amzctl alert resolve {id}` when it is dealt with")));
     }
     let unresolved = vec![AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
     let filter = AlertFilter { states: unresolved, limit: Some(1), ..AlertFilter::default() };
-    let left = store.list_alerts(WORKSPACE, &filter).await.context("failed to list alerts")?;
+    let left = store.list_alerts(context.workspace(), &filter).await.context("failed to list alerts")?;
     Ok((!left.is_empty()).then(|| "`amzctl alert list` shows what is left".to_owned()))
 }

@@ -72,7 +72,7 @@ impl Status {
 pub(super) async fn run(args: CheckArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
     let limits = &context.config.settings.check;
-    let watched = store.load_freshness().await?;
+    let watched = store.load_freshness(context.workspace()).await?;
     let max_age_hours = args.max_age_hours.unwrap_or(limits.max_age_hours);
     let mut findings = freshness(&watched, context.clock.now(), max_age_hours, args.all);
     if !args.freshness {

@@ -149,7 +149,7 @@ async fn import(args: ImportArgs, store: &Store, context: &Context) -> anyhow::R
 }
 
 async fn save(cohorts: &[Cohort], dry_run: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let effect = store.save_cohorts(cohorts, dry_run).await?;
+    let effect = store.save_cohorts(context.workspace(), cohorts, dry_run).await?;
     let links: usize = cohorts.iter().map(|cohort| cohort.competitors.len()).sum();
     let would = if dry_run { "dry run, nothing written: " } else { "" };
     context.ui.note(&format!(
@@ -280,7 +280,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
         "amzctl.cohort/1",
         &["name", "marketplace", "main_asin", "competitors", "label", "created_at"],
     );
-    for cohort in store.load_cohorts().await? {
+    for cohort in store.load_cohorts(context.workspace()).await? {
         rows.push(vec![
             cohort.name.into(),
             cohort.main.marketplace.into(),
@@ -297,7 +297,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
 }
 
 async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
-    let cohort = known_cohort(&args.name, store).await?;
+    let cohort = known_cohort(&args.name, store, context).await?;
     let mut rows =
         Rows::new("amzctl.cohort.show/1", &["role", "marketplace", "asin", "priority", "label", "title"]);
     let main = Competitor { key: cohort.main, priority: 0, label: cohort.label };
@@ -319,17 +319,17 @@ async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Resul
 
 async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     for name in &args.names {
-        known_cohort(name, store).await?;
+        known_cohort(name, store, context).await?;
     }
     let question = format!("remove {}?", counted(args.names.len(), "cohort"));
     if !args.dry_run && !args.yes && !context.ui.confirm(&question)? {
         return Err(Failure::usage("nothing was removed").hint("confirm with --yes").into());
     }
-    let removed = store.remove_cohorts(&args.names, args.dry_run).await?;
+    let removed = store.remove_cohorts(context.workspace(), &args.names, args.dry_run).await?;
     let would = if args.dry_run { "dry run, nothing written: " } else { "" };
     context.ui.note(&format!("{would}{removed} removed"));
     if !args.dry_run {
-        let is_left = !store.load_cohorts().await?.is_empty();
+        let is_left = !store.load_cohorts(context.workspace()).await?.is_empty();
         context.ui.note(if is_left {
             "next: `amzctl cohort list`"
         } else {
@@ -340,11 +340,13 @@ async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Resul
 }
 
 /// The cohort of this name. Errors: usage when there is none, with the name that was likely meant.
-pub(super) async fn known_cohort(name: &str, store: &Store) -> anyhow::Result<Cohort> {
-    if let Some(cohort) = store.load_cohort(name).await.context("failed to load the cohort")? {
+pub(super) async fn known_cohort(name: &str, store: &Store, context: &Context) -> anyhow::Result<Cohort> {
+    if let Some(cohort) =
+        store.load_cohort(context.workspace(), name).await.context("failed to load the cohort")?
+    {
         return Ok(cohort);
     }
-    let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
+    let cohorts = store.load_cohorts(context.workspace()).await.context("failed to load cohorts")?;
     let nearest = cohorts
         .iter()
         .map(|cohort| (strsim::jaro_winkler(name, &cohort.name), cohort))

@@ -120,7 +120,7 @@ fn has_no_data(comparison: &Comparison) -> bool {
 
 async fn subject(args: &CompareArgs, store: &Store, context: &Context) -> anyhow::Result<Subject> {
     if let Some(name) = &args.cohort {
-        return Ok(Subject::of_cohort(&known_cohort(name, store).await?));
+        return Ok(Subject::of_cohort(&known_cohort(name, store, context).await?));
     }
     let mut keys = Vec::with_capacity(args.products.len());
     for product in &args.products {
@@ -130,7 +130,7 @@ async fn subject(args: &CompareArgs, store: &Store, context: &Context) -> anyhow
     if !keys.is_empty() {
         return ad_hoc(main, &keys, context);
     }
-    let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
+    let cohorts = store.load_cohorts(context.workspace()).await.context("failed to load cohorts")?;
     cohorts.iter().find(|cohort| cohort.main == main).map(Subject::of_cohort).ok_or_else(|| {
         Failure::usage(format!("{main} is not the main product of a cohort"))
             .hint("name competitors behind it, or make a cohort with `amzctl cohort set`")

@@ -17,7 +17,7 @@ use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
 use crate::lock::{Holder, LockError, RunLock, host_name, is_gone};
 use crate::logging::RunIdSlot;
-use crate::model::{Day, Marketplace};
+use crate::model::{Day, Marketplace, Workspace};
 use crate::store::leases::{Leases, Shared};
 use crate::store::ops::RunStart;
 use crate::store::{Migrate, Store};
@@ -70,6 +70,11 @@ impl Context {
         Context { config, ..self.clone() }
     }
 
+    /// Whose watchlist, cohorts, alerts and reports are meant: the flag's, else the configured one.
+    pub fn workspace(&self) -> &Workspace {
+        self.global.workspace.as_ref().unwrap_or(&self.config.workspace)
+    }
+
     /// Today in the reporting zone.
     pub fn today(&self) -> Day {
         self.config.zone.day_of(self.clock.now())
@@ -91,7 +96,17 @@ impl Context {
             .into());
         };
         self.check_zone("the database", &identity.zone)?;
+        self.note_unused_workspace(&store).await?;
         Ok(store)
+    }
+
+    /// A name that was mistyped looks like one under which there is nothing to do.
+    async fn note_unused_workspace(&self, store: &Store) -> anyhow::Result<()> {
+        let workspace = self.workspace();
+        if !workspace.is_main() && !store.is_in_use(workspace).await? {
+            self.ui.note(&format!("there is nothing in workspace `{workspace}` yet"));
+        }
+        Ok(())
     }
 
     /// Opens the database of the configuration as it is, with an older schema too, for those who look after it.

@@ -74,7 +74,7 @@ struct Document<'a> {
 
 pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let mut parts = vec![database(&store).await, lake(context)];
+    let mut parts = vec![database(&store, context).await, lake(context)];
     let states = store.load_source_states().await?;
     let names = source_names(&store, &context.config).await?;
     for name in &names {
@@ -128,9 +128,9 @@ fn sound(part: &str, detail: String) -> Part {
     }
 }
 
-async fn database(store: &Store) -> Part {
+async fn database(store: &Store, context: &Context) -> Part {
     let watch = Stopwatch::start();
-    let part = match store.load_counts().await {
+    let part = match store.load_counts(context.workspace()).await {
         Ok(counts) => sound("database", format!("{} products watched", counts.watched)),
         Err(error) => Part {
             health: Health::Unhealthy,

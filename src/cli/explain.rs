@@ -190,7 +190,7 @@ struct DayExplained {
 
 pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let (alert, days) = match alert_of(&args.target, &store).await? {
+    let (alert, days) = match alert_of(&args.target, &store, context).await? {
         Some(alert) => {
             let days = days_of_alert(&store, &alert).await?;
             (Some(alert), days)
@@ -219,12 +219,12 @@ pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<
 }
 
 /// Null when the text is not an alert id.
-async fn alert_of(target: &str, store: &Store) -> anyhow::Result<Option<AlertRecord>> {
+async fn alert_of(target: &str, store: &Store, context: &Context) -> anyhow::Result<Option<AlertRecord>> {
     let looks_like_id = target.len() >= 6 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !looks_like_id {
         return Ok(None);
     }
-    match find_alert(target, store).await? {
+    match find_alert(target, store, context).await? {
         // Ten hexadecimal digits may be an ASIN as well.
         None if target.parse::<ProductRef>().is_err() => Err(unknown_alert(target).into()),
         found => Ok(found),

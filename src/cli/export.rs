@@ -164,7 +164,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<O
         }
         _ => {
             store
-                .export_rows(args.table.view(), filter, &mut take)
+                .export_rows(context.workspace(), args.table.view(), filter, &mut take)
                 .await
                 .context("failed to read the table")?;
         }

@@ -100,7 +100,8 @@ pub(super) async fn selection(
     keys.note_duplicates(context);
     let only: BTreeSet<_> = keys.keys.into_iter().collect();
     if !only.is_empty() {
-        let watched = store.load_watchlist().await.context("failed to read the watchlist")?;
+        let watched =
+            store.load_watchlist(context.workspace()).await.context("failed to read the watchlist")?;
         let known: BTreeSet<_> = watched.iter().map(|watched| watched.item.key).collect();
         if let Some(unknown) = only.iter().find(|key| !known.contains(key)) {
             return Err(Failure::usage(format!("{unknown} is not watched"))

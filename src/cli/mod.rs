@@ -57,6 +57,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LoadOptions, Loaded, load};
 use crate::error::{Failure, Outcome, classify};
 use crate::logging::{self, LogFormat, RunIdSlot};
+use crate::model::Workspace;
 use context::Context;
 use dates::parse_duration;
 use ui::{ColorChoice, Ui, UiOptions};
@@ -147,6 +148,11 @@ pub struct GlobalArgs {
     /// End with exit code 0 when another run holds the lock
     #[arg(long, global = true, conflicts_with = "lock_wait")]
     pub skip_if_locked: bool,
+
+    /// Whose watchlist, cohorts, alerts and reports are meant; a workspace is there with the first thing in it
+    /// [default: the configured one, else main]
+    #[arg(long, global = true, value_name = "NAME", env = "AMZCTL_WORKSPACE", hide_env_values = true)]
+    pub workspace: Option<Workspace>,
 
     /// Refuse a database of an older schema instead of bringing it up to date
     #[arg(long, global = true)]

@@ -225,7 +225,8 @@ pub async fn known_key(
     if let Some(marketplace) = product.marketplace.or(flag) {
         return Ok(ProductKey { marketplace, asin });
     }
-    let known = store.find_products(asin).await.with_context(|| format!("failed to look up {asin}"))?;
+    let known = store.find_products(context.workspace(), asin).await;
+    let known = known.with_context(|| format!("failed to look up {asin}"))?;
     match (known.as_slice(), context.config.marketplace) {
         ([only], _) => Ok(*only),
         ([], Some(marketplace)) => Ok(ProductKey { marketplace, asin }),

@@ -16,7 +16,6 @@ use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef};
 use crate::render::ReportFormat;
 use crate::stages::report::{self, Options, Rendered, Subject};
-use crate::store::alerts::WORKSPACE;
 use crate::store::{Store, StoreError};
 
 /// Days of a report's window where none are given.
@@ -89,13 +88,13 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
     let default_days = if subject == Subject::Watchlist { WATCHLIST_DAYS } else { PRODUCT_DAYS };
     let days = args.days.unwrap_or(default_days).into();
     if args.as_of.is_some() {
-        check_seen(&subject, DayRange::window(as_of, days), &store).await?;
+        check_seen(&subject, DayRange::window(as_of, days), &store, context).await?;
     }
     let format = format(&args, context);
     let path = path(&args, &subject, as_of, format, context);
     let lake = Lake::new(&context.config.lake_root);
     let options = Options {
-        workspace: WORKSPACE.to_owned(),
+        workspace: context.workspace().clone(),
         subject,
         as_of,
         days,
@@ -155,14 +154,20 @@ fn next_after(subject: &Subject) -> String {
 }
 
 /// Errors: usage when none of what is reported on was seen on these days.
-async fn check_seen(subject: &Subject, range: DayRange, store: &Store) -> anyhow::Result<()> {
+async fn check_seen(
+    subject: &Subject,
+    range: DayRange,
+    store: &Store,
+    context: &Context,
+) -> anyhow::Result<()> {
     let keys: Vec<ProductKey> = match subject {
         Subject::Product(key) => vec![*key],
         Subject::Cohort(cohort) => {
             std::iter::once(cohort.main).chain(cohort.competitors.iter().map(|one| one.key)).collect()
         }
         Subject::Watchlist => {
-            store.load_watchlist().await?.into_iter().map(|watched| watched.item.key).collect()
+            let watched = store.load_watchlist(context.workspace()).await?;
+            watched.into_iter().map(|watched| watched.item.key).collect()
         }
     };
     if keys.is_empty() || !store.load_daily(&keys, range).await?.is_empty() {
@@ -182,7 +187,7 @@ fn announce(rendered: &Rendered, context: &Context) {
 
 async fn subject(args: &ReportArgs, store: &Store, context: &Context) -> anyhow::Result<Subject> {
     if let Some(name) = &args.cohort {
-        return Ok(Subject::Cohort(known_cohort(name, store).await?));
+        return Ok(Subject::Cohort(known_cohort(name, store, context).await?));
     }
     match args.product {
         Some(product) => Ok(Subject::Product(known_key(product, args.marketplace, store, context).await?)),
@@ -232,7 +237,11 @@ fn path(
         Some(path) => Some(path.clone()),
         None if format == ReportFormat::Html => {
             let beside = context.config.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-            Some(beside.join(FOLDER).join(subject.file_name(as_of, format)))
+            let folder = match context.workspace() {
+                main if main.is_main() => beside.join(FOLDER),
+                workspace => beside.join(FOLDER).join(workspace.as_str()),
+            };
+            Some(folder.join(subject.file_name(as_of, format)))
         }
         None => None,
     }

@@ -25,7 +25,8 @@ use crate::store::leases::Shared;
 ///
 /// Reads the given files, or the inbox folder of the configuration, and, without a PATH, asks the configured providers
 /// for what is due; what was read or asked before is skipped. One lock, one
-/// line in `amzctl runs`, one exit code: the worst of its stages. A second run changes nothing.
+/// line in `amzctl runs`, one exit code: the worst of its stages. A second run changes nothing. What is fetched and built is
+/// everybody's; alerts are judged and delivered for one workspace.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Files, folders or patterns to read [default: the inbox folder, when there is one]

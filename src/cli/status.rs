@@ -28,6 +28,8 @@ pub(super) struct StatusArgs {
 #[derive(Serialize)]
 struct Document {
     schema: &'static str,
+    /// Whose watchlist, cohorts and alerts are counted.
+    workspace: String,
     database: Database,
     freshness: Freshness,
     counts: Counts,
@@ -99,6 +101,7 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
     let database = &context.config.database;
     Ok(Document {
         schema: "amzctl.status/1",
+        workspace: context.workspace().to_string(),
         database: Database {
             path: database.to_string(),
             size_bytes: store.size_bytes().await?,
@@ -111,9 +114,9 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
             newest_observed_at,
             age_hours: newest_observed_at.map(|at| (now - at).num_hours()),
         },
-        counts: store.load_counts().await?,
+        counts: store.load_counts(context.workspace()).await?,
         to_normalize: store.count_unread(Unread::New).await?,
-        open: store.load_open().await?,
+        open: store.load_open(context.workspace()).await?,
         sources: store.load_source_states().await?.into_iter().map(source_line).collect(),
         fetch_failures: store.count_fetch_failures().await?,
         last_runs: last_runs(store).await?,
@@ -154,6 +157,7 @@ fn rows(document: &Document) -> anyhow::Result<Rows> {
     let mut rows = Rows::new("amzctl.status/1", &["item", "value", "detail"]);
     let Database { path, zone, .. } = &document.database;
     rows.push(vec!["database".into(), path.as_str().into(), format!("days in {zone}").into()]);
+    rows.push(vec!["workspace".into(), document.workspace.as_str().into(), Cell::Null]);
     let size = i64::try_from(document.database.size_bytes)?;
     rows.push(vec!["size_bytes".into(), size.into(), Cell::Null]);
     let age = document.freshness.age_hours.map(|hours| format!("newest observation {} old", aged(hours)));

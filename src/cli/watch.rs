@@ -211,7 +211,7 @@ async fn save(
     store: &Store,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let effect = store.save_watch(changes, context.clock.now(), dry_run).await?;
+    let effect = store.save_watch(context.workspace(), changes, context.clock.now(), dry_run).await?;
     let would = if dry_run { "dry run, nothing written: " } else { "" };
     context.ui.note(&format!("{would}{}", told(effect)));
     if !dry_run && effect.added > 0 {
@@ -241,7 +241,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
             && (!args.rival || item.relation == Relation::Rival)
             && (!args.paused || item.paused)
     };
-    let watched = store.load_watchlist().await?;
+    let watched = store.load_watchlist(context.workspace()).await?;
     let mut rows = Rows::new(
         "amzctl.watch/1",
         &[
@@ -285,7 +285,7 @@ async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Resul
 async fn tag(args: TagArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     let keys = selected(&args.select, store, context).await?;
     let (add, remove) = (checked_tags(&args.add)?, checked_tags(&args.remove)?);
-    let changed = store.tag_watched(&keys, &add, &remove, args.select.dry_run).await?;
+    let changed = store.tag_watched(context.workspace(), &keys, &add, &remove, args.select.dry_run).await?;
     tell_changed("tagged", changed, keys.len(), &args.select, context);
     tell_next(changed, &args.select, context);
     Ok(())
@@ -293,7 +293,7 @@ async fn tag(args: TagArgs, store: &Store, context: &Context) -> anyhow::Result<
 
 async fn pause(args: SelectArgs, paused: bool, store: &Store, context: &Context) -> anyhow::Result<()> {
     let keys = selected(&args, store, context).await?;
-    let changed = store.pause_watched(&keys, paused, args.dry_run).await?;
+    let changed = store.pause_watched(context.workspace(), &keys, paused, args.dry_run).await?;
     tell_changed(if paused { "paused" } else { "resumed" }, changed, keys.len(), &args, context);
     if paused && changed > 0 && !args.dry_run {
         let product = if let [key] = keys.as_slice() { key.to_string() } else { "PRODUCT…".to_owned() };
@@ -311,7 +311,7 @@ async fn remove(args: RmArgs, store: &Store, context: &Context) -> anyhow::Resul
     if !args.dry_run && !yes && !context.ui.confirm(&question)? {
         return Err(Failure::usage("nothing was removed").hint("confirm with --yes").into());
     }
-    let removed = store.remove_watched(&keys, args.dry_run).await?;
+    let removed = store.remove_watched(context.workspace(), &keys, args.dry_run).await?;
     tell_changed("removed", removed, keys.len(), &args, context);
     tell_next(removed, &args, context);
     Ok(())
@@ -338,7 +338,7 @@ async fn selected(
     let named = named_products(&args.products)?;
     let keys: Keys = products::known_keys(&named, args.marketplace, store, context).await?;
     keys.note_duplicates(context);
-    let watched = store.load_watchlist().await?;
+    let watched = store.load_watchlist(context.workspace()).await?;
     let missing: Vec<String> = keys
         .keys
         .iter()

@@ -14,8 +14,8 @@ use super::origin::{KeyOrigin, example, known_keys, leaves, nearest, settings_js
 use super::{Config, PoolMode, RULE_SETS, Settings};
 use crate::error::Outcome;
 use crate::model::{
-    Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, check_live_source, check_source_name,
-    micros_of_dollars, similar_source,
+    Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, Workspace, check_live_source,
+    check_source_name, micros_of_dollars, similar_source,
 };
 use crate::store::Location;
 
@@ -303,6 +303,11 @@ impl Layers {
             }
             None => None,
         };
+        let workspace = self.checked(
+            "defaults.workspace",
+            settings.defaults.workspace.parse::<Workspace>(),
+            ToString::to_string,
+        );
         for (key, is_valid, expected) in ranges(&settings) {
             if !is_valid {
                 self.complain(&key, format!("`{key}` {expected}"));
@@ -344,7 +349,9 @@ impl Layers {
                 self.checked("store.url", Location::of_server(url, is_pooled, &path), String::clone)
             }
         };
-        let (Some(zone), Some(database), true) = (zone, database, self.problems.is_empty()) else {
+        let (Some(zone), Some(database), Some(workspace), true) =
+            (zone, database, workspace, self.problems.is_empty())
+        else {
             return Err(ConfigError { problems: self.problems });
         };
         let config = Config {
@@ -357,6 +364,7 @@ impl Layers {
             alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),
             zone: ReportingZone(zone),
             marketplace,
+            workspace,
             pages: self.resolved("html.folder", &settings.html.folder),
             dot_env: self.dot_env.clone(),
             settings,

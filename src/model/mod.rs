@@ -11,6 +11,7 @@ mod ranks;
 mod source;
 pub mod text;
 mod watch;
+mod workspace;
 
 pub use asin::{Asin, AsinError, ProductKey, ProductRef};
 pub use availability::Availability;
@@ -32,6 +33,7 @@ pub use source::{
     similar_source,
 };
 pub use watch::{Cohort, Competitor, Relation, Tier, WatchItem};
+pub use workspace::{Workspace, WorkspaceError};
 
 /// An instant, UTC. Stored as microseconds since 1970.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,7 +1,7 @@
 //! Alert: mart -> findings -> alerts and outbox.
 //!
-//! Reads the days that were built since alerts were last judged, cohorts, listing versions, the watchlist and open
-//! incidents. Writes alerts, events and deliveries. One unit of work is a month of judged days; the last one also
+//! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist, listing
+//! versions and open incidents; judges its products, and in `main` those that no workspace has too. Writes alerts, events and deliveries. One unit of work is a month of judged days; the last one also
 //! holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
 //!
 //! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
@@ -14,6 +14,7 @@ mod delta_rows;
 mod reconcile;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -22,11 +23,11 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
-use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
 use crate::rollup::rules::{Finding, Rule, RuleSet};
 use crate::store::Store;
 use crate::store::alerts::{JudgedAlert, Recipient};
-use crate::store::judging::UnjudgedDays;
+use crate::store::judging::{JudgedProducts, UnjudgedDays};
 use reconcile::{Reconciled, Scope, reconcile};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
@@ -47,7 +48,7 @@ pub enum Telling {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub run_id: String,
-    pub workspace: String,
+    pub workspace: Workspace,
     pub rules: RuleSet,
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
@@ -128,7 +129,8 @@ pub async fn run(
     cancel: &CancelToken,
     options: &Options,
 ) -> anyhow::Result<Summary> {
-    let unjudged = store.load_unjudged_days().await.context("failed to load the days to judge")?;
+    let unjudged = store.load_unjudged_days(&options.workspace).await;
+    let unjudged = unjudged.context("failed to load the days to judge")?;
     let whole = Stopwatch::start();
     let mut summary = Summary::default();
     let months = by_month(&unjudged.days);
@@ -138,7 +140,7 @@ pub async fn run(
             return Ok(summary);
         }
         let (watch, before) = (Stopwatch::start(), summary.rows_judged);
-        let judged = judge_days(store, lake, days, options, &mut summary).await?;
+        let judged = judge_days(store, lake, days, &unjudged.products, options, &mut summary).await?;
         let is_last = index + 1 == months.len();
         commit(store, clock, options, &unjudged, judged, is_last, &mut summary).await?;
         let month = days.first().map(|(_, day)| day.month());
@@ -174,16 +176,18 @@ async fn judge_days(
     store: &Store,
     lake: &Lake,
     days: &BTreeSet<(Marketplace, Day)>,
+    products: &Arc<JudgedProducts>,
     options: &Options,
     summary: &mut Summary,
 ) -> anyhow::Result<JudgedDays> {
-    let mut judged = around::judge_listings(store, days, options).await?;
+    let mut judged = around::judge_listings(store, days, products, options).await?;
     let mut by_marketplace: BTreeMap<Marketplace, BTreeSet<Day>> = BTreeMap::new();
     for (marketplace, day) in days {
         by_marketplace.entry(*marketplace).or_default().insert(*day);
     }
     for (marketplace, days) in &by_marketplace {
-        let (found, rows) = delta_rows::judge_deltas(store, lake, *marketplace, days, options).await?;
+        let (found, rows) =
+            delta_rows::judge_deltas(store, lake, *marketplace, days, products, options).await?;
         judged.append(found);
         summary.rows_judged += rows;
     }
@@ -209,12 +213,20 @@ async fn commit(
         Some(days) => load_existing(store, options, days).await?,
         None => Vec::new(),
     };
+    // Of a product that is not judged here any more nothing new is known.
+    existing.retain(|alert| product_of(alert).is_none_or(|product| unjudged.products.contains(product)));
     if is_last {
-        let mut present = around::judge_present(store, clock, options).await?;
+        let mut present = around::judge_present(store, clock, &unjudged.products, options).await?;
         // Before the first build nothing says which days are new.
         present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
-        let ids: Vec<String> = present.iter().map(|finding| finding.alert_id(&options.workspace)).collect();
-        existing.extend(store.load_alerts_by_id(&ids).await.context("failed to load alerts of the present")?);
+        let ids: Vec<String> =
+            present.iter().map(|finding| finding.alert_id(options.workspace.as_str())).collect();
+        existing.extend(
+            store
+                .load_alerts_by_id(&options.workspace, &ids)
+                .await
+                .context("failed to load alerts of the present")?,
+        );
         findings.extend(present);
     }
     let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
@@ -227,7 +239,7 @@ async fn commit(
         }
         _ => BTreeSet::new(),
     };
-    let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
+    let mut reconciled = reconcile(options.workspace.as_str(), &existing, findings, &scope, |finding| {
         let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
         match options.tell {
             Telling::All => true,
@@ -270,6 +282,11 @@ async fn load_existing(store: &Store, options: &Options, days: DayRange) -> anyh
         .load_alerts_of_days(&options.workspace, days)
         .await
         .with_context(|| format!("failed to load the alerts of {} to {}", days.first, days.last))
+}
+
+/// Null where the alert is about a source.
+fn product_of(alert: &JudgedAlert) -> Option<ProductKey> {
+    Some(ProductKey { marketplace: alert.marketplace.parse().ok()?, asin: alert.asin.parse().ok()? })
 }
 
 /// True for a finding about one of these product-days: the product's own, or the competitor's that it names.

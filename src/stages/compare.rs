@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::clock::Stopwatch;
 use crate::failpoint;
-use crate::model::{Cohort, Day, DayRange, ProductKey};
+use crate::model::{Cohort, Day, DayRange, ProductKey, Workspace};
 use crate::rollup::compare::{COMPLETENESS_DAYS, Comparison, Member, compare};
 use crate::store::Store;
 
@@ -83,13 +83,24 @@ pub struct Summary {
     pub changed: u64,
 }
 
-/// Stores the comparison of every cohort as of the newest day of its marketplace, and forgets removed cohorts.
+/// Stores the comparison of every cohort of every workspace as of the newest day of its marketplace, and forgets removed cohorts.
 #[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "compare"))]
 pub async fn publish(store: &Store) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
     let mut summary = Summary::default();
+    let workspaces = store.load_comparing_workspaces().await.context("failed to load workspaces")?;
+    for workspace in &workspaces {
+        publish_of(store, workspace, &mut summary).await?;
+    }
+    failpoint!("compare.after_publish");
+    let Summary { cohorts, changed } = summary;
+    tracing::info!(cohorts, changed, duration_ms = watch.elapsed_ms(), "comparisons published");
+    Ok(summary)
+}
+
+async fn publish_of(store: &Store, workspace: &Workspace, summary: &mut Summary) -> anyhow::Result<()> {
     let mut records = Vec::new();
-    for cohort in store.load_cohorts().await.context("failed to load cohorts")? {
+    for cohort in store.load_cohorts(workspace).await.context("failed to load cohorts")? {
         let Some(as_of) = store.newest_day(Some(cohort.main.marketplace)).await? else { continue };
         let comparison = run(store, &Subject::of_cohort(&cohort), as_of, PUBLISHED_WINDOW_DAYS).await?;
         let (products, day) = (comparison.competitors.len() + 1, as_of.to_string());
@@ -99,9 +110,7 @@ pub async fn publish(store: &Store) -> anyhow::Result<Summary> {
         summary.cohorts += 1;
     }
     failpoint!("compare.before_publish");
-    summary.changed = store.publish_comparisons(&records).await.context("failed to save comparisons")?;
-    failpoint!("compare.after_publish");
-    let Summary { cohorts, changed } = summary;
-    tracing::info!(cohorts, changed, duration_ms = watch.elapsed_ms(), "comparisons published");
-    Ok(summary)
+    summary.changed +=
+        store.publish_comparisons(workspace, &records).await.context("failed to save comparisons")?;
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::failpoint;
 use crate::ids::stable_id;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Workspace};
 use crate::notify::{Event, Notifier};
 use crate::store::Store;
 use crate::store::alerts::Recipient;
@@ -68,21 +68,22 @@ impl Summary {
     }
 }
 
-/// Sends what is due to every channel; a channel that fails does not hold up the others.
+/// Sends what is due of a workspace's events to every channel; a channel that fails does not hold up the others.
 #[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "deliver"))]
 pub async fn run(
     store: &Store,
     clock: Clock,
     cancel: &CancelToken,
+    workspace: &Workspace,
     notifiers: &mut [Box<dyn Notifier>],
     claimant: &str,
 ) -> anyhow::Result<Summary> {
     let channels = notifiers
         .iter_mut()
-        .map(|notifier| deliver_channel(store, clock, cancel, notifier.as_mut(), claimant));
+        .map(|notifier| deliver_channel(store, clock, cancel, workspace, notifier.as_mut(), claimant));
     let watch = Stopwatch::start();
     let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(channels).await.into_iter().collect();
-    let summary = Summary { channels: channels?, waiting: store.count_undelivered().await? };
+    let summary = Summary { channels: channels?, waiting: store.count_undelivered(workspace).await? };
     let (delivered, failed, waiting) = (summary.delivered(), summary.failed(), summary.waiting);
     tracing::info!(delivered, failed, waiting, duration_ms = watch.elapsed_ms(), "outbox delivered");
     Ok(summary)
@@ -92,6 +93,7 @@ async fn deliver_channel(
     store: &Store,
     clock: Clock,
     cancel: &CancelToken,
+    workspace: &Workspace,
     notifier: &mut dyn Notifier,
     claimant: &str,
 ) -> anyhow::Result<ChannelSummary> {
@@ -101,7 +103,7 @@ async fn deliver_channel(
     let mut failures = 0;
     loop {
         let claimed = store
-            .claim_deliveries(&to, clock.now(), claimant, CLAIM)
+            .claim_deliveries(workspace, &to, clock.now(), claimant, CLAIM)
             .await
             .with_context(|| format!("failed to claim deliveries to {}", to.channel))?;
         failpoint!("deliver.after_claim");
@@ -110,21 +112,22 @@ async fn deliver_channel(
         }
         for batch in claimed.chunks(notifier.batch_size()) {
             if cancel.is_cancelled() || failures >= FAILURES_IN_A_ROW {
-                store.give_deliveries_back(&to, claimant).await.context("failed to give claims back")?;
+                let given_back = store.give_deliveries_back(workspace, &to, claimant).await;
+                given_back.context("failed to give claims back")?;
                 return Ok(summary);
             }
             let watch = Stopwatch::start();
             match send(notifier, batch).await {
                 Ok(()) => {
                     failures = 0;
-                    record_delivered(store, clock, &to, claimant, batch).await?;
+                    record_delivered(store, clock, workspace, &to, claimant, batch).await?;
                     let (channel, duration_ms) = (to.channel.as_str(), watch.elapsed_ms());
                     tracing::info!(channel, events = batch.len(), duration_ms, "events delivered");
                     summary.delivered += batch.len() as u64;
                 }
                 Err(error) => {
                     failures += 1;
-                    let dead = record_failed(store, clock, &to, claimant, batch, &error).await?;
+                    let dead = record_failed(store, clock, workspace, &to, claimant, batch, &error).await?;
                     summary.dead += dead;
                     summary.failed += batch.len() as u64 - dead;
                     summary.error = Some(error);
@@ -155,13 +158,14 @@ async fn send(notifier: &mut dyn Notifier, batch: &[ClaimedEvent]) -> Result<(),
 async fn record_delivered(
     store: &Store,
     clock: Clock,
+    workspace: &Workspace,
     to: &Recipient,
     claimant: &str,
     batch: &[ClaimedEvent],
 ) -> anyhow::Result<()> {
     let ids: Vec<String> = batch.iter().map(|event| event.event_id.clone()).collect();
     store
-        .mark_delivered(to, claimant, &ids, clock.now())
+        .mark_delivered(workspace, to, claimant, &ids, clock.now())
         .await
         .with_context(|| format!("failed to record deliveries to {}", to.channel))?;
     failpoint!("deliver.after_mark");
@@ -172,6 +176,7 @@ async fn record_delivered(
 async fn record_failed(
     store: &Store,
     clock: Clock,
+    workspace: &Workspace,
     to: &Recipient,
     claimant: &str,
     batch: &[ClaimedEvent],
@@ -191,7 +196,7 @@ async fn record_failed(
         })
         .collect();
     store
-        .mark_failed(to, claimant, &events, error)
+        .mark_failed(workspace, to, claimant, &events, error)
         .await
         .with_context(|| format!("failed to record failed deliveries to {}", to.channel))?;
     tracing::warn!(channel = %to.channel, events = batch.len(), error, "delivery failed");

@@ -35,7 +35,10 @@ async fn bench(events: &[&str]) -> Bench {
         payload: format!("{{\"schema\":\"amzctl.alert-event/1\",\"event_id\":\"{id}\"}}"),
     };
     let batch = AlertBatch { events: events.iter().map(event).collect(), ..Default::default() };
-    store.commit_alerts("main", "run", at(0).now(), &batch, &recipients(), None).await.unwrap();
+    store
+        .commit_alerts(&Workspace::default(), "run", at(0).now(), &batch, &recipients(), None)
+        .await
+        .unwrap();
     Bench { folder, store }
 }
 
@@ -47,7 +50,8 @@ impl Bench {
     async fn deliver(&self, clock: Clock, notifiers: &mut [Box<dyn Notifier>]) -> Summary {
         // Each run claims in a name of its own.
         let claimant = format!("at {}", clock.now());
-        run(&self.store, clock, &CancelToken::default(), notifiers, &claimant).await.unwrap()
+        let workspace = Workspace::default();
+        run(&self.store, clock, &CancelToken::default(), &workspace, notifiers, &claimant).await.unwrap()
     }
 
     fn file(&self) -> Box<dyn Notifier> {
@@ -151,7 +155,7 @@ async fn a_delivery_is_dead_after_its_last_attempt() {
         clock += LONGEST_DELAY.num_seconds();
     }
     assert_eq!(counts(&bench.deliver(at(clock), &mut [broken()]).await), [(0, 0, 0)]);
-    let deliveries = bench.store.load_deliveries("alert-a").await.unwrap();
+    let deliveries = bench.store.load_deliveries(&Workspace::default(), "alert-a").await.unwrap();
     let states: Vec<_> =
         deliveries.iter().map(|d| (d.channel.as_str(), d.state.as_str(), d.attempts)).collect();
     assert_eq!(states, [("file", "pending", 0), ("stdout", "dead", MAX_ATTEMPTS)]);
@@ -162,7 +166,8 @@ async fn a_kill_between_sending_and_recording_delivers_once_to_the_file() {
     let bench = bench(&["a", "b"]).await;
     let to = &recipients()[1];
     // What a process did that died after sending: claimed, wrote the first event and half of the second.
-    let claimed = bench.store.claim_deliveries(to, at(0).now(), "died", 10).await.unwrap();
+    let claimed =
+        bench.store.claim_deliveries(&Workspace::default(), to, at(0).now(), "died", 10).await.unwrap();
     assert!(claimed.iter().all(|event| !event.maybe_sent));
     let half = &claimed[1].payload[..20];
     std::fs::write(bench.path(), format!("{}\n{half}", claimed[0].payload)).unwrap();
@@ -177,7 +182,9 @@ async fn a_stop_gives_claims_back() {
     let bench = bench(&["a", "b"]).await;
     let cancel = CancelToken::default();
     cancel.cancel(Outcome::Interrupted);
-    let stopped = run(&bench.store, at(0), &cancel, &mut [bench.file()], "stopped").await.unwrap();
+    let stopped =
+        run(&bench.store, at(0), &cancel, &Workspace::default(), &mut [bench.file()], "stopped").await;
+    let stopped = stopped.unwrap();
     assert_eq!(counts(&stopped), [(0, 0, 0)]);
     assert_eq!(counts(&bench.deliver(at(0), &mut [bench.file()]).await), [(2, 0, 0)]);
 }
@@ -191,13 +198,15 @@ async fn what_another_host_has_claimed_is_left_to_it_while_it_lives() {
     let hour = std::time::Duration::from_secs(3600);
     leases.take(&other, "{}", None, hour).await.unwrap();
     let to = &recipients()[1];
-    let claimed = bench.store.claim_deliveries(to, at(0).now(), &other, 1).await.unwrap();
+    let claimed =
+        bench.store.claim_deliveries(&Workspace::default(), to, at(0).now(), &other, 1).await.unwrap();
     assert_eq!(claimed[0].event_id, "a");
     assert_eq!(counts(&bench.deliver(at(1), &mut [bench.file()]).await), [(1, 0, 0)]);
     assert_eq!(ids_in(&bench.path()), "b");
     // It is gone: what it had is due, and may have been sent.
     leases.end(&[other]).await.unwrap();
-    let claimed = bench.store.claim_deliveries(to, at(2).now(), "me", 10).await.unwrap();
+    let claimed =
+        bench.store.claim_deliveries(&Workspace::default(), to, at(2).now(), "me", 10).await.unwrap();
     assert_eq!(
         claimed.iter().map(|event| (event.event_id.as_str(), event.maybe_sent)).collect::<Vec<_>>(),
         [("a", true)]

@@ -19,7 +19,7 @@ use crate::failpoint;
 use crate::files::write_atomic;
 use crate::ids::{sha256_hex, stable_id};
 use crate::lake::Lake;
-use crate::model::{Cohort, Day, DayRange, ProductKey, ReportingZone, Timestamp};
+use crate::model::{Cohort, Day, DayRange, ProductKey, ReportingZone, Timestamp, Workspace};
 use crate::render::document::{AlertLine, Body, Report, SCHEMA};
 use crate::render::{ReportFormat, render_report};
 use crate::store::Store;
@@ -60,7 +60,7 @@ impl Subject {
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub workspace: String,
+    pub workspace: Workspace,
     pub subject: Subject,
     pub as_of: Day,
     /// Days of the window that ends on `as_of`.
@@ -138,7 +138,7 @@ pub async fn run(store: &Store, lake: &Lake, options: &Options) -> anyhow::Resul
 struct Scope<'a> {
     store: &'a Store,
     lake: &'a Lake,
-    workspace: &'a str,
+    workspace: &'a Workspace,
     as_of: Day,
     window: DayRange,
     zone: ReportingZone,
@@ -163,7 +163,7 @@ pub async fn build(store: &Store, lake: &Lake, options: &Options) -> anyhow::Res
     };
     let body = match &options.subject {
         Subject::Product(key) => {
-            let cohorts = store.load_cohorts().await.context("failed to load cohorts")?;
+            let cohorts = store.load_cohorts(&options.workspace).await.context("failed to load cohorts")?;
             let cohort = cohorts.iter().find(|cohort| cohort.main == *key);
             Body::Product(Box::new(product::product_report(&scope, *key, cohort, false).await?))
         }
@@ -192,7 +192,7 @@ fn report_row(
     let format = options.format.as_str();
     let as_of = report.as_of.to_string();
     ReportRow {
-        report_id: stable_id(&[&options.workspace, &report.subject, &as_of, format, evidence_hash]),
+        report_id: stable_id(&[options.workspace.as_str(), &report.subject, &as_of, format, evidence_hash]),
         workspace: options.workspace.clone(),
         subject: report.subject.clone(),
         as_of: report.as_of,

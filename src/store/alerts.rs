@@ -4,14 +4,13 @@ use super::columns::{instant, listed, read_word, to_json, unreadable, word};
 use super::db::{Row, bulk, query, query_scalar};
 use super::ops::set_mark;
 use super::{Result, Store, Tx};
-use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, words};
+use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, Workspace, words};
 use crate::rollup::rules::{Rule, Severity};
 
-/// The workspace of everything that is not given another.
-pub const WORKSPACE: &str = "main";
-
-/// The mark up to which the mart's days have been judged.
-pub(super) const JUDGED_MARK: &str = "alerts_judged_seq";
+/// The name of the mark up to which the mart's days have been judged for a workspace.
+pub(super) fn judged_mark(workspace: &Workspace) -> String {
+    format!("alerts_judged_seq:{workspace}")
+}
 
 /// An alert as judging left it: what a later look is compared with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +20,8 @@ pub struct JudgedAlert {
     pub severity: Severity,
     /// '' where it is about a source.
     pub marketplace: String,
+    /// '' where it is about a source.
+    pub asin: String,
     pub day: Day,
     pub message: String,
     pub evidence: String,
@@ -149,6 +150,16 @@ pub struct AlertFilter {
     pub limit: Option<u32>,
 }
 
+/// A change of states that somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// States that lead to it.
+    pub from: &'a [AlertState],
+    pub to: AlertState,
+    pub actor: &'a str,
+    pub note: &'a str,
+}
+
 /// What a change of states did to each alert, in the order asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StateChange {
@@ -162,12 +173,16 @@ pub enum StateChange {
 
 impl Store {
     /// The alerts of the days, sorted by id.
-    pub async fn load_alerts_of_days(&self, workspace: &str, days: DayRange) -> Result<Vec<JudgedAlert>> {
+    pub async fn load_alerts_of_days(
+        &self,
+        workspace: &Workspace,
+        days: DayRange,
+    ) -> Result<Vec<JudgedAlert>> {
         let rows = query(
-            "SELECT alert_id, rule, severity, marketplace, day, message, evidence, superseded FROM alerts
+            "SELECT alert_id, rule, severity, marketplace, asin, day, message, evidence, superseded FROM alerts
              WHERE workspace = $1 AND day BETWEEN $2 AND $3 ORDER BY alert_id",
         )
-        .bind(workspace)
+        .bind(workspace.as_str())
         .bind(days.first.to_string())
         .bind(days.last.to_string())
         .fetch_all(self.reader())
@@ -176,11 +191,12 @@ impl Store {
     }
 
     /// Those of the alerts that exist, sorted by id.
-    pub async fn load_alerts_by_id(&self, ids: &[String]) -> Result<Vec<JudgedAlert>> {
+    pub async fn load_alerts_by_id(&self, workspace: &Workspace, ids: &[String]) -> Result<Vec<JudgedAlert>> {
         let rows = query(
-            "SELECT alert_id, rule, severity, marketplace, day, message, evidence, superseded FROM alerts
-             WHERE alert_id IN (SELECT value FROM json_each($1)) ORDER BY alert_id",
+            "SELECT alert_id, rule, severity, marketplace, asin, day, message, evidence, superseded FROM alerts
+             WHERE workspace = $1 AND alert_id IN (SELECT value FROM json_each($2)) ORDER BY alert_id",
         )
+        .bind(workspace.as_str())
         .bind(to_json(ids))
         .fetch_all(self.reader())
         .await?;
@@ -191,7 +207,7 @@ impl Store {
     /// mark, all in one transaction. Writing the same batch again changes nothing.
     pub async fn commit_alerts(
         &self,
-        workspace: &str,
+        workspace: &Workspace,
         run_id: &str,
         now: Timestamp,
         batch: &AlertBatch,
@@ -203,29 +219,32 @@ impl Store {
         for escalation in &batch.escalated {
             query(
                 "UPDATE alerts SET severity = $2, message = $3, evidence = $4, superseded = '',
-                   historical = CASE WHEN $5 = 1 THEN 0 ELSE historical END WHERE alert_id = $1",
+                   historical = CASE WHEN $5 = 1 THEN 0 ELSE historical END
+                 WHERE alert_id = $1 AND workspace = $6",
             )
             .bind(&escalation.alert_id)
             .bind(escalation.severity.as_str())
             .bind(&escalation.message)
             .bind(&escalation.evidence)
             .bind(escalation.is_told)
+            .bind(workspace.as_str())
             .execute(&mut tx)
             .await?;
             if escalation.is_told {
-                reopen(&mut tx, now, escalation).await?;
+                reopen(&mut tx, workspace, now, escalation).await?;
             }
         }
         for (alert_id, note) in &batch.superseded {
-            query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1")
+            query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1 AND workspace = $3")
                 .bind(alert_id)
                 .bind(note)
+                .bind(workspace.as_str())
                 .execute(&mut tx)
                 .await?;
         }
         super::outbox::insert_events(&mut tx, workspace, now, &batch.events, recipients).await?;
         if let Some(seq) = judged_through {
-            set_mark(&mut tx, JUDGED_MARK, seq).await?;
+            set_mark(&mut tx, &judged_mark(workspace), seq).await?;
         }
         crate::failpoint!("alert.before_commit");
         tx.commit().await?;
@@ -234,7 +253,7 @@ impl Store {
     }
 
     /// Alerts that pass the filter, newest day first, then by severity.
-    pub async fn list_alerts(&self, workspace: &str, filter: &AlertFilter) -> Result<Vec<AlertRecord>> {
+    pub async fn list_alerts(&self, workspace: &Workspace, filter: &AlertFilter) -> Result<Vec<AlertRecord>> {
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
         let severities: Vec<&str> = filter.severities.iter().map(|severity| severity.as_str()).collect();
         let rules: Vec<&str> = filter.rules.iter().map(|rule| rule.as_str()).collect();
@@ -249,7 +268,7 @@ impl Store {
                marketplace, asin, rule, object
              LIMIT $8",
         )
-        .bind(workspace)
+        .bind(workspace.as_str())
         .bind(to_json(&states))
         .bind(to_json(&severities))
         .bind(to_json(&rules))
@@ -263,12 +282,12 @@ impl Store {
     }
 
     /// Alerts whose id begins with `prefix`, at most ten, sorted.
-    pub async fn find_alerts(&self, workspace: &str, prefix: &str) -> Result<Vec<AlertRecord>> {
+    pub async fn find_alerts(&self, workspace: &Workspace, prefix: &str) -> Result<Vec<AlertRecord>> {
         let rows = query(
             "SELECT * FROM alerts WHERE workspace = $1 AND alert_id >= $2 AND alert_id < $3
              ORDER BY alert_id LIMIT 10",
         )
-        .bind(workspace)
+        .bind(workspace.as_str())
         .bind(prefix)
         // Ids are hexadecimal: every one that begins with the prefix sorts before this.
         .bind(format!("{prefix}g"))
@@ -278,11 +297,17 @@ impl Store {
     }
 
     /// The history of an alert's state, oldest first.
-    pub async fn load_alert_changes(&self, alert_id: &str) -> Result<Vec<AlertChange>> {
+    pub async fn load_alert_changes(
+        &self,
+        workspace: &Workspace,
+        alert_id: &str,
+    ) -> Result<Vec<AlertChange>> {
         let rows = query(
-            "SELECT from_state, to_state, actor, note, changed_at FROM alert_changes WHERE alert_id = $1
-             ORDER BY change_id",
+            "SELECT c.from_state, c.to_state, c.actor, c.note, c.changed_at
+             FROM alert_changes c JOIN alerts a ON a.alert_id = c.alert_id
+             WHERE a.workspace = $1 AND c.alert_id = $2 ORDER BY c.change_id",
         )
+        .bind(workspace.as_str())
         .bind(alert_id)
         .fetch_all(self.reader())
         .await?;
@@ -299,23 +324,24 @@ impl Store {
             .collect()
     }
 
-    /// Moves alerts to `to` where their state is one of `from`, and records each change, in one transaction.
+    /// Moves alerts where their state leads there, and records each change, in one transaction.
     pub async fn change_alert_states(
         &self,
+        workspace: &Workspace,
         ids: &[String],
-        from: &[AlertState],
-        to: AlertState,
-        actor: &str,
-        note: &str,
+        transition: Transition<'_>,
         now: Timestamp,
     ) -> Result<Vec<StateChange>> {
+        let Transition { from, to, actor, note } = transition;
         let mut tx = self.begin().await?;
         let mut changes = Vec::with_capacity(ids.len());
         for id in ids {
-            let state: Option<String> = query_scalar("SELECT state FROM alerts WHERE alert_id = $1")
-                .bind(id)
-                .fetch_optional(&mut tx)
-                .await?;
+            let state: Option<String> =
+                query_scalar("SELECT state FROM alerts WHERE workspace = $1 AND alert_id = $2")
+                    .bind(workspace.as_str())
+                    .bind(id)
+                    .fetch_optional(&mut tx)
+                    .await?;
             let Some(state) = state else {
                 changes.push(StateChange::NotFound);
                 continue;
@@ -329,7 +355,8 @@ impl Store {
                 changes.push(StateChange::Refused(state));
                 continue;
             }
-            query("UPDATE alerts SET state = $2 WHERE alert_id = $1")
+            query("UPDATE alerts SET state = $3 WHERE workspace = $1 AND alert_id = $2")
+                .bind(workspace.as_str())
                 .bind(id)
                 .bind(to.as_str())
                 .execute(&mut tx)
@@ -354,22 +381,24 @@ impl Store {
 }
 
 /// What became worse and is told again is open again, if somebody had closed it.
-async fn reopen(tx: &mut Tx, now: Timestamp, escalation: &Escalation) -> Result<()> {
+async fn reopen(tx: &mut Tx, workspace: &Workspace, now: Timestamp, escalation: &Escalation) -> Result<()> {
     query(
         "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
          SELECT alert_id, state, 'open', 'amzctl', $2, $3 FROM alerts
-         WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
+         WHERE alert_id = $1 AND workspace = $4 AND state IN ('resolved', 'dismissed', 'snoozed')",
     )
     .bind(&escalation.alert_id)
     .bind(format!("escalated to {}", escalation.severity))
     .bind(now.timestamp_micros())
+    .bind(workspace.as_str())
     .execute(tx)
     .await?;
     query(
         "UPDATE alerts SET state = 'open'
-         WHERE alert_id = $1 AND state IN ('resolved', 'dismissed', 'snoozed')",
+         WHERE alert_id = $1 AND workspace = $2 AND state IN ('resolved', 'dismissed', 'snoozed')",
     )
     .bind(&escalation.alert_id)
+    .bind(workspace.as_str())
     .execute(tx)
     .await?;
     Ok(())
@@ -377,7 +406,7 @@ async fn reopen(tx: &mut Tx, now: Timestamp, escalation: &Escalation) -> Result<
 
 async fn insert_alerts(
     tx: &mut Tx,
-    workspace: &str,
+    workspace: &Workspace,
     run_id: &str,
     now: Timestamp,
     alerts: &[NewAlert],
@@ -391,7 +420,7 @@ async fn insert_alerts(
         |values, alert| {
             values
                 .push_bind(alert.alert_id.as_str())
-                .push_bind(workspace.to_owned())
+                .push_bind(workspace.as_str().to_owned())
                 .push_bind(alert.rule.as_str())
                 .push_bind(alert.severity.as_str())
                 .push_bind(alert.marketplace.as_str())
@@ -416,6 +445,7 @@ fn judged_alert(row: &Row) -> Result<JudgedAlert> {
         rule: listed(row, "alerts", "rule", Rule::from_word)?,
         severity: listed(row, "alerts", "severity", Severity::from_word)?,
         marketplace: row.try_get("marketplace")?,
+        asin: row.try_get("asin")?,
         day: word(row, "alerts", "day")?,
         message: row.try_get("message")?,
         evidence: row.try_get("evidence")?,

@@ -3,7 +3,7 @@
 use super::columns::{at, to_json};
 use super::db::{Database, query, query_of, query_scalar};
 use super::{Result, Store};
-use crate::model::{Day, MAX_MINOR, Marketplace, ProductKey, Timestamp};
+use crate::model::{Day, MAX_MINOR, Marketplace, ProductKey, Timestamp, Workspace};
 
 /// Subjects that are named of each broken invariant.
 const NAMED_SUBJECTS: i64 = 3;
@@ -144,10 +144,10 @@ pub struct Open {
 }
 
 impl Store {
-    /// Every watched product that is not paused, sorted by key.
-    pub async fn load_freshness(&self) -> Result<Vec<Freshness>> {
+    /// Every product that a workspace watches and has not paused, sorted by key.
+    pub async fn load_freshness(&self, workspace: &Workspace) -> Result<Vec<Freshness>> {
         let mut fresh = Vec::new();
-        for watched in self.load_watchlist().await? {
+        for watched in self.load_watchlist(workspace).await? {
             if watched.item.paused {
                 continue;
             }
@@ -199,17 +199,19 @@ impl Store {
         Ok(broken)
     }
 
-    pub async fn load_counts(&self) -> Result<Counts> {
+    /// Of what is owned, a workspace's; of facts, all.
+    pub async fn load_counts(&self, workspace: &Workspace) -> Result<Counts> {
         let row = query(
-            "SELECT (SELECT COUNT(*) FROM watch_items) AS watched,
-                    (SELECT COUNT(*) FROM watch_items WHERE paused = 1) AS paused,
-                    (SELECT COUNT(*) FROM cohorts) AS cohorts,
+            "SELECT (SELECT COUNT(*) FROM watch_items WHERE workspace = $1) AS watched,
+                    (SELECT COUNT(*) FROM watch_items WHERE workspace = $1 AND paused = 1) AS paused,
+                    (SELECT COUNT(*) FROM cohorts WHERE workspace = $1) AS cohorts,
                     (SELECT COUNT(*) FROM products) AS products,
                     (SELECT COUNT(*) FROM raw_receipts) AS receipts,
                     (SELECT COUNT(*) FROM observations) AS observations,
                     (SELECT COUNT(*) FROM product_metrics_daily) AS daily_rows,
                     (SELECT COUNT(*) FROM reviews) AS reviews",
         )
+        .bind(workspace.as_str())
         .fetch_one(self.reader())
         .await?;
         Ok(Counts {
@@ -224,15 +226,20 @@ impl Store {
         })
     }
 
-    pub async fn load_open(&self) -> Result<Open> {
+    /// The alerts and deliveries are a workspace's.
+    pub async fn load_open(&self, workspace: &Workspace) -> Result<Open> {
         let row = query(
             "SELECT (SELECT COUNT(*) FROM quarantine WHERE state = 'open') AS quarantine,
                     (SELECT COUNT(*) FROM incidents WHERE state = 'open') AS incidents,
-                    (SELECT COUNT(*) FROM alerts WHERE state = 'open') AS alerts,
-                    (SELECT COUNT(*) FROM alerts WHERE state = 'open' AND severity = 'critical') AS alerts_critical,
-                    (SELECT COUNT(*) FROM deliveries WHERE state IN ('pending', 'claimed')) AS deliveries_pending,
-                    (SELECT COUNT(*) FROM deliveries WHERE state = 'dead') AS deliveries_dead",
+                    (SELECT COUNT(*) FROM alerts WHERE workspace = $1 AND state = 'open') AS alerts,
+                    (SELECT COUNT(*) FROM alerts
+                     WHERE workspace = $1 AND state = 'open' AND severity = 'critical') AS alerts_critical,
+                    (SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
+                     WHERE e.workspace = $1 AND d.state IN ('pending', 'claimed')) AS deliveries_pending,
+                    (SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
+                     WHERE e.workspace = $1 AND d.state = 'dead') AS deliveries_dead",
         )
+        .bind(workspace.as_str())
         .fetch_one(self.reader())
         .await?;
         Ok(Open {
@@ -270,8 +277,8 @@ mod tests {
             assert_eq!(store.find_broken(invariant).await.unwrap(), Broken::default(), "{}", invariant.name);
         }
         assert_eq!(store.find_foreign_orphans().await.unwrap(), Broken::default());
-        assert_eq!(store.load_open().await.unwrap(), Open::default());
-        assert_eq!(store.load_counts().await.unwrap(), Counts::default());
+        assert_eq!(store.load_open(&Workspace::default()).await.unwrap(), Open::default());
+        assert_eq!(store.load_counts(&Workspace::default()).await.unwrap(), Counts::default());
     }
 
     #[tokio::test]

@@ -1,20 +1,23 @@
 //! The newest comparison of each cohort, as the document that `compare --cohort` prints.
 
-use super::alerts::WORKSPACE;
 use super::columns::to_json;
 use super::db::{bulk, query};
 use super::{Result, Store};
-use crate::model::Day;
+use crate::model::{Day, Workspace};
 
 impl Store {
-    /// Replaces the stored comparisons; answers how many rows changed.
-    pub async fn publish_comparisons(&self, records: &[(String, Day, String)]) -> Result<u64> {
+    /// Replaces the stored comparisons of a workspace; answers how many rows changed.
+    pub async fn publish_comparisons(
+        &self,
+        workspace: &Workspace,
+        records: &[(String, Day, String)],
+    ) -> Result<u64> {
         let mut tx = self.begin().await?;
         let kept: Vec<&str> = records.iter().map(|(cohort, _, _)| cohort.as_str()).collect();
         let removed = query(
             "DELETE FROM comparisons WHERE workspace = $1 AND cohort NOT IN (SELECT value FROM json_each($2))",
         )
-        .bind(WORKSPACE)
+        .bind(workspace.as_str())
         .bind(to_json(&kept))
         .execute(&mut tx)
         .await?
@@ -27,7 +30,7 @@ impl Store {
             records,
             |values, (cohort, as_of, record)| {
                 values
-                    .push_bind(WORKSPACE)
+                    .push_bind(workspace.as_str())
                     .push_bind(cohort.as_str())
                     .push_bind(as_of.to_string())
                     .push_bind(record.as_str());

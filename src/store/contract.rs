@@ -10,12 +10,15 @@ mod ledger;
 mod mart;
 mod months;
 mod retention;
+mod workspaces;
 
 use std::path::Path;
 
 use super::*;
 use crate::error::Outcome;
-use crate::model::{Day, DayRange, Marketplace, Observation, OfferBlock, ProductKey, ProductRef, Timestamp};
+use crate::model::{
+    Day, DayRange, Marketplace, Observation, OfferBlock, ProductKey, ProductRef, Timestamp, Workspace,
+};
 use crate::normalize::{ListingVersion, choose_daily_row};
 
 async fn fresh() -> (tempfile::TempDir, Store) {
@@ -26,6 +29,14 @@ async fn fresh() -> (tempfile::TempDir, Store) {
 
 fn key() -> ProductKey {
     "US:B000000001".parse::<ProductRef>().unwrap().key_or(Marketplace::Us)
+}
+
+fn main() -> Workspace {
+    Workspace::default()
+}
+
+fn other() -> Workspace {
+    "other".parse().unwrap()
 }
 
 fn at(text: &str) -> Timestamp {
@@ -202,7 +213,7 @@ async fn daily_rows_come_back_as_they_were_written_in_order() {
     assert_eq!(store.load_daily(&[key()], middle).await.unwrap().len(), 1);
     assert_eq!(store.newest_day(Some(Marketplace::Us)).await.unwrap(), Some("2026-01-07".parse().unwrap()));
     assert_eq!(store.newest_day(Some(Marketplace::De)).await.unwrap(), None);
-    assert_eq!(store.find_products(key().asin).await.unwrap(), [key()]);
+    assert_eq!(store.find_products(&main(), key().asin).await.unwrap(), [key()]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 
 use super::db::query_of;
 use super::{Result, Store};
-use crate::model::{DayRange, Marketplace};
+use crate::model::{DayRange, Marketplace, Workspace};
 
 /// What can be exported from the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -263,6 +263,11 @@ impl ExportView {
         Some(columns.to_vec())
     }
 
+    /// The rows belong to workspaces.
+    fn is_owned(self) -> bool {
+        matches!(self, ExportView::Comparisons | ExportView::Alerts)
+    }
+
     fn shape(self) -> Shape {
         let (from, day, order) = match self {
             ExportView::Products => ("products t", "t.last_day", "t.marketplace, t.asin"),
@@ -312,11 +317,12 @@ impl Store {
         Ok(columns.into_iter().map(|(name, of)| (name, kind(&of))).collect())
     }
 
-    /// Hands every row of a view to `take`, in key order, until it answers false; answers how many were taken.
+    /// Hands every row of a view, of what is owned the workspace's, to `take`, in key order, until it answers false; answers how many were taken.
     ///
     /// Observations are the current readings.
     pub async fn export_rows(
         &self,
+        workspace: &Workspace,
         view: ExportView,
         filter: ExportFilter,
         take: &mut (dyn FnMut(Vec<Field>) -> bool + Send),
@@ -331,8 +337,9 @@ impl Store {
             ExportView::Observations => " AND t.is_current = 1",
             _ => "",
         };
+        let owned = if view.is_owned() { " AND t.workspace = $4" } else { "" };
         let sql = format!(
-            "SELECT {} FROM {} WHERE ($1 IS NULL OR {} = $1) AND ($2 IS NULL OR {day} BETWEEN $2 AND $3){newest}
+            "SELECT {} FROM {} WHERE ($1 IS NULL OR {} = $1) AND ($2 IS NULL OR {day} BETWEEN $2 AND $3){newest}{owned}
              ORDER BY {}",
             expressions.join(", "),
             shape.from,
@@ -340,11 +347,14 @@ impl Store {
             shape.order,
             day = shape.day,
         );
-        let mut rows = query_of(sql)
+        let mut statement = query_of(sql)
             .bind(filter.marketplace.map(Marketplace::code))
             .bind(filter.range.map(|range| range.first.to_string()))
-            .bind(filter.range.map(|range| range.last.to_string()))
-            .fetch(self.reader());
+            .bind(filter.range.map(|range| range.last.to_string()));
+        if view.is_owned() {
+            statement = statement.bind(workspace.as_str());
+        }
+        let mut rows = statement.fetch(self.reader());
         let mut taken = 0;
         while let Some(row) = rows.try_next().await? {
             let mut fields = Vec::with_capacity(columns.len());
@@ -432,7 +442,11 @@ mod tests {
                 true
             };
             let filter = ExportFilter { marketplace: Some(Marketplace::Us), range: None };
-            assert_eq!(store.export_rows(view, filter, &mut take).await.unwrap(), rows, "{view:?}");
+            assert_eq!(
+                store.export_rows(&Workspace::default(), view, filter, &mut take).await.unwrap(),
+                rows,
+                "{view:?}"
+            );
             if view == Latest {
                 let row: &Vec<Field> = &taken[0];
                 assert_eq!((&row[2], &row[5]), (&Field::Text("2026-02-01".into()), &Field::Null));

@@ -1,15 +1,16 @@
 //! What the alert rules look at beside the mart: days to judge, cohorts, listings, sightings, incidents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use super::alerts::JUDGED_MARK;
+use super::alerts::judged_mark;
 use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
 use super::db::query;
 use super::{Result, Store};
-use crate::model::{Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Tier, Timestamp};
+use crate::model::{Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Tier, Timestamp, Workspace};
 use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
 
-/// Days that were built since alerts were last judged.
+/// Days that were built since alerts were last judged in a workspace, and the products that it judges.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UnjudgedDays {
     /// Sorted by day, then marketplace.
@@ -18,6 +19,45 @@ pub struct UnjudgedDays {
     pub through_seq: i64,
     /// The newest day of each marketplace in the mart.
     pub newest_days: BTreeMap<Marketplace, Day>,
+    pub products: Arc<JudgedProducts>,
+}
+
+/// The products that are judged in a workspace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JudgedProducts {
+    /// Those that it watches or compares.
+    Only(HashSet<ProductKey>),
+    /// Those, and all that no other workspace watches or compares.
+    AllBut(HashSet<ProductKey>),
+}
+
+impl JudgedProducts {
+    pub fn contains(&self, key: ProductKey) -> bool {
+        match self {
+            JudgedProducts::Only(products) => products.contains(&key),
+            JudgedProducts::AllBut(products) => !products.contains(&key),
+        }
+    }
+}
+
+impl Default for JudgedProducts {
+    fn default() -> Self {
+        JudgedProducts::AllBut(HashSet::new())
+    }
+}
+
+/// Products that are watched or compared in workspaces that fulfil a condition.
+macro_rules! owned_products {
+    ($condition:literal) => {
+        concat!(
+            "SELECT marketplace, asin FROM watch_items WHERE ",
+            $condition,
+            " UNION SELECT marketplace, asin FROM cohort_members WHERE ",
+            $condition,
+            " UNION SELECT marketplace, main_asin FROM cohorts WHERE ",
+            $condition
+        )
+    };
 }
 
 /// A main product and one of its competitors, with the cohorts that hold the pair.
@@ -31,16 +71,17 @@ pub struct CohortPair {
 
 impl Store {
     /// The days to judge, and how new the mart is.
-    pub async fn load_unjudged_days(&self) -> Result<UnjudgedDays> {
+    pub async fn load_unjudged_days(&self, workspace: &Workspace) -> Result<UnjudgedDays> {
         let rows = query(
             "SELECT m.marketplace, m.day, m.built_seq FROM mart_days m
              WHERE m.built_seq > COALESCE((SELECT value FROM marks WHERE name = $1), 0)
              ORDER BY m.day, m.marketplace",
         )
-        .bind(JUDGED_MARK)
+        .bind(judged_mark(workspace))
         .fetch_all(self.reader())
         .await?;
-        let mut unjudged = UnjudgedDays::default();
+        let products = Arc::new(self.load_judged_products(workspace).await?);
+        let mut unjudged = UnjudgedDays { products, ..UnjudgedDays::default() };
         for row in &rows {
             unjudged.days.push((word(row, "mart_days", "marketplace")?, word(row, "mart_days", "day")?));
             unjudged.through_seq = unjudged.through_seq.max(row.try_get("built_seq")?);
@@ -53,6 +94,24 @@ impl Store {
             unjudged.newest_days.insert(marketplace, word(row, "mart_days", "day")?);
         }
         Ok(unjudged)
+    }
+
+    /// What nobody watches is judged in `main`.
+    async fn load_judged_products(&self, workspace: &Workspace) -> Result<JudgedProducts> {
+        let products = match workspace.is_main() {
+            false => query(owned_products!("workspace = $1")),
+            true => query(concat!(
+                "SELECT marketplace, asin FROM (",
+                owned_products!("workspace <> $1"),
+                ") AS others EXCEPT SELECT marketplace, asin FROM (",
+                owned_products!("workspace = $1"),
+                ") AS own"
+            )),
+        };
+        let rows = products.bind(workspace.as_str()).fetch_all(self.reader()).await?;
+        let keys: Result<HashSet<ProductKey>> =
+            rows.iter().map(|row| product_key(row, "watch_items")).collect();
+        keys.map(if workspace.is_main() { JudgedProducts::AllBut } else { JudgedProducts::Only })
     }
 
     /// The product-days of the range whose row was told in hindsight.
@@ -73,13 +132,13 @@ impl Store {
     }
 
     /// Every main product with each of its competitors, sorted.
-    pub async fn load_cohort_pairs(&self, workspace: &str) -> Result<Vec<CohortPair>> {
+    pub async fn load_cohort_pairs(&self, workspace: &Workspace) -> Result<Vec<CohortPair>> {
         let rows = query(
             "SELECT c.name, c.marketplace AS main_marketplace, c.main_asin, m.marketplace, m.asin
              FROM cohorts c JOIN cohort_members m ON m.workspace = c.workspace AND m.cohort = c.name
              WHERE c.workspace = $1 ORDER BY 2, 3, 4, 5, 1",
         )
-        .bind(workspace)
+        .bind(workspace.as_str())
         .fetch_all(self.reader())
         .await?;
         let mut pairs: Vec<CohortPair> = Vec::new();
@@ -169,7 +228,7 @@ impl Store {
     }
 
     /// Watched products that are not paused, each with its newest observation.
-    pub async fn load_watched_sightings(&self, workspace: &str) -> Result<Vec<StaleFacts>> {
+    pub async fn load_watched_sightings(&self, workspace: &Workspace) -> Result<Vec<StaleFacts>> {
         let rows = query(
             "SELECT w.marketplace, w.asin, w.tier, w.added_at,
                     (SELECT MAX(o.observed_at) FROM observations o
@@ -181,7 +240,7 @@ impl Store {
                     ) AS observed_at
              FROM watch_items w WHERE w.workspace = $1 AND w.paused = 0 ORDER BY w.marketplace, w.asin",
         )
-        .bind(workspace)
+        .bind(workspace.as_str())
         .fetch_all(self.reader())
         .await?;
         rows.iter()

@@ -9,7 +9,7 @@ use super::columns::{instant, known_instant, to_json};
 use super::db::{bulk, query, query_of, query_scalar};
 use super::leases::{Shared, now};
 use super::{Result, Store, Tx};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Workspace};
 
 /// A claimed delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,24 +46,32 @@ pub struct DeliveryRecord {
 
 impl Store {
     /// Gives claims back that were not sent; as far as others know they may have been.
-    pub async fn give_deliveries_back(&self, to: &Recipient, claimant: &str) -> Result<()> {
+    pub async fn give_deliveries_back(
+        &self,
+        workspace: &Workspace,
+        to: &Recipient,
+        claimant: &str,
+    ) -> Result<()> {
         let mut tx = self.begin_briefly().await?;
         query(
             "UPDATE deliveries SET claimed_by = ''
-             WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND claimed_by = $3",
+             WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND claimed_by = $3
+               AND event_id IN (SELECT event_id FROM outbox_events WHERE workspace = $4)",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(claimant)
+        .bind(workspace.as_str())
         .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Claims up to `limit` deliveries that are due, as they are told: by day, then the gravest, then longest due.
+    /// Claims up to `limit` deliveries of a workspace's events that are due, as they are told: by day, then the gravest, then longest due.
     pub async fn claim_deliveries(
         &self,
+        workspace: &Workspace,
         to: &Recipient,
         now: Timestamp,
         claimant: &str,
@@ -81,7 +89,7 @@ impl Store {
             "SELECT d.event_id, d.attempts, d.state, e.payload
              FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
                LEFT JOIN alerts a ON a.alert_id = e.alert_id
-             WHERE d.channel = $1 AND d.recipient = $2
+             WHERE d.channel = $1 AND d.recipient = $2 AND e.workspace = $6
                AND ((d.state = 'pending' AND d.next_attempt_at <= $3)
                  OR (d.state = 'claimed' AND d.claimed_by <> $5{others_are_gone}))
              ORDER BY a.day NULLS FIRST,
@@ -93,6 +101,7 @@ impl Store {
         .bind(now.timestamp_micros())
         .bind(limit)
         .bind(claimant)
+        .bind(workspace.as_str())
         .fetch_all(&mut tx)
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
@@ -109,12 +118,15 @@ impl Store {
         let ids: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).collect();
         query(
             "UPDATE deliveries SET state = 'claimed', claimed_by = $3
-             WHERE channel = $1 AND recipient = $2 AND event_id IN (SELECT value FROM json_each($4))",
+             WHERE channel = $1 AND recipient = $2
+               AND event_id IN (SELECT event_id FROM outbox_events
+                                WHERE workspace = $5 AND event_id IN (SELECT value FROM json_each($4)))",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(claimant)
         .bind(to_json(&ids))
+        .bind(workspace.as_str())
         .execute(&mut tx)
         .await?;
         tx.commit().await?;
@@ -124,6 +136,7 @@ impl Store {
     /// Records that claimed events reached their recipient.
     pub async fn mark_delivered(
         &self,
+        workspace: &Workspace,
         to: &Recipient,
         claimant: &str,
         event_ids: &[String],
@@ -133,13 +146,15 @@ impl Store {
         query(
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, claimed_by = '',
                last_error = '', delivered_at = $3
-             WHERE channel = $1 AND recipient = $2 AND state = 'claimed' AND claimed_by = $5
-               AND event_id IN (SELECT value FROM json_each($4))",
+             WHERE channel = $1 AND recipient = $2 AND state = 'claimed' AND claimed_by = $6
+               AND event_id IN (SELECT event_id FROM outbox_events
+                                WHERE workspace = $5 AND event_id IN (SELECT value FROM json_each($4)))",
         )
         .bind(&to.channel)
         .bind(&to.recipient)
         .bind(now.timestamp_micros())
         .bind(to_json(event_ids))
+        .bind(workspace.as_str())
         .bind(claimant)
         .execute(&mut tx)
         .await?;
@@ -150,6 +165,7 @@ impl Store {
     /// Records a failed attempt of claimed events, and what comes after it.
     pub async fn mark_failed(
         &self,
+        workspace: &Workspace,
         to: &Recipient,
         claimant: &str,
         events: &[(String, AfterFailure)],
@@ -164,7 +180,8 @@ impl Store {
             query(
                 "UPDATE deliveries SET state = $4, attempts = attempts + 1, claimed_by = '', last_error = $5,
                    next_attempt_at = COALESCE($6, next_attempt_at)
-                 WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed' AND claimed_by = $7",
+                 WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed' AND claimed_by = $8
+                   AND EXISTS (SELECT 1 FROM outbox_events WHERE event_id = $3 AND workspace = $7)",
             )
             .bind(&to.channel)
             .bind(&to.recipient)
@@ -172,6 +189,7 @@ impl Store {
             .bind(state)
             .bind(error)
             .bind(next_attempt_at)
+            .bind(workspace.as_str())
             .bind(claimant)
             .execute(&mut tx)
             .await?;
@@ -180,23 +198,31 @@ impl Store {
         Ok(())
     }
 
-    /// How many deliveries are pending or claimed, due or not, of all channels.
-    pub async fn count_undelivered(&self) -> Result<u64> {
-        let count: i64 =
-            query_scalar("SELECT COUNT(*) FROM deliveries WHERE state IN ('pending', 'claimed')")
-                .fetch_one(self.reader())
-                .await?;
+    /// How many deliveries of a workspace are pending or claimed, due or not, of all channels.
+    pub async fn count_undelivered(&self, workspace: &Workspace) -> Result<u64> {
+        let count: i64 = query_scalar(
+            "SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
+             WHERE e.workspace = $1 AND d.state IN ('pending', 'claimed')",
+        )
+        .bind(workspace.as_str())
+        .fetch_one(self.reader())
+        .await?;
         Ok(count.unsigned_abs())
     }
 
     /// Every delivery of an alert's events, oldest event first.
-    pub async fn load_deliveries(&self, alert_id: &str) -> Result<Vec<DeliveryRecord>> {
+    pub async fn load_deliveries(
+        &self,
+        workspace: &Workspace,
+        alert_id: &str,
+    ) -> Result<Vec<DeliveryRecord>> {
         let rows = query(
             "SELECT e.event_id, e.event_type, d.channel, d.recipient, d.state, d.attempts, d.next_attempt_at,
                     d.last_error, d.delivered_at
              FROM outbox_events e JOIN deliveries d ON d.event_id = e.event_id
-             WHERE e.alert_id = $1 ORDER BY e.created_at, e.event_id, d.channel, d.recipient",
+             WHERE e.workspace = $1 AND e.alert_id = $2 ORDER BY e.created_at, e.event_id, d.channel, d.recipient",
         )
+        .bind(workspace.as_str())
         .bind(alert_id)
         .fetch_all(self.reader())
         .await?;
@@ -234,7 +260,7 @@ async fn end_lapsed(tx: &mut Tx, claimant: &str) -> Result<()> {
 /// Writes events and a pending delivery of each to every recipient.
 pub(super) async fn insert_events(
     tx: &mut Tx,
-    workspace: &str,
+    workspace: &Workspace,
     now: Timestamp,
     events: &[NewEvent],
     recipients: &[Recipient],
@@ -248,7 +274,7 @@ pub(super) async fn insert_events(
         |values, event| {
             values
                 .push_bind(event.event_id.as_str())
-                .push_bind(workspace.to_owned())
+                .push_bind(workspace.as_str().to_owned())
                 .push_bind(event.event_type)
                 .push_bind(event.alert_id.as_str())
                 .push_bind(event.payload.as_str())

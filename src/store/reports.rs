@@ -2,14 +2,14 @@
 
 use super::db::query;
 use super::{Result, Store};
-use crate::model::{Day, ProductKey, Timestamp};
+use crate::model::{Day, ProductKey, Timestamp, Workspace};
 
 /// One rendered report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReportRow {
     /// Hash of (workspace, subject, as_of, format, evidence hash): the same evidence again is the same row.
     pub report_id: String,
-    pub workspace: String,
+    pub workspace: Workspace,
     /// Product key, `cohort:NAME` or `watchlist`.
     pub subject: String,
     pub as_of: Day,
@@ -32,7 +32,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (report_id) DO NOTHING",
         )
         .bind(&report.report_id)
-        .bind(&report.workspace)
+        .bind(report.workspace.as_str())
         .bind(&report.subject)
         .bind(report.as_of.to_string())
         .bind(&report.format)

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt as _;
 
-use super::alerts::WORKSPACE;
 use super::columns::{instant, known_word, listed, product_key, word};
 use super::db::{Row, query, query_scalar};
 use super::{Result, Store, Tx};
-use crate::model::{Cohort, Competitor, Day, ProductKey, Relation, Tier, Timestamp, WatchItem};
+use crate::model::{Cohort, Competitor, Day, ProductKey, Relation, Tier, Timestamp, WatchItem, Workspace};
 
 /// What to add to the watchlist, or to change of what is there: null leaves it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,8 +60,8 @@ impl Effect {
 }
 
 impl Store {
-    /// The watchlist, sorted by marketplace and ASIN.
-    pub async fn load_watchlist(&self) -> Result<Vec<Watched>> {
+    /// A workspace's watchlist, sorted by marketplace and ASIN.
+    pub async fn load_watchlist(&self, workspace: &Workspace) -> Result<Vec<Watched>> {
         // Row by row: a hundred thousand rows at once are many times what is kept of them.
         let mut rows = query(
             "SELECT w.marketplace, w.asin, w.tier, w.relation, w.tags, w.source_chain, w.label, w.paused, w.added_at,
@@ -70,7 +69,7 @@ impl Store {
              FROM watch_items w LEFT JOIN products p ON p.marketplace = w.marketplace AND p.asin = w.asin
              WHERE w.workspace = $1 ORDER BY w.marketplace, w.asin",
         )
-        .bind(WORKSPACE)
+        .bind(workspace.as_str())
         .fetch(self.reader());
         let mut watched = Vec::new();
         while let Some(row) = rows.try_next().await? {
@@ -83,26 +82,82 @@ impl Store {
         Ok(watched)
     }
 
-    /// The sources that products which are not paused name in chains of their own, sorted.
+    /// What all workspaces together want to be fetched, each product once, sorted by marketplace and ASIN: as the most
+    /// critical of those that have not paused it watch it, of several such the first by name.
+    pub async fn load_fetch_list(&self) -> Result<Vec<WatchItem>> {
+        let mut rows = query(
+            "SELECT workspace, marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at
+             FROM watch_items ORDER BY marketplace, asin",
+        )
+        .fetch(self.reader());
+        let mut wanted: Vec<WatchItem> = Vec::new();
+        let mut wanted_by: Option<Workspace> = None;
+        while let Some(row) = rows.try_next().await? {
+            let workspace: Workspace = word(&row, "watch_items", "workspace")?;
+            let item = watch_item(&row)?;
+            match (wanted.last_mut(), &wanted_by) {
+                (Some(last), Some(by)) if last.key == item.key => {
+                    if (item.paused, item.tier, &workspace) < (last.paused, last.tier, by) {
+                        (*last, wanted_by) = (item, Some(workspace));
+                    }
+                }
+                _ => {
+                    wanted.push(item);
+                    wanted_by = Some(workspace);
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// False when nothing is watched, compared or alerted of in a workspace.
+    pub async fn is_in_use(&self, workspace: &Workspace) -> Result<bool> {
+        let used: i64 = query_scalar(
+            "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM watch_items WHERE workspace = $1)
+                OR EXISTS (SELECT 1 FROM cohorts WHERE workspace = $1)
+                OR EXISTS (SELECT 1 FROM alerts WHERE workspace = $1) THEN 1 ELSE 0 END AS BIGINT)",
+        )
+        .bind(workspace.as_str())
+        .fetch_one(self.reader())
+        .await?;
+        Ok(used == 1)
+    }
+
+    /// The workspaces that have cohorts, or comparisons of cohorts they had, sorted.
+    pub async fn load_comparing_workspaces(&self) -> Result<Vec<Workspace>> {
+        let rows = query("SELECT workspace FROM cohorts UNION SELECT workspace FROM comparisons")
+            .fetch_all(self.reader())
+            .await?;
+        let found: Result<BTreeSet<Workspace>> =
+            rows.iter().map(|row| word(row, "cohorts", "workspace")).collect();
+        Ok(found?.into_iter().collect())
+    }
+
+    /// The sources that products which are not paused name in chains of their own, in any workspace, sorted.
     pub async fn load_watched_sources(&self) -> Result<BTreeSet<String>> {
         let chains: Vec<String> = query_scalar(
-            "SELECT DISTINCT source_chain FROM watch_items WHERE workspace = $1 AND paused = 0 AND source_chain <> ''",
+            "SELECT DISTINCT source_chain FROM watch_items WHERE paused = 0 AND source_chain <> ''",
         )
-        .bind(WORKSPACE)
         .fetch_all(self.reader())
         .await?;
         Ok(chains.iter().flat_map(|chain| chain.split(',')).map(str::to_owned).collect())
     }
 
     /// Adds products, or changes those that are watched already.
-    pub async fn save_watch(&self, changes: &[WatchChange], now: Timestamp, dry_run: bool) -> Result<Effect> {
+    pub async fn save_watch(
+        &self,
+        workspace: &Workspace,
+        changes: &[WatchChange],
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<Effect> {
         let mut tx = self.begin().await?;
         let mut effect = Effect::default();
         for change in changes {
-            let before = load_item(&mut tx, change.key).await?;
+            let before = load_item(&mut tx, workspace, change.key).await?;
             let after = applied(before.as_ref(), change, now);
             if effect.count(before.as_ref(), &after) {
-                write_item(&mut tx, &after).await?;
+                write_item(&mut tx, workspace, &after).await?;
             }
         }
         finish(tx, dry_run).await?;
@@ -112,12 +167,13 @@ impl Store {
     /// Adds and removes tags; products that are not watched are left out. Answers how many changed.
     pub async fn tag_watched(
         &self,
+        workspace: &Workspace,
         keys: &[ProductKey],
         add: &[String],
         remove: &[String],
         dry_run: bool,
     ) -> Result<usize> {
-        self.change_watched(keys, dry_run, |item| {
+        self.change_watched(workspace, keys, dry_run, |item| {
             let kept = item.tags.iter().filter(|tag| !remove.contains(tag)).chain(add);
             item.tags = kept.cloned().collect::<BTreeSet<_>>().into_iter().collect();
         })
@@ -125,12 +181,19 @@ impl Store {
     }
 
     /// Pauses or resumes; products that are not watched are left out. Answers how many changed.
-    pub async fn pause_watched(&self, keys: &[ProductKey], paused: bool, dry_run: bool) -> Result<usize> {
-        self.change_watched(keys, dry_run, |item| item.paused = paused).await
+    pub async fn pause_watched(
+        &self,
+        workspace: &Workspace,
+        keys: &[ProductKey],
+        paused: bool,
+        dry_run: bool,
+    ) -> Result<usize> {
+        self.change_watched(workspace, keys, dry_run, |item| item.paused = paused).await
     }
 
     async fn change_watched(
         &self,
+        workspace: &Workspace,
         keys: &[ProductKey],
         dry_run: bool,
         change: impl Fn(&mut WatchItem),
@@ -138,11 +201,11 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut changed = 0;
         for key in keys {
-            let Some(before) = load_item(&mut tx, *key).await? else { continue };
+            let Some(before) = load_item(&mut tx, workspace, *key).await? else { continue };
             let mut after = before.clone();
             change(&mut after);
             if after != before {
-                write_item(&mut tx, &after).await?;
+                write_item(&mut tx, workspace, &after).await?;
                 changed += 1;
             }
         }
@@ -151,13 +214,18 @@ impl Store {
     }
 
     /// Takes products off the watchlist; their history stays. Answers how many were on it.
-    pub async fn remove_watched(&self, keys: &[ProductKey], dry_run: bool) -> Result<usize> {
+    pub async fn remove_watched(
+        &self,
+        workspace: &Workspace,
+        keys: &[ProductKey],
+        dry_run: bool,
+    ) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut removed = 0;
         for key in keys {
             let done =
                 query("DELETE FROM watch_items WHERE workspace = $1 AND marketplace = $2 AND asin = $3")
-                    .bind(WORKSPACE)
+                    .bind(workspace.as_str())
                     .bind(key.marketplace.code())
                     .bind(key.asin.as_str())
                     .execute(&mut tx)
@@ -168,33 +236,38 @@ impl Store {
         Ok(removed)
     }
 
-    /// All cohorts, sorted by name.
-    pub async fn load_cohorts(&self) -> Result<Vec<Cohort>> {
+    /// All cohorts of a workspace, sorted by name.
+    pub async fn load_cohorts(&self, workspace: &Workspace) -> Result<Vec<Cohort>> {
         let mut tx = self.reader().begin_reading().await?;
-        let cohorts = load_cohorts(&mut tx, None).await?;
+        let cohorts = load_cohorts(&mut tx, workspace, None).await?;
         tx.commit().await?;
         Ok(cohorts.into_values().collect())
     }
 
     /// Null when there is no cohort of this name.
-    pub async fn load_cohort(&self, name: &str) -> Result<Option<Cohort>> {
+    pub async fn load_cohort(&self, workspace: &Workspace, name: &str) -> Result<Option<Cohort>> {
         let mut tx = self.reader().begin_reading().await?;
-        let mut cohorts = load_cohorts(&mut tx, Some(name)).await?;
+        let mut cohorts = load_cohorts(&mut tx, workspace, Some(name)).await?;
         tx.commit().await?;
         Ok(cohorts.remove(name))
     }
 
     /// Writes cohorts whole: one that exists gets exactly these competitors.
-    pub async fn save_cohorts(&self, cohorts: &[Cohort], dry_run: bool) -> Result<Effect> {
+    pub async fn save_cohorts(
+        &self,
+        workspace: &Workspace,
+        cohorts: &[Cohort],
+        dry_run: bool,
+    ) -> Result<Effect> {
         let mut tx = self.begin().await?;
-        let known = load_cohorts(&mut tx, None).await?;
+        let known = load_cohorts(&mut tx, workspace, None).await?;
         let mut effect = Effect::default();
         for cohort in cohorts {
             let before = known.get(&cohort.name);
             let created_at = before.map_or(cohort.created_at, |before| before.created_at);
             let after = Cohort { created_at, ..cohort.clone() };
             if effect.count(before, &after) {
-                write_cohort(&mut tx, &after).await?;
+                write_cohort(&mut tx, workspace, &after).await?;
             }
         }
         finish(tx, dry_run).await?;
@@ -202,18 +275,23 @@ impl Store {
     }
 
     /// Removes cohorts; answers how many there were.
-    pub async fn remove_cohorts(&self, names: &[String], dry_run: bool) -> Result<usize> {
+    pub async fn remove_cohorts(
+        &self,
+        workspace: &Workspace,
+        names: &[String],
+        dry_run: bool,
+    ) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut removed = 0;
         for name in names {
             // The newest comparison goes with its cohort: it is derived from it.
             query("DELETE FROM comparisons WHERE workspace = $1 AND cohort = $2")
-                .bind(WORKSPACE)
+                .bind(workspace.as_str())
                 .bind(name)
                 .execute(&mut tx)
                 .await?;
             let done = query("DELETE FROM cohorts WHERE workspace = $1 AND name = $2")
-                .bind(WORKSPACE)
+                .bind(workspace.as_str())
                 .bind(name)
                 .execute(&mut tx)
                 .await?;
@@ -258,12 +336,12 @@ fn applied(before: Option<&WatchItem>, change: &WatchChange, now: Timestamp) -> 
     item
 }
 
-async fn load_item(tx: &mut Tx, key: ProductKey) -> Result<Option<WatchItem>> {
+async fn load_item(tx: &mut Tx, workspace: &Workspace, key: ProductKey) -> Result<Option<WatchItem>> {
     let row = query(
         "SELECT marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at FROM watch_items
          WHERE workspace = $1 AND marketplace = $2 AND asin = $3",
     )
-    .bind(WORKSPACE)
+    .bind(workspace.as_str())
     .bind(key.marketplace.code())
     .bind(key.asin.as_str())
     .fetch_optional(tx)
@@ -271,7 +349,7 @@ async fn load_item(tx: &mut Tx, key: ProductKey) -> Result<Option<WatchItem>> {
     row.as_ref().map(watch_item).transpose()
 }
 
-async fn write_item(tx: &mut Tx, item: &WatchItem) -> Result<()> {
+async fn write_item(tx: &mut Tx, workspace: &Workspace, item: &WatchItem) -> Result<()> {
     query(
         "INSERT INTO watch_items (workspace, marketplace, asin, tier, relation, tags, source_chain, label, paused, added_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -279,7 +357,7 @@ async fn write_item(tx: &mut Tx, item: &WatchItem) -> Result<()> {
             tier = excluded.tier, relation = excluded.relation, tags = excluded.tags,
             source_chain = excluded.source_chain, label = excluded.label, paused = excluded.paused",
     )
-    .bind(WORKSPACE)
+    .bind(workspace.as_str())
     .bind(item.key.marketplace.code())
     .bind(item.key.asin.as_str())
     .bind(item.tier.as_str())
@@ -312,12 +390,16 @@ fn words(joined: &str) -> Vec<String> {
 }
 
 /// By name; `only` limits it to one.
-async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String, Cohort>> {
+async fn load_cohorts(
+    tx: &mut Tx,
+    workspace: &Workspace,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, Cohort>> {
     let rows = query(
         "SELECT name, marketplace, main_asin, label, created_at FROM cohorts
          WHERE workspace = $1 AND ($2 IS NULL OR name = $2)",
     )
-    .bind(WORKSPACE)
+    .bind(workspace.as_str())
     .bind(only)
     .fetch_all(&mut *tx)
     .await?;
@@ -341,7 +423,7 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
          WHERE workspace = $1 AND ($2 IS NULL OR cohort = $2)
          ORDER BY cohort, priority, marketplace, asin",
     )
-    .bind(WORKSPACE)
+    .bind(workspace.as_str())
     .bind(only)
     .fetch_all(tx)
     .await?;
@@ -356,14 +438,14 @@ async fn load_cohorts(tx: &mut Tx, only: Option<&str>) -> Result<BTreeMap<String
     Ok(cohorts)
 }
 
-async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
+async fn write_cohort(tx: &mut Tx, workspace: &Workspace, cohort: &Cohort) -> Result<()> {
     query(
         "INSERT INTO cohorts (workspace, name, marketplace, main_asin, label, created_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (workspace, name) DO UPDATE SET
             marketplace = excluded.marketplace, main_asin = excluded.main_asin, label = excluded.label",
     )
-    .bind(WORKSPACE)
+    .bind(workspace.as_str())
     .bind(&cohort.name)
     .bind(cohort.main.marketplace.code())
     .bind(cohort.main.asin.as_str())
@@ -372,7 +454,7 @@ async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
     .execute(tx)
     .await?;
     query("DELETE FROM cohort_members WHERE workspace = $1 AND cohort = $2")
-        .bind(WORKSPACE)
+        .bind(workspace.as_str())
         .bind(&cohort.name)
         .execute(tx)
         .await?;
@@ -381,7 +463,7 @@ async fn write_cohort(tx: &mut Tx, cohort: &Cohort) -> Result<()> {
             "INSERT INTO cohort_members (workspace, cohort, marketplace, asin, role, priority, label)
              VALUES ($1, $2, $3, $4, 'competitor', $5, $6)",
         )
-        .bind(WORKSPACE)
+        .bind(workspace.as_str())
         .bind(&cohort.name)
         .bind(competitor.key.marketplace.code())
         .bind(competitor.key.asin.as_str())
@@ -403,6 +485,10 @@ mod tests {
         (folder, store)
     }
 
+    fn main() -> Workspace {
+        Workspace::default()
+    }
+
     fn now() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()
     }
@@ -416,7 +502,7 @@ mod tests {
         let line = |Watched { item, .. }: &Watched| {
             format!("{} {} {} [{}] {}", item.key, item.tier, item.relation, item.tags.join(","), item.paused)
         };
-        store.load_watchlist().await.unwrap().iter().map(line).collect()
+        store.load_watchlist(&main()).await.unwrap().iter().map(line).collect()
     }
 
     #[tokio::test]
@@ -429,10 +515,10 @@ mod tests {
         };
         let both = [first, WatchChange::of(key("UK:B000000002"))];
         assert_eq!(
-            store.save_watch(&both, now(), false).await.unwrap(),
+            store.save_watch(&main(), &both, now(), false).await.unwrap(),
             Effect { added: 2, ..Effect::default() }
         );
-        let repeated = store.save_watch(&both, now(), false).await.unwrap();
+        let repeated = store.save_watch(&main(), &both, now(), false).await.unwrap();
         assert_eq!(repeated, Effect { unchanged: 2, ..Effect::default() });
 
         let own = WatchChange {
@@ -440,7 +526,7 @@ mod tests {
             tags: vec!["audio".into(), "new".into()],
             ..WatchChange::of(key("US:B000000001"))
         };
-        let changed = store.save_watch(&[own], now(), false).await.unwrap();
+        let changed = store.save_watch(&main(), &[own], now(), false).await.unwrap();
         assert_eq!(changed, Effect { changed: 1, ..Effect::default() });
         assert_eq!(
             shown(&store).await,
@@ -452,7 +538,7 @@ mod tests {
     async fn a_dry_run_tells_the_effect_and_has_none() {
         let (_folder, store) = store().await;
         let changes = [WatchChange::of(key("US:B000000001"))];
-        assert_eq!(store.save_watch(&changes, now(), true).await.unwrap().added, 1);
+        assert_eq!(store.save_watch(&main(), &changes, now(), true).await.unwrap().added, 1);
         assert_eq!(shown(&store).await, Vec::<String>::new());
     }
 
@@ -460,20 +546,21 @@ mod tests {
     async fn products_are_tagged_paused_and_removed_by_key() {
         let (_folder, store) = store().await;
         let keys = [key("US:B000000001"), key("US:B000000002")];
-        store.save_watch(&keys.map(WatchChange::of), now(), false).await.unwrap();
+        store.save_watch(&main(), &keys.map(WatchChange::of), now(), false).await.unwrap();
         let unknown = key("US:B00000000X");
 
         let tags = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let tagged = store.tag_watched(&[keys[0], unknown], &tags(&["b", "a"]), &[], false).await.unwrap();
+        let tagged =
+            store.tag_watched(&main(), &[keys[0], unknown], &tags(&["b", "a"]), &[], false).await.unwrap();
         assert_eq!(tagged, 1);
-        assert_eq!(store.tag_watched(&keys, &[], &tags(&["a"]), false).await.unwrap(), 1);
-        assert_eq!(store.pause_watched(&keys[1..], true, false).await.unwrap(), 1);
-        assert_eq!(store.pause_watched(&keys[1..], true, false).await.unwrap(), 0);
+        assert_eq!(store.tag_watched(&main(), &keys, &[], &tags(&["a"]), false).await.unwrap(), 1);
+        assert_eq!(store.pause_watched(&main(), &keys[1..], true, false).await.unwrap(), 1);
+        assert_eq!(store.pause_watched(&main(), &keys[1..], true, false).await.unwrap(), 0);
         assert_eq!(
             shown(&store).await,
             ["US:B000000001 routine rival [b] false", "US:B000000002 routine rival [] true"]
         );
-        assert_eq!(store.remove_watched(&[keys[1], unknown], false).await.unwrap(), 1);
+        assert_eq!(store.remove_watched(&main(), &[keys[1], unknown], false).await.unwrap(), 1);
         assert_eq!(shown(&store).await.len(), 1);
     }
 
@@ -488,17 +575,20 @@ mod tests {
             competitors: vec![competitor("US:B000000003", 0), competitor("US:B000000002", 1)],
             created_at: now(),
         };
-        assert_eq!(store.save_cohorts(&[cohort.clone()], false).await.unwrap().added, 1);
-        assert_eq!(store.load_cohort("earbuds").await.unwrap(), Some(cohort.clone()));
+        assert_eq!(store.save_cohorts(&main(), &[cohort.clone()], false).await.unwrap().added, 1);
+        assert_eq!(store.load_cohort(&main(), "earbuds").await.unwrap(), Some(cohort.clone()));
 
         let later = "2026-04-01T00:00:00Z".parse().unwrap();
         let again = Cohort { created_at: later, ..cohort.clone() };
-        assert_eq!(store.save_cohorts(&[again], false).await.unwrap().unchanged, 1);
+        assert_eq!(store.save_cohorts(&main(), &[again], false).await.unwrap().unchanged, 1);
         cohort.competitors.truncate(1);
-        assert_eq!(store.save_cohorts(&[cohort.clone()], false).await.unwrap().changed, 1);
-        assert_eq!(store.load_cohorts().await.unwrap(), [cohort]);
+        assert_eq!(store.save_cohorts(&main(), &[cohort.clone()], false).await.unwrap().changed, 1);
+        assert_eq!(store.load_cohorts(&main()).await.unwrap(), [cohort]);
 
-        assert_eq!(store.remove_cohorts(&["earbuds".into(), "other".into()], false).await.unwrap(), 1);
-        assert_eq!(store.load_cohort("earbuds").await.unwrap(), None);
+        assert_eq!(
+            store.remove_cohorts(&main(), &["earbuds".into(), "other".into()], false).await.unwrap(),
+            1
+        );
+        assert_eq!(store.load_cohort(&main(), "earbuds").await.unwrap(), None);
     }
 }

@@ -97,6 +97,7 @@ fn init_of_another_folder_and_of_a_named_file() {
     --- stdout
     item,value
     database,[FOLDER]/shop/amzctl.db
+    workspace,main
     size_bytes,[SIZE]
     newest_day,
     watched,0

@@ -43,3 +43,4 @@ mod sweep;
 mod texts;
 mod verify;
 mod watch;
+mod workspaces;

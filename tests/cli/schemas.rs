@@ -311,7 +311,7 @@ fn of_the_ledger_and_the_checks() {
     );
     answers!(keys(&sandbox, "status --json"), @r#"
     amzctl.status/1
-    counts database fetch_failures freshness last_runs open schema sources to_normalize
+    counts database fetch_failures freshness last_runs open schema sources to_normalize workspace
     counts: cohorts daily_rows observations paused products receipts reviews watched
     database: database_uuid path schema_version size_bytes zone
     freshness: age_hours newest_day newest_observed_at

@@ -9,6 +9,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
     --- stdout
     item,value,detail
     database,[FOLDER]/amzctl.db,days in UTC
+    workspace,main,
     size_bytes,[SIZE],
     newest_day,,
     watched,1,
@@ -34,6 +35,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
     --- stdout
     {
       "schema": "amzctl.status/1",
+      "workspace": "main",
       "database": {
         "path": "[FOLDER]/amzctl.db",
         "size_bytes": [SIZE],

@@ -12,7 +12,7 @@ use crate::rollup::rules::{
     judge_stale, judge_undercut,
 };
 use crate::store::Store;
-use crate::store::judging::CohortPair;
+use crate::store::judging::{CohortPair, JudgedProducts};
 
 /// How far back prices are read for `undercut`: beyond the longest gap, so that longer ones are counted.
 const PRICE_DAYS: i32 = 30;
@@ -21,6 +21,7 @@ const PRICE_DAYS: i32 = 30;
 pub(super) async fn judge_listings(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
+    products: &JudgedProducts,
     options: &Options,
 ) -> anyhow::Result<Judged> {
     let Some(range) = range_of(days.iter().map(|(_, day)| *day)) else { return Ok(Judged::default()) };
@@ -32,7 +33,7 @@ pub(super) async fn judge_listings(
         .context("failed to load listing versions")?;
     let mut by_day: BTreeMap<(ProductKey, Day), Vec<ListingChange>> = BTreeMap::new();
     for change in changes {
-        if days.contains(&(change.product.marketplace, change.day)) {
+        if products.contains(change.product) && days.contains(&(change.product.marketplace, change.day)) {
             by_day.entry((change.product, change.day)).or_default().push(change);
         }
     }
@@ -88,6 +89,7 @@ fn main_days(pairs: &[CohortPair], days: &BTreeSet<(Marketplace, Day)>) -> BTree
 pub(super) async fn judge_present(
     store: &Store,
     clock: Clock,
+    products: &JudgedProducts,
     options: &Options,
 ) -> anyhow::Result<Vec<Finding>> {
     let rules = &options.rules;
@@ -97,7 +99,8 @@ pub(super) async fn judge_present(
     let gone = store.load_gone_products().await.context("failed to load products that are gone")?;
     let incidents = store.load_open_incidents().await.context("failed to load incidents")?;
     let stale = watched.iter().filter_map(|facts| judge_stale(facts, options.zone, now, rules));
-    let gone = gone.iter().filter_map(|facts| judge_gone(facts, rules));
+    let gone = gone.iter().filter(|facts| products.contains(facts.product));
+    let gone = gone.filter_map(|facts| judge_gone(facts, rules));
     let incidents = incidents.iter().filter_map(|facts| judge_incident(facts, rules));
     Ok(stale.chain(gone).chain(incidents).collect())
 }

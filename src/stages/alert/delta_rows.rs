@@ -1,6 +1,7 @@
 //! Delta rows of the lake, judged one by one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use polars::prelude::{DataFrame, Int32Chunked, Int64Chunked, PolarsResult, StringChunked};
@@ -10,8 +11,9 @@ use crate::lake::{Lake, Table, read_days};
 use crate::model::{Asin, Availability, Currency, Day, DayRange, Marketplace, ProductKey};
 use crate::rollup::rules::{Change, DeltaFacts, Judged, judge_day};
 use crate::store::Store;
+use crate::store::judging::JudgedProducts;
 
-/// Judges every delta row of one marketplace's days; answers how many rows there were too.
+/// Judges every delta row of the products on one marketplace's days; answers how many rows there were too.
 ///
 /// Reads only the columns that the rules look at. The days of a call should lie in one month.
 pub(super) async fn judge_deltas(
@@ -19,6 +21,7 @@ pub(super) async fn judge_deltas(
     lake: &Lake,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
+    products: &Arc<JudgedProducts>,
     options: &Options,
 ) -> anyhow::Result<(Judged, u64)> {
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok((Judged::default(), 0)) };
@@ -26,8 +29,8 @@ pub(super) async fn judge_deltas(
     let frame = read_days(store, lake, Table::Deltas, marketplace, range, NAMES)
         .await
         .with_context(|| format!("failed to read the deltas of {marketplace}, {first} to {last}"))?;
-    let (days, options) = (days.clone(), options.clone());
-    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &options))
+    let (days, products, options) = (days.clone(), products.clone(), options.clone());
+    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &products, &options))
         .await
         .context("failed to judge the deltas")?
 }
@@ -36,6 +39,7 @@ fn judge_frame(
     mut frame: DataFrame,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
+    products: &JudgedProducts,
     options: &Options,
 ) -> anyhow::Result<(Judged, u64)> {
     // Reading by row is slow across the many files of a month.
@@ -49,7 +53,11 @@ fn judge_frame(
         };
         let asin = columns.asin.get(row).unwrap_or_default();
         let asin: Asin = asin.parse().with_context(|| format!("the lake holds `{asin}` as an ASIN"))?;
-        let facts = columns.facts(row, ProductKey { marketplace, asin }, day);
+        let product = ProductKey { marketplace, asin };
+        if !products.contains(product) {
+            continue;
+        }
+        let facts = columns.facts(row, product, day);
         judged.append(judge_day(&facts, &options.rules, &options.own_sellers));
         rows += 1;
     }

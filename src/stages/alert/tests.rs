@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{ProductKey, Timestamp};
 use crate::rollup::rules::Severity;
 use crate::stages::build_mart;
-use crate::store::alerts::{AlertFilter, AlertRecord, WORKSPACE};
+use crate::store::alerts::{AlertFilter, AlertRecord};
 use crate::store::combined;
 use crate::store::ops::Identity;
 
@@ -30,7 +30,7 @@ fn options() -> Options {
         |channel: &str, recipient: &str| Recipient { channel: channel.into(), recipient: recipient.into() };
     Options {
         run_id: "run".into(),
-        workspace: WORKSPACE.into(),
+        workspace: Workspace::default(),
         rules: RuleSet::plain(2),
         own_sellers: BTreeSet::from(["OWN".to_owned()]),
         zone: ReportingZone(chrono_tz::UTC),
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     async fn alerts(&self) -> Vec<AlertRecord> {
-        self.store.list_alerts(WORKSPACE, &AlertFilter::default()).await.unwrap()
+        self.store.list_alerts(&Workspace::default(), &AlertFilter::default()).await.unwrap()
     }
 
     /// `event type, severity` of every event, with the number of its deliveries.
@@ -145,7 +145,7 @@ impl Bench {
 
     /// Judges one day of B0MAIN0000 to these findings.
     async fn judge(&self, clock: Clock, judged_day: &str, findings: Vec<Finding>) -> Summary {
-        let unjudged = self.store.load_unjudged_days().await.unwrap();
+        let unjudged = self.store.load_unjudged_days(&Workspace::default()).await.unwrap();
         let days = BTreeSet::from([(Marketplace::Us, day(judged_day))]);
         let judged = JudgedDays { findings, scope: Scope { days, undercut_days: BTreeSet::new() } };
         let mut summary = Summary::default();
@@ -457,9 +457,9 @@ async fn days_of_several_months_are_judged_month_by_month() {
     cancel.cancel(Outcome::Interrupted);
     let stopped = run(&bench.store, &bench.lake, now(), &cancel, &options()).await.unwrap();
     assert!(stopped.cancelled);
-    assert_eq!(bench.store.mark("alerts_judged_seq").await.unwrap(), 0);
+    assert_eq!(bench.store.mark("alerts_judged_seq:main").await.unwrap(), 0);
     assert_eq!(bench.run(now(), &options()).await.days_judged, 3);
-    assert_eq!(bench.store.mark("alerts_judged_seq").await.unwrap(), 7);
+    assert_eq!(bench.store.mark("alerts_judged_seq:main").await.unwrap(), 7);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Fetch: providers -> staging_raw.
 //!
-//! Reads the watchlist and what was fetched before. Writes receipts, the ledger of requests, and when each product was
-//! fetched. One unit of work is a request: it is written before it is sent and settled with everything its answer
-//! brought. A second run asks only for what is still due; one that was killed waits for the jobs it had started and
-//! pays for nothing twice. On a server several runs share what is due: each claims some of it at a time, and takes over
-//! what a run has left behind whose lease is over.
+//! Reads the watchlists of all workspaces as one, and what was fetched before. Writes receipts, the ledger of requests,
+//! and when each product was fetched. One unit of work is a request: it is written before it is sent and settled with
+//! everything its answer brought. A second run asks only for what is still due; one that was killed waits for the jobs it
+//! had started and pays for nothing twice. On a server several runs share what is due: each claims some of it at a time,
+//! and takes over what a run has left behind whose lease is over.
 
 mod commit;
 mod driver;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{DayRange, ReportingZone, SpendingLimits, Spent, Timestamp, WatchItem};
+use crate::model::{DayRange, ReportingZone, SpendingLimits, Spent, Timestamp};
 use crate::sources::Source;
 use crate::sources::breaker::Breaker;
 use crate::sources::budget::Budget;
@@ -168,8 +168,7 @@ async fn plan_run(
     clock: Clock,
     options: &Options,
 ) -> anyhow::Result<Plan> {
-    let watched = store.load_watchlist().await?;
-    let items: Vec<WatchItem> = watched.into_iter().map(|watched| watched.item).collect();
+    let items = store.load_fetch_list().await?;
     let fetches = match options.history {
         // What was fetched today says nothing of the days before.
         Some(_) => HashMap::new(),

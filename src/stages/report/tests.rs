@@ -96,7 +96,7 @@ impl Fixture {
 
     fn options(&self, subject: Subject, format: ReportFormat) -> Options {
         Options {
-            workspace: "main".into(),
+            workspace: Workspace::default(),
             subject,
             as_of: day("2026-01-10"),
             days: 30,
@@ -167,7 +167,7 @@ async fn without_a_mart_values_are_told_and_changes_are_unknown() {
 async fn a_cohort_is_told_with_all_members_and_the_main_product_knows_its_cohort() {
     let fixture = Fixture::new().await;
     fixture.build_mart().await;
-    fixture.store.save_cohorts(&[cohort()], false).await.unwrap();
+    fixture.store.save_cohorts(&Workspace::default(), &[cohort()], false).await.unwrap();
     let Body::Cohort(body) = fixture.document(Subject::Cohort(cohort())).await.body else { panic!() };
     assert_eq!(
         body.overlay.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(),

@@ -21,7 +21,8 @@ const ROLLUPS: [&str; 5] = ["asin", "day_no", "window_days", "price_change_pct",
 
 /// The digest of everything that is watched.
 pub(super) async fn watchlist_report(scope: &Scope<'_>) -> anyhow::Result<WatchlistReport> {
-    let watched = scope.store.load_watchlist().await.context("failed to load the watchlist")?;
+    let watched =
+        scope.store.load_watchlist(scope.workspace).await.context("failed to load the watchlist")?;
     let alerts = alerts(scope, &watched).await?;
     let open = open_alerts(&alerts);
     let mut products = Vec::with_capacity(watched.len());

@@ -5,7 +5,7 @@ use chrono::Duration;
 use super::*;
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{
-    AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, WORKSPACE,
+    AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, Transition,
 };
 use crate::store::lake::{DAILY_EXPORT, ExportColumn, FileSwap, LakeFile};
 use crate::store::outbox::AfterFailure;
@@ -125,13 +125,13 @@ async fn a_pair_of_two_cohorts_is_one_pair_and_a_product_is_no_pair_with_itself(
     )
     .await
     .unwrap();
-    let pairs = store.load_cohort_pairs(WORKSPACE).await.unwrap();
+    let pairs = store.load_cohort_pairs(&main()).await.unwrap();
     let shown: Vec<_> = pairs
         .iter()
         .map(|pair| format!("{} {} {}", pair.main, pair.competitor, pair.cohorts.join(",")))
         .collect();
     assert_eq!(shown, ["UK:B000000001 UK:B000000003 c", "US:B000000001 US:B000000002 a,b"]);
-    assert!(store.load_cohort_pairs("other").await.unwrap().is_empty());
+    assert!(store.load_cohort_pairs(&other()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_watched_product_was_last_seen_when_it_was_answered_for_found_or_not()
     .await
     .unwrap();
     let seen = || async {
-        let facts = store.load_watched_sightings(WORKSPACE).await.unwrap();
+        let facts = store.load_watched_sightings(&main()).await.unwrap();
         let shown = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.date_naive().to_string());
         facts.iter().map(|one| format!("{} {}", one.product, shown(one.observed_at))).collect::<Vec<_>>()
     };
@@ -235,7 +235,7 @@ async fn with_alerts(store: &Store) -> AlertBatch {
         events: vec![event("e1", "a1"), event("e2", "a2"), event("e3", "b1")],
         ..AlertBatch::default()
     };
-    store.commit_alerts(WORKSPACE, "run", now(), &batch, &[to("x")], Some(7)).await.unwrap();
+    store.commit_alerts(&main(), "run", now(), &batch, &[to("x")], Some(7)).await.unwrap();
     batch
 }
 
@@ -257,29 +257,29 @@ async fn alerts_are_written_once_with_their_mark_and_found_by_day_id_and_filter(
     )
     .await
     .unwrap();
-    let unjudged = store.load_unjudged_days().await.unwrap();
+    let unjudged = store.load_unjudged_days(&main()).await.unwrap();
     assert_eq!((unjudged.days.len(), unjudged.through_seq), (3, 8));
     let batch = with_alerts(&store).await;
-    let unjudged = store.load_unjudged_days().await.unwrap();
+    let unjudged = store.load_unjudged_days(&main()).await.unwrap();
     assert_eq!(unjudged.days, [(Marketplace::Uk, day("2026-01-04")), (Marketplace::Us, day("2026-01-05"))]);
     assert_eq!(unjudged.newest_days[&Marketplace::Us], day("2026-01-05"));
 
     // Again, by another run: nothing changes.
     let later = at("2026-02-01T00:00:00Z");
-    store.commit_alerts(WORKSPACE, "other", later, &batch, &[to("x")], None).await.unwrap();
-    let all = store.list_alerts(WORKSPACE, &AlertFilter::default()).await.unwrap();
+    store.commit_alerts(&main(), "other", later, &batch, &[to("x")], None).await.unwrap();
+    let all = store.list_alerts(&main(), &AlertFilter::default()).await.unwrap();
     assert!(all.iter().all(|alert| alert.run_id == "run" && alert.recorded_at == now()));
     assert_eq!(alert_ids(all), ["a2", "a1", "b1"], "the newest day first, then the gravest");
-    assert_eq!(store.count_undelivered().await.unwrap(), 3);
+    assert_eq!(store.count_undelivered(&main()).await.unwrap(), 3);
 
     let high = AlertFilter { severities: vec![Severity::High], ..AlertFilter::default() };
-    assert_eq!(alert_ids(store.list_alerts(WORKSPACE, &high).await.unwrap()), ["a1"]);
-    assert_eq!(alert_ids(store.find_alerts(WORKSPACE, "a").await.unwrap()), ["a1", "a2"]);
-    assert_eq!(alert_ids(store.find_alerts("other", "a").await.unwrap()), [] as [String; 0]);
+    assert_eq!(alert_ids(store.list_alerts(&main(), &high).await.unwrap()), ["a1"]);
+    assert_eq!(alert_ids(store.find_alerts(&main(), "a").await.unwrap()), ["a1", "a2"]);
+    assert_eq!(alert_ids(store.find_alerts(&other(), "a").await.unwrap()), [] as [String; 0]);
     let of_day = DayRange { first: day("2026-01-05"), last: day("2026-01-05") };
-    assert_eq!(store.load_alerts_of_days(WORKSPACE, of_day).await.unwrap().len(), 2);
+    assert_eq!(store.load_alerts_of_days(&main(), of_day).await.unwrap().len(), 2);
     let ids = ["b1".to_owned(), "absent".to_owned()];
-    assert_eq!(store.load_alerts_by_id(&ids).await.unwrap()[0].message, "message of b1");
+    assert_eq!(store.load_alerts_by_id(&main(), &ids).await.unwrap()[0].message, "message of b1");
 }
 
 #[tokio::test]
@@ -288,11 +288,12 @@ async fn a_state_changes_only_along_its_ways_and_worse_news_open_it_again() {
     with_alerts(&store).await;
     let ids = ["a1".to_owned(), "absent".to_owned()];
     let open = [AlertState::Open];
-    let resolve = || store.change_alert_states(&ids, &open, AlertState::Resolved, "me", "done", now());
+    let main = main();
+    let to = |to| Transition { from: &open, to, actor: "me", note: "done" };
+    let resolve = || store.change_alert_states(&main, &ids, to(AlertState::Resolved), now());
     assert_eq!(resolve().await.unwrap(), [StateChange::Changed, StateChange::NotFound]);
     assert_eq!(resolve().await.unwrap(), [StateChange::Unchanged, StateChange::NotFound]);
-    let back =
-        store.change_alert_states(&ids[..1], &[AlertState::Open], AlertState::Snoozed, "me", "", now()).await;
+    let back = store.change_alert_states(&main, &ids[..1], to(AlertState::Snoozed), now()).await;
     assert_eq!(back.unwrap(), [StateChange::Refused(AlertState::Resolved)]);
 
     let escalate = |is_told| AlertBatch {
@@ -306,13 +307,13 @@ async fn a_state_changes_only_along_its_ways_and_worse_news_open_it_again() {
         ..AlertBatch::default()
     };
     // Worse, but of a day too old to be told: what people did with it stays.
-    store.commit_alerts(WORKSPACE, "run", now(), &escalate(false), &[], None).await.unwrap();
-    let found = store.find_alerts(WORKSPACE, "a1").await.unwrap().remove(0);
+    store.commit_alerts(&main, "run", now(), &escalate(false), &[], None).await.unwrap();
+    let found = store.find_alerts(&main, "a1").await.unwrap().remove(0);
     assert_eq!((found.severity, found.message.as_str()), (Severity::Critical, "worse"));
     assert_eq!(found.state, AlertState::Resolved);
-    store.commit_alerts(WORKSPACE, "run", now(), &escalate(true), &[], None).await.unwrap();
-    assert_eq!(store.find_alerts(WORKSPACE, "a1").await.unwrap()[0].state, AlertState::Open);
-    let changes = store.load_alert_changes("a1").await.unwrap();
+    store.commit_alerts(&main, "run", now(), &escalate(true), &[], None).await.unwrap();
+    assert_eq!(store.find_alerts(&main, "a1").await.unwrap()[0].state, AlertState::Open);
+    let changes = store.load_alert_changes(&main, "a1").await.unwrap();
     let changes: Vec<String> =
         changes.iter().map(|one| format!("{} {} {}", one.from_state, one.to_state, one.actor)).collect();
     assert_eq!(changes, ["open resolved me", "resolved open amzctl"]);
@@ -323,7 +324,7 @@ async fn claim(store: &Store, now: Timestamp, limit: u32) -> Vec<(String, u32, b
 }
 
 async fn claim_as(store: &Store, claimant: &str, now: Timestamp, limit: u32) -> Vec<(String, u32, bool)> {
-    let claimed = store.claim_deliveries(&to("x"), now, claimant, limit).await.unwrap();
+    let claimed = store.claim_deliveries(&main(), &to("x"), now, claimant, limit).await.unwrap();
     claimed.into_iter().map(|event| (event.event_id, event.attempts, event.maybe_sent)).collect()
 }
 
@@ -340,25 +341,25 @@ async fn a_delivery_is_claimed_once_while_its_claimant_is_there_and_never_after_
     assert_eq!(claim(&store, now(), 9).await, [fresh_event("e1")], "the others are claimed");
     assert_eq!(claim(&store, now(), 9).await, []);
 
-    store.mark_delivered(&to("x"), "me", &["e3".to_owned()], now()).await.unwrap();
+    store.mark_delivered(&main(), &to("x"), "me", &["e3".to_owned()], now()).await.unwrap();
     let (soon, late) = (now() + Duration::minutes(1), now() + Duration::hours(1));
     let failed = [("e2".to_owned(), AfterFailure::RetryAt(soon)), ("e1".to_owned(), AfterFailure::Dead)];
-    store.mark_failed(&to("x"), "me", &failed, "no answer").await.unwrap();
-    assert_eq!(store.count_undelivered().await.unwrap(), 1);
+    store.mark_failed(&main(), &to("x"), "me", &failed, "no answer").await.unwrap();
+    assert_eq!(store.count_undelivered(&main()).await.unwrap(), 1);
     assert_eq!(claim(&store, now(), 9).await, [], "it is not due yet");
     assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)]);
 
     // Whoever claimed it is gone: it is due again, and may have been sent.
     assert_eq!(claim_as(&store, "you", soon, 9).await, [("e2".to_owned(), 1, true)]);
-    store.give_deliveries_back(&to("x"), "you").await.unwrap();
+    store.give_deliveries_back(&main(), &to("x"), "you").await.unwrap();
     assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)], "given back");
-    store.mark_delivered(&to("x"), "me", &["e2".to_owned(), "e1".to_owned()], late).await.unwrap();
+    store.mark_delivered(&main(), &to("x"), "me", &["e2".to_owned(), "e1".to_owned()], late).await.unwrap();
     assert_eq!(claim(&store, late + Duration::days(1), 9).await, []);
 
     let shown = |id: &'static str| {
         let store = &store;
         async move {
-            let one = store.load_deliveries(id).await.unwrap().remove(0);
+            let one = store.load_deliveries(&main(), id).await.unwrap().remove(0);
             format!("{} {} {}", one.state, one.attempts, one.last_error)
         }
     };

@@ -67,7 +67,7 @@ async fn the_same_report_again_is_no_new_row() {
     let (_folder, store) = fresh().await;
     let report = ReportRow {
         report_id: "one".into(),
-        workspace: "main".into(),
+        workspace: Workspace::default(),
         subject: "watchlist".into(),
         as_of: "2026-01-05".parse().unwrap(),
         format: "html".into(),
@@ -88,8 +88,12 @@ async fn comparisons_are_replaced_as_a_whole_and_only_what_differs_is_written() 
     let one = |cohort: &str, record: &str| {
         (cohort.to_owned(), "2026-01-05".parse::<Day>().unwrap(), record.to_owned())
     };
-    assert_eq!(store.publish_comparisons(&[one("a", "{}"), one("b", "{}")]).await.unwrap(), 2);
-    assert_eq!(store.publish_comparisons(&[one("a", "{}"), one("b", "{}")]).await.unwrap(), 0);
-    assert_eq!(store.publish_comparisons(&[one("a", "[]"), one("b", "{}")]).await.unwrap(), 1);
-    assert_eq!(store.publish_comparisons(&[one("b", "{}")]).await.unwrap(), 1, "the cohort that is gone");
+    assert_eq!(store.publish_comparisons(&main(), &[one("a", "{}"), one("b", "{}")]).await.unwrap(), 2);
+    assert_eq!(store.publish_comparisons(&main(), &[one("a", "{}"), one("b", "{}")]).await.unwrap(), 0);
+    assert_eq!(store.publish_comparisons(&main(), &[one("a", "[]"), one("b", "{}")]).await.unwrap(), 1);
+    assert_eq!(
+        store.publish_comparisons(&main(), &[one("b", "{}")]).await.unwrap(),
+        1,
+        "the cohort that is gone"
+    );
 }

@@ -9,7 +9,7 @@ use super::super::db::{Row, Statement, bulk, query};
 use super::super::{Result, Store, Tx};
 use super::observations::Superseded;
 use super::{Derive, NewObservation, NormalizedBatch};
-use crate::model::{Asin, Day, Listing, Marketplace, ProductKey, Timestamp};
+use crate::model::{Asin, Day, Listing, Marketplace, ProductKey, Timestamp, Workspace};
 use crate::normalize::ListingVersion;
 
 /// A product as it is now known.
@@ -41,13 +41,14 @@ impl Store {
         row.as_ref().map(product_record).transpose()
     }
 
-    /// Every marketplace in which an ASIN was seen or is watched, sorted.
-    pub async fn find_products(&self, asin: Asin) -> Result<Vec<ProductKey>> {
+    /// Every marketplace in which an ASIN was seen, or is watched in the workspace, sorted.
+    pub async fn find_products(&self, workspace: &Workspace, asin: Asin) -> Result<Vec<ProductKey>> {
         let rows = query(
-            "SELECT marketplace FROM products WHERE asin = $1 UNION SELECT marketplace FROM watch_items WHERE asin = $1
-             ORDER BY 1",
+            "SELECT marketplace FROM products WHERE asin = $1
+             UNION SELECT marketplace FROM watch_items WHERE workspace = $2 AND asin = $1 ORDER BY 1",
         )
         .bind(asin.as_str())
+        .bind(workspace.as_str())
         .fetch_all(self.reader())
         .await?;
         rows.iter()

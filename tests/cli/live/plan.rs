@@ -36,6 +36,33 @@ fn a_dry_run_tells_requests_and_cost_and_asks_nobody() {
 }
 
 #[test]
+fn what_two_workspaces_watch_is_asked_and_paid_for_once_and_both_see_it() {
+    let mut live = Live::new(config(), "keepa");
+    live.set("keepa", "usd_per_token", "0.001");
+    let products = live.products(10, 0);
+    live.watch(&products, "");
+    live.watch(&products[5..], "--workspace eu");
+    let plan = live.json("ingest --dry-run --format json");
+    assert_eq!(
+        (&plan["due"], &plan["requests"], &plan["usd_micros"]),
+        (&10.into(), &1.into(), &30_000.into())
+    );
+    live.ok("--workspace eu ingest -q");
+    assert_eq!(live.asked_for(Source::Keepa, "product"), 1);
+    assert_eq!(live.number("SELECT SUM(cost_micros) FROM source_requests"), 30_000);
+    for workspace in ["main", "eu"] {
+        let due = &live.json(&format!("--workspace {workspace} ingest --dry-run --format json"))["due"];
+        assert_eq!(due, 0, "{workspace}");
+    }
+    live.ok("normalize -q");
+    let seen = |workspace: &str| {
+        let list = format!("--workspace {workspace} watch list --format csv --fields last_day");
+        live.ok(&list).stdout.lines().filter(|line| line.starts_with("2026-")).count()
+    };
+    assert_eq!((seen("main"), seen("eu")), (10, 5));
+}
+
+#[test]
 fn a_dry_run_works_when_no_provider_can_be_reached() {
     let mut live = Live::new(config(), "keepa,apify,sp-api,firecrawl,rainforest");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
