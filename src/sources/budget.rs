@@ -23,9 +23,9 @@ impl Budget {
         self.limits
     }
 
-    /// Other runs have spent more since this one began.
-    pub fn set_others(&mut self, others: Spent) {
-        self.others = others;
+    /// What other runs have spent by now; true where that is something else than what was known.
+    pub fn set_others(&mut self, others: Spent) -> bool {
+        std::mem::replace(&mut self.others, others) != others
     }
 
     /// The limit that a request of this estimate would exceed, in words; null: it may go.

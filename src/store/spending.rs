@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::db::{Row, query, query_of};
+use super::db::{On, Row, query, query_of};
 use super::{Result, Store, Tx};
 use crate::model::{Cost, Day, DayRange, SpendingLimit, SpendingLimits, Spent, words};
 
@@ -93,18 +93,14 @@ impl Store {
             .collect()
     }
 
-    /// What a source cost on these days; requests without an answer count with their estimate.
-    pub async fn load_spent(&self, source: &str, days: DayRange) -> Result<Cost> {
-        let row = query(
-            "SELECT CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(micros), 0) AS BIGINT) AS micros
-             FROM source_spending WHERE source = $1 AND day BETWEEN $2 AND $3",
-        )
-        .bind(source)
-        .bind(days.first.to_string())
-        .bind(days.last.to_string())
-        .fetch_one(self.reader())
-        .await?;
-        cost(&row)
+    /// What other runs than this one have spent at a source; requests without an answer count with their estimate.
+    pub async fn load_spent_by_others(&self, run_id: &str, source: &str, day: Day) -> Result<Spent> {
+        // One state: what settles in between would count twice or not at all.
+        let mut tx = self.reader().begin_reading().await?;
+        let all = spent_by_all(&mut tx, source, day).await?;
+        let own = spent_by(&mut tx, run_id, source).await?;
+        tx.commit().await?;
+        Ok(without(all, own))
     }
 }
 
@@ -148,7 +144,20 @@ pub(super) async fn over_limit(
     if limits.day == SpendingLimit::default() && limits.month == SpendingLimit::default() {
         return Ok(None);
     }
-    let spent = query(
+    let all = spent_by_all(&mut *tx, source, day).await?;
+    let with_it = |spent: Cost| spent.plus(estimate.known());
+    if limits.day.allows(with_it(all.day)) && limits.month.allows(with_it(all.month)) {
+        return Ok(None);
+    }
+    Ok(Some(without(all, spent_by(tx, run_id, source).await?)))
+}
+
+fn without(all: Spent, own: Cost) -> Spent {
+    Spent { day: all.day.minus(own), month: all.month.minus(own) }
+}
+
+async fn spent_by_all(on: impl Into<On<'_>>, source: &str, day: Day) -> Result<Spent> {
+    let row = query(
         "SELECT CAST(COALESCE(SUM(CASE WHEN day = $2 THEN units ELSE 0 END), 0) AS BIGINT) AS day_units,
            CAST(COALESCE(SUM(CASE WHEN day = $2 THEN micros ELSE 0 END), 0) AS BIGINT) AS day_micros,
            CAST(COALESCE(SUM(units), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(micros), 0) AS BIGINT) AS micros
@@ -158,15 +167,14 @@ pub(super) async fn over_limit(
     .bind(day.to_string())
     .bind(day.month_start().to_string())
     .bind(day.month_end().to_string())
-    .fetch_one(&mut *tx)
+    .fetch_one(on)
     .await?;
-    let of_day = Cost { units: spent.try_get("day_units")?, micros: Some(spent.try_get("day_micros")?) };
-    let all = Spent { day: of_day, month: cost(&spent)? };
-    let with_it = |spent: Cost| spent.plus(estimate.known());
-    if limits.day.allows(with_it(all.day)) && limits.month.allows(with_it(all.month)) {
-        return Ok(None);
-    }
-    let own = query(concat!(
+    let of_day = Cost { units: row.try_get("day_units")?, micros: Some(row.try_get("day_micros")?) };
+    Ok(Spent { day: of_day, month: cost(&row)? })
+}
+
+async fn spent_by(on: impl Into<On<'_>>, run_id: &str, source: &str) -> Result<Cost> {
+    let row = query(concat!(
         "SELECT CAST(COALESCE(SUM(",
         cost!("units"),
         "), 0) AS BIGINT) AS units, CAST(COALESCE(SUM(",
@@ -175,10 +183,9 @@ pub(super) async fn over_limit(
     ))
     .bind(run_id)
     .bind(source)
-    .fetch_one(&mut *tx)
+    .fetch_one(on)
     .await?;
-    let own = cost(&own)?;
-    Ok(Some(Spent { day: all.day.minus(own), month: all.month.minus(own) }))
+    cost(&row)
 }
 
 fn grouped(column: &str) -> String {

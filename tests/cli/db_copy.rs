@@ -44,6 +44,7 @@ impl Side {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    #[cfg(feature = "failpoints")]
     fn sql(&self, sandbox: &Sandbox, statements: &str) {
         if self.is_server() {
             sql(&self.place, &format!("SET search_path TO ops, core, mart, staging_raw; {statements}"));

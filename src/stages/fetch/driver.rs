@@ -90,6 +90,8 @@ pub(super) struct Driver<'a> {
     held: Vec<usize>,
     /// When those were last asked for.
     asked_at: Instant,
+    /// The source of which not even one product more can be afforded, and the limit.
+    over_budget: Option<(usize, String)>,
     /// Leases of runs whose processes are gone.
     gone: Vec<String>,
     began: Timestamp,
@@ -148,6 +150,7 @@ impl<'a> Driver<'a> {
             unclaimed,
             held: Vec::new(),
             asked_at: Instant::now(),
+            over_budget: None,
             gone: Vec::new(),
             began,
             is_idle_told: false,
@@ -179,6 +182,10 @@ impl<'a> Driver<'a> {
                 self.claim(summary).await?;
                 self.dispatch()
             };
+            if let Some((lane, limit)) = self.over_budget.take() {
+                self.stop_over_budget(lane, &limit).await?;
+                continue;
+            }
             self.write_failures(false).await?;
             if self.running.is_empty() && gate.is_none() {
                 // A source that was stopped just now has products that may go on to another one.
@@ -220,6 +227,20 @@ impl<'a> Driver<'a> {
             line.balance = lane.balance();
         }
         summary.cancelled = self.common.cancel.is_cancelled();
+        Ok(())
+    }
+
+    /// Stops asking a source, unless other runs have spent less by now than was thought.
+    async fn stop_over_budget(&self, lane: usize, limit: &str) -> anyhow::Result<()> {
+        let Common { store, run_id, zone, clock, .. } = &self.common;
+        let lane = &self.lanes[lane];
+        let is_news = store.is_shared() && {
+            let others = store.load_spent_by_others(run_id, lane.source.name(), zone.day_of(clock.now()));
+            lane.set_others_spent(others.await.context("failed to read what was spent")?)
+        };
+        if !is_news {
+            lane.stop(FaultKind::Budget, limit);
+        }
         Ok(())
     }
 
@@ -484,7 +505,7 @@ impl<'a> Driver<'a> {
             Ok(affordable) => affordable,
             Err(limit) => {
                 if self.in_flight[lane].iter().all(|running| *running == 0) {
-                    self.lanes[lane].stop(FaultKind::Budget, &limit);
+                    self.over_budget = Some((lane, limit));
                 }
                 return None;
             }

@@ -182,9 +182,9 @@ impl Lane {
         wait > PATIENCE
     }
 
-    /// Notes what other runs have spent by now.
-    pub(super) fn set_others_spent(&self, others: Spent) {
-        self.lock().budget.set_others(others);
+    /// Notes what other runs have spent by now; true where that is something else than what was known.
+    pub(super) fn set_others_spent(&self, others: Spent) -> bool {
+        self.lock().budget.set_others(others)
     }
 
     /// Takes the estimate out of the budget, or says which limit would be exceeded.

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{DayRange, ReportingZone, SpendingLimits, Spent, Timestamp};
+use crate::model::{DayRange, ReportingZone, SpendingLimits, Timestamp};
 use crate::sources::Source;
 use crate::sources::breaker::Breaker;
 use crate::sources::budget::Budget;
@@ -97,8 +97,9 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
     let time = RunTime { began: clock.now(), watch: Instant::now() };
-    let lanes =
-        lanes(store, sources, time, options.zone).await.context("failed to read how the sources are")?;
+    let lanes = lanes(store, &options.run_id, sources, time, options.zone)
+        .await
+        .context("failed to read how the sources are")?;
     let planned = plan_run(store, sources, &lanes, clock, options).await.context("failed to plan")?;
     let mut summary = Summary::of_plan(&planned, sources, options);
     if options.dry_run {
@@ -135,6 +136,7 @@ pub async fn run(
 /// The sources as the last run left them.
 async fn lanes(
     store: &Store,
+    run_id: &str,
     sources: &[Configured],
     time: RunTime,
     zone: ReportingZone,
@@ -151,10 +153,8 @@ async fn lanes(
             let left = bucket.map(left);
             limiters.push(Limiter::new(operation.rate, operation.is_rate_own, left, time.began));
         }
-        let day = store.load_spent(source.name(), DayRange { first: today, last: today }).await?;
-        let month = DayRange { first: today.month_start(), last: today.month_end() };
-        let month = store.load_spent(source.name(), month).await?;
-        let budget = Budget::new(configured.limits, Spent { day, month }, source.unit());
+        let others = store.load_spent_by_others(run_id, source.name(), today).await?;
+        let budget = Budget::new(configured.limits, others, source.unit());
         let breaker = Breaker::new(source.name(), state, time.began);
         lanes.push(Arc::new(Lane::new(source, configured.concurrency, limiters, breaker, budget, time)));
     }

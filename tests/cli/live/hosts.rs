@@ -155,6 +155,23 @@ fn hosts_together_keep_one_budget_and_use_it() {
 }
 
 #[test]
+fn what_answers_cost_less_than_thought_is_spent_by_whichever_host() {
+    let Some(mut live) = on_server(real_time(20), "firecrawl") else { return };
+    live.use_real_clock();
+    // A page may turn out five times as dear as it is.
+    live.set("firecrawl", "proxy", "\"auto\"");
+    live.set("firecrawl", "concurrency", 4);
+    live.set("firecrawl", "max_units_day", 100);
+    live.watch(&live.products(200, 0), "");
+    let hosts = (0..3).map(|_| spawn(&live, "ingest -q")).collect();
+    for (code, told) in ended(hosts) {
+        assert_eq!(code, Some(6), "{told}");
+    }
+    let spent = live.number("SELECT CAST(SUM(units) AS BIGINT) FROM source_spending");
+    assert!((96..=100).contains(&spent), "{spent} of 100");
+}
+
+#[test]
 fn a_host_that_stalls_past_its_lease_keeps_nothing_more() {
     let Some(mut live) = on_server(real_time(300), "rainforest") else { return };
     live.use_real_clock();
