@@ -1,8 +1,9 @@
 //! Alert: mart -> findings -> alerts and outbox.
 //!
 //! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist, listing
-//! versions and open incidents; judges its products, and in `main` those that no workspace has too. Writes alerts, events and deliveries. One unit of work is a month of judged days; the last one also
-//! holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
+//! versions and open incidents. Judges the workspace's products, and in `main` those that no workspace has too. Writes
+//! alerts, events and deliveries. One unit of work is a month of judged days; the last one also holds what tells of the
+//! present and moves the mark. A second run finds every alert there and changes nothing.
 //!
 //! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
 //! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from

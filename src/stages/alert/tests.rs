@@ -40,6 +40,11 @@ fn options() -> Options {
     }
 }
 
+/// In a workspace that is not main.
+fn elsewhere() -> Options {
+    Options { workspace: "eu".parse().unwrap(), ..options() }
+}
+
 impl Bench {
     async fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
@@ -419,6 +424,7 @@ async fn a_product_is_gone_on_the_second_day_without_it() {
                (4, 0, 1, 1, 'US', 'B0GONE0000', '2026-03-09', 4, 0, 'file', 'x', 0, '{}', '')",
         )
         .await;
+    assert_eq!(bench.run(now(), &elsewhere()).await.opened, 0, "another workspace does not watch it");
     bench.run(now(), &options()).await;
     let alerts = bench.alerts().await;
     assert_eq!(alerts[0].message, "not found on 2026-03-08 and 2026-03-09; last found 2026-03-05");
@@ -443,6 +449,7 @@ async fn a_listing_is_compared_with_the_same_sources_version_before() {
             ))
             .await;
     }
+    assert_eq!(bench.run(now(), &elsewhere()).await.opened, 0, "another workspace does not watch it");
     bench.run(now(), &options()).await;
     let alerts = bench.alerts().await;
     assert_eq!(alerts.len(), 1);
@@ -519,4 +526,40 @@ async fn a_day_that_was_told_in_hindsight_is_never_news() {
     bench.built(3, &["2026-03-09", "2026-03-10"]).await;
     assert_eq!(bench.run(now(), &options()).await.opened, 1);
     assert_eq!(bench.events().await, ["alert.opened medium ×2"]);
+}
+
+#[tokio::test]
+async fn each_workspace_is_told_of_what_it_watches_and_keeps_its_alert_when_it_watches_it_no_more() {
+    let bench = Bench::new().await;
+    bench.identify().await;
+    let days = ["2026-03-09", "2026-03-10"];
+    for asin in ["B0EU000000", "B0NOBODYS0"] {
+        for (on, price) in days.iter().zip([2599, 1999]) {
+            bench.price(asin, on, price).await;
+        }
+    }
+    bench.sql("UPDATE product_metrics_daily SET price_basis = 'page'").await;
+    let added_at = now().now().timestamp_micros();
+    let watch = format!(
+        "INSERT INTO watch_items (workspace, marketplace, asin, tier, relation, added_at)
+         VALUES ('eu', 'US', 'B0EU000000', 'routine', 'own', {added_at})"
+    );
+    bench.sql(watch).await;
+    bench.build(1, &days).await;
+    let shown = async |options: &Options| {
+        let alerts = bench.store.list_alerts(&options.workspace, &AlertFilter::default()).await.unwrap();
+        alerts.iter().map(|a| format!("{} {} {}", a.rule, a.asin, a.superseded)).collect::<Vec<_>>()
+    };
+    for (options, told) in [(elsewhere(), "price_drop B0EU000000 "), (options(), "price_drop B0NOBODYS0 ")] {
+        let summary = bench.run(now(), &options).await;
+        assert_eq!((summary.rows_judged, summary.opened), (2, 1), "{told}");
+        assert_eq!(shown(&options).await, [told]);
+    }
+
+    bench.sql("DELETE FROM watch_items").await;
+    bench.built(9, &days).await;
+    let again = bench.run(now(), &elsewhere()).await;
+    assert_eq!((again.days_judged, again.rows_judged, again.superseded), (2, 0, 0));
+    assert_eq!(shown(&elsewhere()).await, ["price_drop B0EU000000 "]);
+    assert_eq!(bench.run(now(), &options()).await.opened, 1, "what nobody watches is main's");
 }
