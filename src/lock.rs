@@ -19,9 +19,6 @@ use crate::model::Timestamp;
 use crate::store::leases::{Leases, Shared, Taken};
 use crate::store::{Store, StoreError};
 
-/// The pipelines of a database, each with its own lock.
-const PIPELINES: &[&str] = &["pipeline", "deliver"];
-
 /// How often a lease is renewed in its time: some of that may fail without ending it.
 const RENEWALS: u32 = 6;
 /// Pause between two attempts while waiting.
@@ -70,8 +67,13 @@ fn place_of_pids() -> Option<String> {
     Some(format!("{} {}", boot.trim(), space.display()))
 }
 
-/// True of a holder, in the words in which it named itself, that was a process of this host and is none any more.
-pub fn is_gone(holder: &str) -> bool {
+/// The leases whose holders, in the words in which they named themselves, were processes of this host and are none any
+/// more.
+pub fn those_gone(leases: Vec<(String, String)>) -> Vec<String> {
+    leases.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect()
+}
+
+fn is_gone(holder: &str) -> bool {
     serde_json::from_str::<Holder>(holder).is_ok_and(|holder| holder.is_gone())
 }
 
@@ -262,13 +264,14 @@ async fn current_holder(store: &Store, pipeline: &str) -> Result<Option<Holder>,
 /// Who holds what now: of each pipeline, null where it is free, and those who share something on a server. Processes that
 /// are known to be gone hold nothing.
 pub async fn current_holders(store: &Store) -> Result<Vec<(String, Option<Holder>)>, LockError> {
+    const SHARED: [Shared; 2] = [Shared::Ingest, Shared::Deliver];
     let mut holders = Vec::new();
-    for pipeline in PIPELINES {
+    for pipeline in SHARED.map(Shared::pipeline) {
         let holder = current_holder(store, pipeline).await?;
-        holders.push(((*pipeline).to_owned(), holder.filter(|holder| !holder.is_gone())));
+        holders.push((pipeline.to_owned(), holder.filter(|holder| !holder.is_gone())));
     }
     if let Some(leases) = store.leases() {
-        for shared in [Shared::Ingest, Shared::Deliver] {
+        for shared in SHARED {
             let sharers = leases.sharers(shared).await?.into_iter().filter(|(_, holder)| !is_gone(holder));
             holders.extend(sharers.map(|(lease, holder)| (lease, serde_json::from_str(&holder).ok())));
         }

@@ -241,7 +241,6 @@ async fn deliver_only(args: DeliverArgs, context: &Context) -> anyhow::Result<Ou
         context.ui.note(&format!("dry run, nothing delivered: {waiting} waiting"));
         return Ok(Outcome::Done);
     }
-    let _lock = if store.is_shared() { None } else { Some(context.lock(&store, "deliver").await?) };
     let summary = deliver_all(&store, context, args.json).await?;
     context.ui.say(&deliver_lines(&summary));
     Ok(summary.outcome())
@@ -253,18 +252,13 @@ pub(super) async fn deliver_now(
     context: &Context,
     json: bool,
 ) -> anyhow::Result<Option<deliver::Summary>> {
-    if store.is_shared() {
-        return deliver_all(store, context, json).await.map(Some);
-    }
-    let _lock = match context.lock(store, "deliver").await {
-        Ok(lock) => lock,
+    match deliver_all(store, context, json).await {
         Err(error) if is_locked(&error) => {
             context.ui.note("deliver: another process is delivering; what is new waits for its next turn");
-            return Ok(None);
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
-    deliver_all(store, context, json).await.map(Some)
+        delivered => delivered.map(Some),
+    }
 }
 
 fn is_locked(error: &anyhow::Error) -> bool {
@@ -278,12 +272,9 @@ async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Re
     let id = new_run_id();
     let share = context.share(store, Shared::Deliver, &id).await?;
     let claimant = Shared::Deliver.lease(&id);
-    let summary =
-        deliver::run(store, context.clock, &context.cancel(), context.workspace(), &mut notifiers, &claimant)
-            .await?;
-    if let Some(share) = share {
-        share.release().await?;
-    }
+    let (cancel, workspace) = (context.cancel(), context.workspace());
+    let summary = deliver::run(store, context.clock, &cancel, workspace, &mut notifiers, &claimant).await?;
+    share.release().await?;
     Ok(summary)
 }
 

@@ -19,7 +19,6 @@ use crate::model::{DayRange, Marketplace, ProductKey};
 use crate::sources::keepa;
 use crate::stages::alert::Telling;
 use crate::store::Store;
-use crate::store::leases::Shared;
 
 /// Fill in days of the past, from a provider's history or from dated files
 ///
@@ -135,17 +134,13 @@ async fn from_provider(
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
-    let _lock = context.lock(&store, "pipeline").await?;
-    let run = context.begin_run(&store, "backfill").await?;
+    let _turn = context.turn(&store, Duration::ZERO).await?;
+    let (run, _share) = context.begin_asking(&store, "backfill").await?;
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     for receipt_id in &to_extend {
         store.request_history(*receipt_id, days).await?;
     }
-    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
     let summary = fetch::fetch(&store, context, &names, ask(run.run_id.clone(), false)).await?;
-    if let Some(share) = share {
-        share.release().await?;
-    }
     chain.end("fetch", summary.outcome(), serde_json::json!(summary), &fetch::lines(&summary));
     chain.derive(Telling::Nothing).await?;
     let Chain { outcome, record, .. } = chain;

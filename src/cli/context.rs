@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
-use crate::lock::{Holder, LockError, RunLock, host_name, is_gone};
+use crate::lock::{Holder, LockError, RunLock, host_name, those_gone};
 use crate::logging::RunIdSlot;
 use crate::model::{Day, Marketplace, Workspace};
 use crate::store::leases::{Leases, Shared};
@@ -176,8 +176,8 @@ impl Context {
         self.lock_within(store, pipeline, Duration::ZERO).await
     }
 
-    /// [`Context::lock`] that waits so long where --lock-wait does not say how long.
-    pub async fn lock_within(
+    /// [`Context::lock`] that waits so long on a server where --lock-wait does not say how long.
+    async fn lock_within(
         &self,
         store: &Store,
         pipeline: &'static str,
@@ -198,17 +198,25 @@ impl Context {
             .map_err(|error| self.not_locked(error))
     }
 
-    /// Takes a lease of its own on a server's database, under which it claims what it shares with other runs; null
-    /// for an embedded database, where one run at a time has everything.
-    pub async fn share(&self, store: &Store, what: Shared, id: &str) -> anyhow::Result<Option<RunLock>> {
-        let Some(leases) = store.leases() else { return Ok(None) };
-        let others = leases.sharers(what).await?;
-        let gone: Vec<String> =
-            others.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect();
-        if !gone.is_empty() {
-            leases.end(&gone).await?;
+    /// Takes part in what runs share: on a server's database by a lease of its own, in the name of which it claims some of
+    /// it; of an embedded one, where one run at a time has everything, by the lock of the pipeline.
+    ///
+    /// Errors: as [`Context::lock`].
+    pub async fn share(&self, store: &Store, what: Shared, id: &str) -> anyhow::Result<RunLock> {
+        let Some(leases) = store.leases() else { return self.lock(store, what.pipeline()).await };
+        let lease = what.lease(id);
+        let gone = those_gone(leases.sharers(what).await?);
+        leases.end_others(what, &lease, &gone).await?;
+        self.lease(leases, &lease, Duration::ZERO).await
+    }
+
+    /// Waits at most so long for a run's turn at what one host does at a time: everything but what hosts share. Null where
+    /// whoever takes part in that has everything anyway.
+    pub async fn turn(&self, store: &Store, wait: Duration) -> anyhow::Result<Option<RunLock>> {
+        match store.is_shared() {
+            true => self.lock_within(store, Shared::Ingest.pipeline(), wait).await.map(Some),
+            false => Ok(None),
         }
-        self.lease(leases, &what.lease(id), Duration::ZERO).await.map(Some)
     }
 
     async fn lease(&self, leases: Leases, name: &str, wait: Duration) -> anyhow::Result<RunLock> {
@@ -241,7 +249,10 @@ impl Context {
     /// Returns, with the failure of the run, when its lease could not be kept.
     pub(super) async fn lapse(&self) -> anyhow::Error {
         self.lapsed.cancelled().await;
-        Failure::new(Outcome::Transient, "the database server has not answered for a minute: the lease of this run is over")
+        let lasts = self.config.settings.store.lease_s;
+        let message =
+            format!("the database server has not answered for {lasts} s: the lease of this run is over");
+        Failure::new(Outcome::Transient, message)
             .hint("check that the server runs and can be reached, and run the command again: what was committed is kept")
             .into()
     }
@@ -249,7 +260,19 @@ impl Context {
     /// Writes the beginning of a run into the ledger. Its end is written by `finish`, or, when the command fails
     /// before that, by the shell with the failure as its summary.
     pub async fn begin_run(&self, store: &Store, command: &str) -> anyhow::Result<RunGuard> {
+        self.begin_run_as(new_run_id(), store, command).await
+    }
+
+    /// [`Context::begin_run`] of a run that asks providers, which several may do at a time.
+    ///
+    /// Errors: also those of [`Context::share`]; nothing is in the ledger then.
+    pub async fn begin_asking(&self, store: &Store, command: &str) -> anyhow::Result<(RunGuard, RunLock)> {
         let run_id = new_run_id();
+        let share = self.share(store, Shared::Ingest, &run_id).await?;
+        Ok((self.begin_run_as(run_id, store, command).await?, share))
+    }
+
+    async fn begin_run_as(&self, run_id: String, store: &Store, command: &str) -> anyhow::Result<RunGuard> {
         let start = RunStart {
             run_id: run_id.clone(),
             command: command.to_owned(),

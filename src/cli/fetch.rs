@@ -20,7 +20,6 @@ use crate::sources::budget::dollars;
 use crate::sources::retry::SharedRetries;
 use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary, Told};
 use crate::store::Store;
-use crate::store::leases::Shared;
 
 /// Which products are asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, clap::Args)]
@@ -214,13 +213,9 @@ pub(super) async fn run(
         context.ui.note("dry run: nobody was asked, nothing written");
         return Ok(Outcome::Done);
     }
-    let _lock = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
-    let run = context.begin_run(&store, "ingest").await?;
-    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
+    let (run, share) = context.begin_asking(&store, "ingest").await?;
     let summary = fetch(&store, context, &names, ask(run.run_id.clone())).await?;
-    if let Some(share) = share {
-        share.release().await?;
-    }
+    share.release().await?;
     run.finish(summary.outcome(), &serde_json::json!({ "fetch": summary })).await?;
     context.ui.say(&lines(&summary));
     if summary.cancelled {

@@ -19,7 +19,6 @@ use crate::model::Marketplace;
 use crate::stages;
 use crate::stages::alert::Telling;
 use crate::store::Store;
-use crate::store::leases::Shared;
 
 /// Run every stage in order: ingest, normalize, build-mart, alert
 ///
@@ -64,21 +63,15 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     }
     // A path that names nothing ends before a run begins.
     let inputs = inputs(&args, context)?;
-    let whole = if store.is_shared() { None } else { Some(context.lock(&store, "pipeline").await?) };
-    let run = context.begin_run(&store, "run").await?;
+    let (run, share) = context.begin_asking(&store, "run").await?;
     db::make_ahead(&store, context).await.context("failed to make the months to come")?;
-    let share = context.share(&store, Shared::Ingest, &run.run_id).await?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.land(&args, inputs).await?;
-    let lock = match whole {
-        Some(lock) => lock,
-        None => context.lock_within(&store, "pipeline", TURN).await?,
-    };
+    let turn = context.turn(&store, TURN).await?;
     chain.derive(Telling::Newest).await?;
-    lock.release().await?;
-    if let Some(share) = share {
-        share.release().await?;
+    for lock in turn.into_iter().chain([share]) {
+        lock.release().await?;
     }
     if !args.no_deliver && !context.cancel().is_cancelled() {
         chain.deliver().await?;
@@ -212,10 +205,9 @@ impl<'a> Chain<'a> {
     /// Lands files and what the providers answer. Files of one host are read while no other host reads or derives; what is
     /// due is shared with whoever asks for it now.
     async fn land(&mut self, args: &RunArgs, inputs: Vec<Found>) -> anyhow::Result<()> {
-        let is_turn_needed = self.store.is_shared() && !inputs.is_empty();
-        let turn = match is_turn_needed {
-            true => Some(self.context.lock_within(self.store, "pipeline", TURN).await?),
-            false => None,
+        let turn = match inputs.is_empty() {
+            true => None,
+            false => self.context.turn(self.store, TURN).await?,
         };
         self.ingest(args, inputs).await.context("ingest failed")?;
         if let Some(turn) = turn {

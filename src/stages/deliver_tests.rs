@@ -204,7 +204,7 @@ async fn what_another_host_has_claimed_is_left_to_it_while_it_lives() {
     assert_eq!(counts(&bench.deliver(at(1), &mut [bench.file()]).await), [(1, 0, 0)]);
     assert_eq!(ids_in(&bench.path()), "b");
     // It is gone: what it had is due, and may have been sent.
-    leases.end(&[other]).await.unwrap();
+    leases.end_others(Shared::Deliver, "me", &[other]).await.unwrap();
     let claimed =
         bench.store.claim_deliveries(&Workspace::default(), to, at(2).now(), "me", 10).await.unwrap();
     assert_eq!(

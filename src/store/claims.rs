@@ -8,7 +8,7 @@
 use super::columns::{instant, product_key, to_json};
 use super::db::{Database, Row, query, query_of};
 use super::fetching::{LastFetch, OpenRequest, open_request};
-use super::leases::{Shared, now};
+use super::leases::{Shared, end_others};
 use super::{Result, Store, Tx};
 use crate::model::{FaultKind, ProductKey, Timestamp};
 
@@ -57,7 +57,7 @@ impl Store {
         let claimed = match &tx {
             Tx::Sqlite(_) => Claimed {
                 mine: wanted.products.to_vec(),
-                left_open: take_over(&mut tx, wanted, "").await?,
+                left_open: take_over(&mut tx, wanted, "1 = 1", false).await?,
                 ..Claimed::default()
             },
             Tx::Postgres { .. } => claim_among_others(&mut tx, wanted).await?,
@@ -80,17 +80,7 @@ impl Store {
 
 async fn claim_among_others(tx: &mut Tx, wanted: &Wanted<'_>) -> Result<Claimed> {
     let Wanted { run_id, products, is_due, began, gone, .. } = *wanted;
-    // A lease that is over goes: whoever had it and only stalled finds that when it next writes.
-    query(concat!(
-        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND pipeline <> $1 || $3 AND (lease_until <= ",
-        now!(),
-        " OR pipeline IN (SELECT value FROM json_each($2)))"
-    ))
-    .bind(SHARING)
-    .bind(to_json(gone))
-    .bind(run_id)
-    .execute(tx)
-    .await?;
+    end_others(tx, Shared::Ingest, &Shared::Ingest.lease(run_id), gone).await?;
     query(
         "DELETE FROM fetch_claims c WHERE NOT EXISTS
            (SELECT 1 FROM run_leases l WHERE l.pipeline = $1 || c.run_id)",
@@ -98,9 +88,9 @@ async fn claim_among_others(tx: &mut Tx, wanted: &Wanted<'_>) -> Result<Claimed>
     .bind(SHARING)
     .execute(tx)
     .await?;
-    let which = " AND ($3 = 0 OR options <> '')
-        AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = 'ingest/' || kept_by)";
-    let left_open = take_over(tx, wanted, which).await?;
+    let nobody_else_keeps =
+        format!("NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = '{SHARING}' || kept_by)");
+    let left_open = take_over(tx, wanted, &nobody_else_keeps, wanted.is_backfill).await?;
     // The products of those requests are waited for with them.
     let resumed = left_open.iter().flat_map(|request| {
         let marketplace = request.marketplace;
@@ -177,16 +167,22 @@ macro_rules! wanted {
 }
 use wanted;
 
-/// Requests to its sources that were sent and never settled become this run's, oldest first.
-async fn take_over(tx: &mut Tx, wanted: &Wanted<'_>, which: &str) -> Result<Vec<OpenRequest>> {
+/// Requests to its sources that were sent and never settled become this run's, oldest first: those that are free, and
+/// where it is said so only those for days of the past.
+async fn take_over(
+    tx: &mut Tx,
+    wanted: &Wanted<'_>,
+    is_free: &str,
+    only_past: bool,
+) -> Result<Vec<OpenRequest>> {
     let sql = format!(
         "UPDATE source_requests SET kept_by = $1
-         WHERE state = 'sent' AND kept_by <> $1 AND source IN (SELECT value FROM json_each($2)){which}
+         WHERE state = 'sent' AND kept_by <> $1 AND source IN (SELECT value FROM json_each($2))
+           AND ($3 = 0 OR options <> '') AND {is_free}
          RETURNING request_id, source, operation, marketplace, asins, options, attempt, sent_at, job_id,
            estimated_units, estimated_micros"
     );
-    let statement = query_of(sql).bind(wanted.run_id).bind(to_json(wanted.sources));
-    let statement = if which.is_empty() { statement } else { statement.bind(wanted.is_backfill) };
+    let statement = query_of(sql).bind(wanted.run_id).bind(to_json(wanted.sources)).bind(only_past);
     let rows = statement.fetch_all(tx).await?;
     let mut requests = rows.iter().map(open_request).collect::<Result<Vec<OpenRequest>>>()?;
     requests.sort_by_key(|request| request.request_id);

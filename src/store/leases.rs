@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::Result;
 use super::columns::to_json;
 use super::db::postgres::Server;
 use super::db::{query, query_scalar};
+use super::{Result, Tx};
 
 /// What became of an attempt to take a lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +43,14 @@ pub enum Shared {
 }
 
 impl Shared {
+    /// Whose lock it is where one run at a time has everything.
+    pub const fn pipeline(self) -> &'static str {
+        match self {
+            Shared::Ingest => "pipeline",
+            Shared::Deliver => "deliver",
+        }
+    }
+
     /// What the names of its leases begin with.
     pub(super) const fn prefix(self) -> &'static str {
         match self {
@@ -150,13 +158,11 @@ impl Leases {
         rows.iter().map(|row| Ok((row.try_get("pipeline")?, row.try_get("holder")?))).collect()
     }
 
-    /// Ends leases whose holders are known to be gone: what they claimed is to be had.
-    pub async fn end(&self, leases: &[String]) -> Result<()> {
+    /// Ends leases of those who share something beside `own` that are over, or whose holders are known to be `gone`: what
+    /// they claimed is to be had.
+    pub async fn end_others(&self, shared: Shared, own: &str, gone: &[String]) -> Result<()> {
         let mut tx = self.0.begin_beside().await?;
-        query("DELETE FROM run_leases WHERE pipeline IN (SELECT value FROM json_each($1))")
-            .bind(to_json(leases))
-            .execute(&mut tx)
-            .await?;
+        end_others(&mut tx, shared, own, gone).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -174,6 +180,21 @@ impl Leases {
         tx.commit().await?;
         Ok(holder)
     }
+}
+
+/// [`Leases::end_others`] in a transaction. Whoever only stalled finds that when it next writes.
+pub(super) async fn end_others(tx: &mut Tx, shared: Shared, own: &str, gone: &[String]) -> Result<()> {
+    query(concat!(
+        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND pipeline <> $2 AND (lease_until <= ",
+        now!(),
+        " OR pipeline IN (SELECT value FROM json_each($3)))"
+    ))
+    .bind(shared.prefix())
+    .bind(own)
+    .bind(to_json(gone))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 fn micros(time: Duration) -> i64 {

@@ -206,17 +206,16 @@ impl Store {
 
     /// The same, for what several hosts on a server write all the time: another one's long transaction is waited for.
     pub(crate) async fn begin_briefly(&self) -> Result<Tx> {
-        let mut begun = self.database.begin_briefly().await.map_err(StoreError::from);
-        for _ in 1..WAITS {
-            match begun {
-                Err(StoreError::Busy(_)) if self.is_shared() => {
-                    begun = self.database.begin_briefly().await.map_err(StoreError::from)
-                }
-                _ => break,
+        let mut waits = if self.is_shared() { WAITS } else { 1 };
+        let tx = loop {
+            waits -= 1;
+            match self.database.begin_briefly().await.map_err(StoreError::from) {
+                Err(StoreError::Busy(_)) if waits > 0 => {}
+                begun => break begun?,
             }
-        }
+        };
         crate::failpoint!("store.inside_write");
-        begun
+        Ok(tx)
     }
 
     /// The leases of pipelines; none of an embedded database.

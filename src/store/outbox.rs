@@ -7,7 +7,7 @@
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant, to_json};
 use super::db::{bulk, query, query_of, query_scalar};
-use super::leases::{Shared, now};
+use super::leases::{Shared, end_others};
 use super::{Result, Store, Tx};
 use crate::model::{Timestamp, Workspace};
 
@@ -81,7 +81,7 @@ impl Store {
         let others_are_gone = match &tx {
             Tx::Sqlite(_) => "",
             Tx::Postgres { .. } => {
-                end_lapsed(&mut tx, claimant).await?;
+                end_others(&mut tx, Shared::Deliver, claimant, &[]).await?;
                 " AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = d.claimed_by)"
             }
         };
@@ -242,19 +242,6 @@ impl Store {
             })
             .collect()
     }
-}
-
-/// Ends the leases of other deliverers that are over: one that only stalled finds that when it next writes.
-async fn end_lapsed(tx: &mut Tx, claimant: &str) -> Result<()> {
-    query(concat!(
-        "DELETE FROM run_leases WHERE pipeline LIKE $1 || '%' AND pipeline <> $2 AND lease_until <= ",
-        now!()
-    ))
-    .bind(Shared::Deliver.prefix())
-    .bind(claimant)
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Writes events and a pending delivery of each to every recipient.

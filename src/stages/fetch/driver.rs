@@ -17,7 +17,7 @@ use super::lane::{Gate, Lane, Ticket};
 use super::plan::{DueProduct, Plan, Slots};
 use super::summary::Summary;
 use crate::ids::stable_id;
-use crate::lock::is_gone;
+use crate::lock::those_gone;
 use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, Timestamp};
 use crate::sources::breaker::Blame;
 use crate::sources::{Fault, Source};
@@ -298,8 +298,7 @@ impl<'a> Driver<'a> {
         let Claimed { mine, fetches, given_up, left_open, holders } =
             claimed.context("failed to claim products")?;
         self.resume(left_open, summary).await?;
-        self.gone =
-            holders.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect();
+        self.gone = those_gone(holders);
         let mine: HashSet<ProductKey> = mine.into_iter().collect();
         let given_up: HashSet<ProductKey> = given_up.into_iter().collect();
         let mut answers: HashMap<ProductKey, Vec<LastFetch>> = HashMap::new();

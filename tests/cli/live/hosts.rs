@@ -39,6 +39,16 @@ fn ended(hosts: Vec<Child>) -> Vec<(Option<i32>, String)> {
         .collect()
 }
 
+/// Runs the line on so many hosts at once, all of which end with this code; answers what each of them told.
+fn all_end(live: &Live, hosts: usize, line: &str, code: i32) -> Vec<String> {
+    let hosts = (0..hosts).map(|_| spawn(live, line)).collect();
+    let told = |(ended, told): (Option<i32>, String)| {
+        assert_eq!(ended, Some(code), "{told}");
+        told
+    };
+    ended(hosts).into_iter().map(told).collect()
+}
+
 /// Products by the number of answers that were kept of them.
 fn kept(live: &Live) -> Vec<String> {
     live.lines(
@@ -54,14 +64,11 @@ fn hosts_started_together_share_the_list() {
     live.use_real_clock();
     live.set("rainforest", "concurrency", 4);
     live.watch(&live.products(400, 0), "");
-    let hosts = (0..4).map(|_| spawn(&live, "ingest")).collect();
-    let mut fetched = Vec::new();
-    for (code, told) in ended(hosts) {
-        assert_eq!(code, Some(0), "{told}");
+    let fetched = |told: &String| {
         let of_due = told.split("400 products due, ").nth(1).and_then(|rest| rest.split(' ').next());
-        fetched
-            .push(of_due.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{told}")));
-    }
+        of_due.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{told}"))
+    };
+    let fetched: Vec<u64> = all_end(&live, 4, "ingest", 0).iter().map(fetched).collect();
     assert_eq!(fetched.iter().sum::<u64>(), 400, "{fetched:?}");
     assert!(fetched.iter().filter(|&&fetched| fetched >= 40).count() >= 2, "it is shared: {fetched:?}");
     assert_eq!(live.asked(Source::Rainforest), 400, "nothing is asked twice");
@@ -74,10 +81,7 @@ fn hosts_that_run_everything_take_turns_and_leave_nothing_undone() {
     let Some(mut live) = on_server(real_time(20), "rainforest") else { return };
     live.use_real_clock();
     live.watch(&live.products(60, 0), "");
-    let hosts: Vec<Child> = (0..3).map(|_| spawn(&live, "run --no-deliver")).collect();
-    for (code, told) in ended(hosts) {
-        assert_eq!(code, Some(0), "{told}");
-    }
+    all_end(&live, 3, "run --no-deliver", 0);
     assert_eq!(live.asked(Source::Rainforest), 60);
     assert_eq!(live.number("SELECT COUNT(*) FROM deltas"), 60);
     live.ok("verify");
@@ -115,10 +119,7 @@ fn hosts_together_keep_one_rate() {
     live.set("rainforest", "concurrency", 4);
     live.watch(&live.products(120, 0), "");
     let began = Instant::now();
-    let hosts = (0..4).map(|_| spawn(&live, "ingest -q")).collect();
-    for (code, told) in ended(hosts) {
-        assert_eq!(code, Some(0), "{told}");
-    }
+    all_end(&live, 4, "ingest -q", 0);
     // In any stretch of time no more were let go than the burst and what the rate adds. They are let go by the server's
     // clock and arrive when the machine has time, as many together as may be on their way.
     let mut times: Vec<u64> = live.simulator.requests().iter().map(|entry| entry.at_ms).collect();
@@ -145,10 +146,7 @@ fn hosts_together_keep_one_budget_and_use_it() {
     live.set("rainforest", "concurrency", 4);
     live.set("rainforest", "max_units_day", 100);
     live.watch(&live.products(300, 0), "");
-    let hosts = (0..4).map(|_| spawn(&live, "ingest -q")).collect();
-    for (code, told) in ended(hosts) {
-        assert_eq!(code, Some(6), "{told}");
-    }
+    all_end(&live, 4, "ingest -q", 6);
     assert_eq!(live.number("SELECT CAST(SUM(cost_units) AS BIGINT) FROM source_requests"), 100);
     assert_eq!(live.number("SELECT CAST(SUM(units) AS BIGINT) FROM source_spending"), 100);
     assert_eq!(live.asked(Source::Rainforest), 100);
@@ -163,10 +161,7 @@ fn what_answers_cost_less_than_thought_is_spent_by_whichever_host() {
     live.set("firecrawl", "concurrency", 4);
     live.set("firecrawl", "max_units_day", 100);
     live.watch(&live.products(200, 0), "");
-    let hosts = (0..3).map(|_| spawn(&live, "ingest -q")).collect();
-    for (code, told) in ended(hosts) {
-        assert_eq!(code, Some(6), "{told}");
-    }
+    all_end(&live, 3, "ingest -q", 6);
     let spent = live.number("SELECT CAST(SUM(units) AS BIGINT) FROM source_spending");
     assert!((96..=100).contains(&spent), "{spent} of 100");
 }
