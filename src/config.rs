@@ -173,15 +173,14 @@ impl Default for MartSettings {
     }
 }
 
-/// The names that `[alerts] rules` may have.
-pub(crate) const RULE_SETS: [&str; 1] = ["plain"];
-
 /// Which rules judge the mart, and where findings go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertSettings {
-    /// Shipped rule set.
+    /// Shipped rule set: "calm", which is sure before it tells, or "plain", which tells everything at first sight.
     pub rules: String,
+    /// File with what differs from the set; used where it is there. An empty name uses none.
+    pub rules_file: Option<PathBuf>,
     /// Print events to standard output.
     pub stdout: bool,
     /// Append events to this NDJSON file; an empty name writes none.
@@ -194,6 +193,7 @@ impl Default for AlertSettings {
     fn default() -> Self {
         AlertSettings {
             rules: "plain".into(),
+            rules_file: Some("rules.toml".into()),
             stdout: true,
             file: Some("alerts.ndjson".into()),
             stale_slots: 2,
@@ -259,6 +259,10 @@ pub struct Config {
     pub lake_root: PathBuf,
     /// Where `run` finds new files.
     pub inbox: PathBuf,
+    /// What differs from the shipped rule set; null when no file is wanted.
+    pub rules_file: Option<PathBuf>,
+    /// Somebody has named it: it has to be there.
+    pub is_rules_file_named: bool,
     /// Where events are appended; null when no file is wanted.
     pub alert_file: Option<PathBuf>,
     pub zone: ReportingZone,

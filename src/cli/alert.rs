@@ -1,5 +1,6 @@
 //! `alert`: judge what is new, deliver what was found, and say what was done about it.
 
+mod rules;
 mod view;
 
 pub(super) use view::evidence_lines;
@@ -21,7 +22,7 @@ use crate::lake::Lake;
 use crate::model::{Marketplace, ProductRef};
 use crate::notify::{EventStyle, FileNotifier, Notifier, StdoutNotifier};
 use crate::render::rows::Format;
-use crate::rollup::rules::{Rule, RuleSet, Severity};
+use crate::rollup::rules::{Rule, Severity};
 use crate::stages::alert::{self, Telling};
 use crate::stages::deliver;
 use crate::store::Store;
@@ -52,8 +53,8 @@ enum AlertCommand {
     Ack(ChangeArgs),
     /// Resolve alerts: dealt with
     Resolve(ChangeArgs),
-    /// List the rules with their thresholds
-    Rules(RulesArgs),
+    /// List and check the rules, and switch them on and off
+    Rules(rules::RulesArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -161,12 +162,6 @@ struct ChangeArgs {
     dry_run: bool,
 }
 
-#[derive(Clone, Debug, clap::Args)]
-struct RulesArgs {
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
 pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Outcome> {
     match args.command {
         AlertCommand::Run(args) => judge(args, context).await,
@@ -181,13 +176,7 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
             let from = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
             change(args, &from, AlertState::Resolved, context).await
         }
-        AlertCommand::Rules(args) => {
-            let set = rule_set(context)?;
-            let rows =
-                if is_for_people(&args.output) { view::short_rule_rows(&set) } else { view::rule_rows(&set) };
-            args.output.emit(&rows, context)?;
-            Ok(Outcome::Done)
-        }
+        AlertCommand::Rules(args) => rules::run(args, context).await,
     }
 }
 
@@ -312,24 +301,13 @@ pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow:
     Ok(alert::Options {
         run_id: run_id.to_owned(),
         workspace: context.workspace().clone(),
-        rules: rule_set(context)?,
+        rules: rules::rule_book(context)?,
         own_sellers: context.config.settings.own.seller_ids.iter().cloned().collect(),
         zone: context.config.zone,
         recipients: recipients(context),
         tell,
         dry_run: false,
     })
-}
-
-fn rule_set(context: &Context) -> Result<RuleSet, Failure> {
-    let alerts = &context.config.settings.alerts;
-    match alerts.rules.as_str() {
-        "plain" => Ok(RuleSet::plain(alerts.stale_slots)),
-        other => {
-            Err(Failure::usage(format!("there is no rule set `{other}`"))
-                .hint("set [alerts] rules = \"plain\""))
-        }
-    }
 }
 
 /// What a run of the judge did, a line each.

@@ -11,12 +11,13 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::{KeyOrigin, example, known_keys, leaves, nearest, settings_json};
-use super::{Config, PoolMode, RULE_SETS, Settings};
+use super::{Config, PoolMode, Settings};
 use crate::error::Outcome;
 use crate::model::{
     Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, Workspace, check_live_source,
     check_source_name, micros_of_dollars, similar_source,
 };
+use crate::rollup::rules::SHIPPED;
 use crate::store::Location;
 
 /// The name that is looked for upwards from the working directory.
@@ -292,8 +293,9 @@ impl Layers {
             return Err(ConfigError { problems: self.problems });
         }
         let mut settings: Settings = self.figment.extract().map_err(|error| self.wrong_value(&error))?;
-        // The one path that may be empty: it says that no file is wanted, which TOML has no other word for.
+        // The paths that may be empty: that says that no file is wanted, which TOML has no other word for.
         settings.alerts.file = settings.alerts.file.filter(|path| !path.as_os_str().is_empty());
+        settings.alerts.rules_file = settings.alerts.rules_file.filter(|path| !path.as_os_str().is_empty());
         let zone = self.checked("time.zone", settings.time.zone.parse::<chrono_tz::Tz>(), |_| {
             format!("`{}` is not an IANA time zone such as UTC or Europe/Berlin", settings.time.zone)
         });
@@ -321,8 +323,8 @@ impl Layers {
             let place = self.place("normalize.source_precedence");
             self.problems.push(Problem { place, message, hint });
         }
-        if !RULE_SETS.contains(&settings.alerts.rules.as_str()) {
-            let known = RULE_SETS.map(|name| format!("`{name}`")).join(", ");
+        if !SHIPPED.contains(&settings.alerts.rules.as_str()) {
+            let known = SHIPPED.map(|name| format!("`{name}`")).join(", ");
             self.problems.push(Problem {
                 place: self.place("alerts.rules"),
                 message: format!("there is no rule set `{}`", settings.alerts.rules),
@@ -361,6 +363,12 @@ impl Layers {
             database,
             lake_root: self.resolved("lake.root", &settings.lake.root),
             inbox: self.resolved("ingest.inbox", &settings.ingest.inbox),
+            rules_file: settings
+                .alerts
+                .rules_file
+                .as_deref()
+                .map(|path| self.resolved("alerts.rules_file", path)),
+            is_rules_file_named: self.origin("alerts.rules_file") != DEFAULT_ORIGIN,
             alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),
             zone: ReportingZone(zone),
             marketplace,

@@ -14,7 +14,7 @@ mod around;
 mod delta_rows;
 mod reconcile;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -25,10 +25,10 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Rule, RuleSet};
+use crate::rollup::rules::{Finding, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::{JudgedAlert, Recipient};
-use crate::store::judging::{JudgedProducts, UnjudgedDays};
+use crate::store::judging::UnjudgedDays;
 use reconcile::{Reconciled, Scope, reconcile};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
@@ -50,7 +50,7 @@ pub enum Telling {
 pub struct Options {
     pub run_id: String,
     pub workspace: Workspace,
-    pub rules: RuleSet,
+    pub rules: RuleBook,
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
     pub zone: ReportingZone,
@@ -69,6 +69,42 @@ pub struct Fired {
     /// False for a historical one.
     pub is_told: bool,
     pub finding: Finding,
+}
+
+/// By which rules each product of the workspace is judged.
+#[derive(Clone, Debug)]
+struct Judges {
+    book: RuleBook,
+    unjudged: Arc<UnjudgedDays>,
+    /// Empty where the rules are the same for every product.
+    subjects: Arc<HashMap<ProductKey, Subject>>,
+}
+
+impl Judges {
+    async fn load(store: &Store, options: &Options) -> anyhow::Result<Judges> {
+        let unjudged = store.load_unjudged_days(&options.workspace).await;
+        let unjudged = Arc::new(unjudged.context("failed to load the days to judge")?);
+        let subjects = match options.rules.is_special() {
+            true => store.load_subjects(&options.workspace).await,
+            false => Ok(HashMap::new()),
+        };
+        let subjects = Arc::new(subjects.context("failed to load what the rules select by")?);
+        Ok(Judges { book: options.rules.clone(), unjudged, subjects })
+    }
+
+    /// Null where the product is not judged in this workspace.
+    fn rules_of(&self, product: ProductKey) -> Option<Arc<RuleSet>> {
+        let is_judged = self.unjudged.products.contains(product);
+        is_judged.then(|| self.book.set_for(product, self.subjects.get(&product)))
+    }
+
+    /// The finding in the words of its rule.
+    fn worded(&self, finding: Finding) -> Finding {
+        match finding.product.and_then(|product| self.rules_of(product)) {
+            Some(set) => self.book.worded(finding, &set),
+            None => self.book.worded(finding, self.book.base()),
+        }
+    }
 }
 
 /// What a run judged and what came of it.
@@ -130,26 +166,25 @@ pub async fn run(
     cancel: &CancelToken,
     options: &Options,
 ) -> anyhow::Result<Summary> {
-    let unjudged = store.load_unjudged_days(&options.workspace).await;
-    let unjudged = unjudged.context("failed to load the days to judge")?;
+    let judges = Judges::load(store, options).await?;
     let whole = Stopwatch::start();
     let mut summary = Summary::default();
-    let months = by_month(&unjudged.days);
+    let months = by_month(&judges.unjudged.days);
     for (index, days) in months.iter().enumerate() {
         if cancel.is_cancelled() {
             summary.cancelled = true;
             return Ok(summary);
         }
         let (watch, before) = (Stopwatch::start(), summary.rows_judged);
-        let judged = judge_days(store, lake, days, &unjudged.products, options, &mut summary).await?;
+        let judged = judge_days(store, lake, days, &judges, options, &mut summary).await?;
         let is_last = index + 1 == months.len();
-        commit(store, clock, options, &unjudged, judged, is_last, &mut summary).await?;
+        commit(store, clock, options, &judges, judged, is_last, &mut summary).await?;
         let month = days.first().map(|(_, day)| day.month());
         let (rows, duration_ms) = (summary.rows_judged - before, watch.elapsed_ms());
         tracing::info!(month, days = days.len(), rows, duration_ms, "month judged");
     }
     if months.is_empty() {
-        commit(store, clock, options, &unjudged, JudgedDays::default(), true, &mut summary).await?;
+        commit(store, clock, options, &judges, JudgedDays::default(), true, &mut summary).await?;
     }
     let Summary { days_judged: days, opened, escalated, historical, superseded, .. } = summary;
     let duration_ms = whole.elapsed_ms();
@@ -177,22 +212,22 @@ async fn judge_days(
     store: &Store,
     lake: &Lake,
     days: &BTreeSet<(Marketplace, Day)>,
-    products: &Arc<JudgedProducts>,
+    judges: &Judges,
     options: &Options,
     summary: &mut Summary,
 ) -> anyhow::Result<JudgedDays> {
-    let mut judged = around::judge_listings(store, days, products, options).await?;
+    let mut judged = around::judge_listings(store, days, judges, options).await?;
     let mut by_marketplace: BTreeMap<Marketplace, BTreeSet<Day>> = BTreeMap::new();
     for (marketplace, day) in days {
         by_marketplace.entry(*marketplace).or_default().insert(*day);
     }
     for (marketplace, days) in &by_marketplace {
         let (found, rows) =
-            delta_rows::judge_deltas(store, lake, *marketplace, days, products, options).await?;
+            delta_rows::judge_deltas(store, lake, *marketplace, days, judges, options).await?;
         judged.append(found);
         summary.rows_judged += rows;
     }
-    let (undercut, undercut_days) = around::judge_cohorts(store, days, options).await?;
+    let (undercut, undercut_days) = around::judge_cohorts(store, days, judges, options).await?;
     judged.append(undercut);
     summary.days_judged += days.len() as u64;
     summary.gap_too_long += judged.gap_too_long;
@@ -204,12 +239,13 @@ async fn commit(
     store: &Store,
     clock: Clock,
     options: &Options,
-    unjudged: &UnjudgedDays,
+    judges: &Judges,
     judged: JudgedDays,
     is_last: bool,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let JudgedDays { mut findings, scope } = judged;
+    let unjudged = &judges.unjudged;
     let mut existing = match around::range_of(scope.all_days()) {
         Some(days) => load_existing(store, options, days).await?,
         None => Vec::new(),
@@ -217,7 +253,7 @@ async fn commit(
     // Of a product that is not judged here any more nothing new is known.
     existing.retain(|alert| product_of(alert).is_none_or(|product| unjudged.products.contains(product)));
     if is_last {
-        let mut present = around::judge_present(store, clock, &unjudged.products, options).await?;
+        let mut present = around::judge_present(store, clock, judges, options).await?;
         // Before the first build nothing says which days are new.
         present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
         let ids: Vec<String> =
@@ -230,6 +266,7 @@ async fn commit(
         );
         findings.extend(present);
     }
+    let findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
     let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
         Some(days) if options.tell == Telling::Newest => {
             // Only the newest days are told at all.

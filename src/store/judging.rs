@@ -1,14 +1,18 @@
 //! What the alert rules look at beside the mart: days to judge, cohorts, listings, sightings, incidents.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::alerts::judged_mark;
 use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
 use super::db::query;
 use super::{Result, Store};
-use crate::model::{Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Tier, Timestamp, Workspace};
-use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts};
+use crate::model::{
+    Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
+};
+use crate::rollup::rules::{
+    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts, Subject,
+};
 
 /// Days that were built since alerts were last judged in a workspace, and the products that it judges.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -129,6 +133,41 @@ impl Store {
         .await?;
         const TABLE: &str = "product_metrics_daily";
         rows.iter().map(|row| Ok((product_key(row, TABLE)?, word(row, TABLE, "day")?))).collect()
+    }
+
+    /// What a workspace knows of the products that it watches or compares, beside their keys.
+    pub async fn load_subjects(&self, workspace: &Workspace) -> Result<HashMap<ProductKey, Subject>> {
+        let mut subjects: HashMap<ProductKey, Subject> = HashMap::new();
+        let watched =
+            query("SELECT marketplace, asin, tier, relation, tags FROM watch_items WHERE workspace = $1")
+                .bind(workspace.as_str())
+                .fetch_all(self.reader())
+                .await?;
+        for row in &watched {
+            let subject = subjects.entry(product_key(row, "watch_items")?).or_default();
+            subject.tier = Some(listed(row, "watch_items", "tier", Tier::from_word)?);
+            subject.relation = Some(listed(row, "watch_items", "relation", Relation::from_word)?);
+            let tags: String = row.try_get("tags")?;
+            subject.tags = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        }
+        let compared = query(
+            "SELECT marketplace, asin, cohort FROM cohort_members WHERE workspace = $1
+             UNION SELECT marketplace, main_asin, name FROM cohorts WHERE workspace = $1",
+        )
+        .bind(workspace.as_str())
+        .fetch_all(self.reader())
+        .await?;
+        for row in &compared {
+            let subject = subjects.entry(product_key(row, "cohort_members")?).or_default();
+            subject.cohorts.insert(row.try_get("cohort")?);
+        }
+        let brands = query("SELECT marketplace, asin, brand FROM products WHERE brand <> ''")
+            .fetch_all(self.reader())
+            .await?;
+        for row in &brands {
+            subjects.entry(product_key(row, "products")?).or_default().brand = Some(row.try_get("brand")?);
+        }
+        Ok(subjects)
     }
 
     /// Every main product with each of its competitors, sorted.

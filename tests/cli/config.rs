@@ -98,12 +98,12 @@ fn a_value_that_is_not_valid_is_named_with_its_place() {
     --- stderr
     error: the configuration has 3 problems
     "#);
-    sandbox.write("amzctl.toml", "[alerts]\nrules = \"calm\"\n");
+    sandbox.write("amzctl.toml", "[alerts]\nrules = \"loud\"\n");
     answers!(sandbox.run("run absent.json"), @r#"
     exit 2
     --- stderr
-    error: amzctl.toml:2: there is no rule set `calm`
-    hint: [alerts] rules is one of `plain`
+    error: amzctl.toml:2: there is no rule set `loud`
+    hint: [alerts] rules is one of `calm`, `plain`
     "#);
     sandbox.write("amzctl.toml", "[mart]\npublish_days = \"many\"\n");
     answers!(sandbox.run("config show"), @r#"

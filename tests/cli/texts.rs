@@ -45,7 +45,8 @@ fn the_version_and_the_keys_of_the_configuration_come_in_every_format() {
     let lines: Vec<&str> = keys.lines().filter(|line| line.contains("alerts.")).collect();
     answers!(lines.join("\n"), @r#"
     alerts.file	string or null	alerts.ndjson	Append events to this NDJSON file; an empty name writes none.
-    alerts.rules	string	plain	Shipped rule set.
+    alerts.rules	string	plain	"Shipped rule set: ""calm"", which is sure before it tells, or ""plain"", which tells everything at first sight."
+    alerts.rules_file	string or null	rules.toml	File with what differs from the set; used where it is there. An empty name uses none.
     alerts.stale_slots	integer	2	Slots without an observation after which a product is stale.
     alerts.stdout	boolean	true	Print events to standard output.
     "#);

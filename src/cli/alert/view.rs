@@ -88,7 +88,7 @@ pub(super) fn rule_rows(set: &RuleSet) -> Rows {
                 set.name.into(),
                 spec.rule.as_str().into(),
                 step.severity.as_str().into(),
-                step.above.into(),
+                spec.rule.shown(step.above).to_string().into(),
                 spec.min_known_days.into(),
                 set.condition(spec, step).into(),
             ]);

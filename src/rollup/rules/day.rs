@@ -52,17 +52,79 @@ pub struct DeltaFacts<'a> {
 ///
 /// `own_sellers` are the seller ids that are ours.
 pub fn judge_day(facts: &DeltaFacts<'_>, set: &RuleSet, own_sellers: &BTreeSet<String>) -> Judged {
-    let mut judge = Judge { facts, set, judged: Judged::default() };
-    judge.price_change();
-    judge.rank_change();
-    judge.rating_change();
-    judge.ratings_spike();
-    judge.price_outlier();
-    judge.stock_change();
-    judge.buy_box(own_sellers);
-    judge.new_seller();
-    judge.all_time_low();
+    let mut judge = Judge {
+        facts,
+        set,
+        own_sellers,
+        only: None,
+        max_gap_days: set.max_gap_days,
+        judged: Judged::default(),
+    };
+    for &look in Look::ALL {
+        judge.look(look);
+    }
     judge.judged
+}
+
+/// Judges by one rule alone, whatever the age of the values before.
+pub(super) fn judge_by(
+    rule: Rule,
+    facts: &DeltaFacts<'_>,
+    set: &RuleSet,
+    own_sellers: &BTreeSet<String>,
+) -> Option<Finding> {
+    let look = Look::of(rule)?;
+    let mut judge = Judge {
+        facts,
+        set,
+        own_sellers,
+        only: Some(rule),
+        max_gap_days: NO_LIMIT,
+        judged: Judged::default(),
+    };
+    judge.look(look);
+    judge.judged.findings.pop()
+}
+
+/// Any two days lie nearer than this.
+const NO_LIMIT: i32 = 100_000;
+
+/// What of a row some rules look at together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Look {
+    Price,
+    Rank,
+    Rating,
+    RatingsCount,
+    Outlier,
+    Stock,
+    BuyBox,
+    NewSeller,
+    AllTimeLow,
+}
+
+impl Look {
+    const ALL: &[Look] = {
+        use Look::{AllTimeLow, BuyBox, NewSeller, Outlier, Price, Rank, Rating, RatingsCount, Stock};
+        &[Price, Rank, Rating, RatingsCount, Outlier, Stock, BuyBox, NewSeller, AllTimeLow]
+    };
+
+    /// Null for a rule that looks at something else than a delta row.
+    pub(super) fn of(rule: Rule) -> Option<Look> {
+        Some(match rule {
+            Rule::PriceDrop | Rule::PriceRise => Look::Price,
+            Rule::BsrWorsened | Rule::BsrImproved => Look::Rank,
+            Rule::RatingFell | Rule::RatingRose => Look::Rating,
+            Rule::RatingsSpike => Look::RatingsCount,
+            Rule::PriceOutlier => Look::Outlier,
+            Rule::OutOfStock | Rule::BackInStock => Look::Stock,
+            Rule::BuyBoxLost | Rule::BuyBoxSellerChanged => Look::BuyBox,
+            Rule::NewSeller => Look::NewSeller,
+            Rule::AllTimeLow => Look::AllTimeLow,
+            Rule::ListingChanged | Rule::Undercut => return None,
+            Rule::ProductStale | Rule::ProductGone | Rule::SourceIncident => return None,
+        })
+    }
 }
 
 /// A change between two known days that are near enough.
@@ -76,15 +138,37 @@ struct Moved {
 struct Judge<'a> {
     facts: &'a DeltaFacts<'a>,
     set: &'a RuleSet,
+    own_sellers: &'a BTreeSet<String>,
+    /// The rule that is asked for; null: all.
+    only: Option<Rule>,
+    max_gap_days: i32,
     judged: Judged,
 }
 
 impl Judge<'_> {
+    fn look(&mut self, look: Look) {
+        match look {
+            Look::Price => self.price_change(),
+            Look::Rank => self.rank_change(),
+            Look::Rating => self.rating_change(),
+            Look::RatingsCount => self.ratings_spike(),
+            Look::Outlier => self.price_outlier(),
+            Look::Stock => self.stock_change(),
+            Look::BuyBox => self.buy_box(),
+            Look::NewSeller => self.new_seller(),
+            Look::AllTimeLow => self.all_time_low(),
+        }
+    }
+
     fn found(&mut self, rule: Rule, step: Step, message: String, evidence: Evidence) {
         self.found_about(rule, step, String::new(), message, evidence);
     }
 
     fn found_about(&mut self, rule: Rule, step: Step, object: String, message: String, evidence: Evidence) {
+        if self.only.is_some_and(|only| only != rule) {
+            return;
+        }
+        let above = wording::number(rule.shown(step.above));
         self.judged.findings.push(Finding {
             rule,
             severity: step.severity,
@@ -92,13 +176,13 @@ impl Judge<'_> {
             day: self.facts.day,
             object,
             message,
-            evidence: evidence.day("day", self.facts.day).put("above", step.above).into_value(),
+            evidence: evidence.day("day", self.facts.day).put("above", above).into_value(),
         });
     }
 
     /// True when a value of `prev_day` may be compared with today's; counts the ones that lie too far back.
     fn is_near(&mut self, prev_day: Day) -> bool {
-        let near = prev_day >= self.facts.day.plus(-self.set.max_gap_days);
+        let near = prev_day >= self.facts.day.plus(-self.max_gap_days);
         self.judged.gap_too_long += u64::from(!near);
         near
     }
@@ -116,7 +200,9 @@ impl Judge<'_> {
         let Some(Moved { value, prev, prev_day, delta }) = self.near(self.facts.price) else { return };
         let Some(currency) = self.facts.currency else { return };
         let (rule, word) = if delta < 0 { (Rule::PriceDrop, "fell") } else { (Rule::PriceRise, "rose") };
-        let Some(step) = self.set.step(rule, |above| exceeds_pct(delta, prev, above)) else { return };
+        let is_passed =
+            |step: &Step| exceeds_pct(delta, prev, step.above) && step.is_passed_by_amount(delta, currency);
+        let Some(step) = self.set.step(rule, is_passed) else { return };
         let message = format!(
             "price {word} {} from {} to {} {currency} {}",
             percent(delta, prev),
@@ -147,7 +233,8 @@ impl Judge<'_> {
         let Some(Moved { value, prev, prev_day, delta }) = self.near(change) else { return };
         let (rule, word) =
             if delta > 0 { (Rule::BsrWorsened, "worsened") } else { (Rule::BsrImproved, "improved") };
-        let Some(step) = self.set.step(rule, |above| exceeds_pct(delta, prev, above)) else { return };
+        let is_passed = |step: &Step| exceeds_pct(delta, prev, step.above) && step.is_passed_by_count(delta);
+        let Some(step) = self.set.step(rule, is_passed) else { return };
         let within = category.map_or_else(String::new, |name| format!(" in {name}"));
         let message = format!(
             "rank{within} {word} {} from {prev} to {value} {}",
@@ -169,7 +256,7 @@ impl Judge<'_> {
         let Some(Moved { value, prev, prev_day, delta }) = self.near(self.facts.rating) else { return };
         let (rule, word) = if delta < 0 { (Rule::RatingFell, "fell") } else { (Rule::RatingRose, "rose") };
         let size = delta.saturating_abs();
-        let Some(step) = self.set.step(rule, |above| size > above) else { return };
+        let Some(step) = self.set.step(rule, |step| size > step.above) else { return };
         let message = format!(
             "rating {word} {} stars from {} to {} {}",
             stars(size),
@@ -190,8 +277,8 @@ impl Judge<'_> {
             return;
         };
         let days = i64::from(self.facts.day.no() - prev_day.no());
-        let is_above = |above: i64| i128::from(delta) > i128::from(above) * i128::from(days);
-        let Some(step) = self.set.step(Rule::RatingsSpike, is_above) else { return };
+        let is_passed = |step: &Step| i128::from(delta) > i128::from(step.above) * i128::from(days);
+        let Some(step) = self.set.step(Rule::RatingsSpike, is_passed) else { return };
         let pace = match days {
             1 => "in one day".to_owned(),
             _ => format!("in {days} days, {} a day", tenths(delta.into(), days.into())),
@@ -220,8 +307,12 @@ impl Judge<'_> {
         }
         let distance_x2 = (2 * i128::from(price) - i128::from(median_x2)).abs();
         // Both sides doubled, so that four times the MAD is used as it comes.
-        let is_above = |above: i64| 20_000 * distance_x2 > i128::from(above) * i128::from(mad_x4);
-        let Some(step) = self.set.step(Rule::PriceOutlier, is_above) else { return };
+        let distance = i64::try_from(distance_x2 / 2).unwrap_or(i64::MAX);
+        let is_passed = |step: &Step| {
+            20_000 * distance_x2 > i128::from(step.above) * i128::from(mad_x4)
+                && step.is_passed_by_amount(distance, currency)
+        };
+        let Some(step) = self.set.step(Rule::PriceOutlier, is_passed) else { return };
         let side = if 2 * i128::from(price) > i128::from(median_x2) { "above" } else { "below" };
         // One robust sigma is 1.4826 MAD.
         let sigmas = tenths(distance_x2 * 20_000, 14_826 * i128::from(mad_x4));
@@ -266,8 +357,8 @@ impl Judge<'_> {
         self.found(rule, step, message, evidence);
     }
 
-    fn buy_box(&mut self, own_sellers: &BTreeSet<String>) {
-        let facts = self.facts;
+    fn buy_box(&mut self) {
+        let (facts, own_sellers) = (self.facts, self.own_sellers);
         let (Some(before), Some(prev_day)) = (facts.seller_prev, facts.seller_prev_day) else { return };
         // That nobody has the buy box is known too, but it is news only on the first such day.
         let none = Availability::NoFeaturedOffer;
@@ -330,7 +421,10 @@ impl Judge<'_> {
         if price >= low || !self.set.has_history(Rule::AllTimeLow, facts.price_known_days) {
             return;
         }
-        let Some(step) = self.set.event(Rule::AllTimeLow) else { return };
+        let is_passed = |step: &Step| {
+            exceeds_pct(low - price, low, step.above) && step.is_passed_by_amount(low - price, currency)
+        };
+        let Some(step) = self.set.step(Rule::AllTimeLow, is_passed) else { return };
         let known = facts.price_known_days.unwrap_or(0);
         let message = format!(
             "all-time low: {} {currency}, the lowest of the {known} known days before was {} {currency} ({})",
@@ -346,9 +440,9 @@ impl Judge<'_> {
     }
 }
 
-/// `|delta| * 100 > above * prev`, in integers; never for a previous value of 0.
-fn exceeds_pct(delta: i64, prev: i64, above: i64) -> bool {
-    prev > 0 && i128::from(delta).abs() * 100 > i128::from(above) * i128::from(prev)
+/// `|delta| * 10000 > above * prev` with hundredths of a percent, in integers; never for a previous value of 0.
+pub(super) fn exceeds_pct(delta: i64, prev: i64, above: i64) -> bool {
+    prev > 0 && i128::from(delta).abs() * 10_000 > i128::from(above) * i128::from(prev)
 }
 
 #[cfg(test)]

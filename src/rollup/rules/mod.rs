@@ -10,8 +10,13 @@
 
 mod absence;
 mod day;
+mod language;
+mod lint;
 mod listing;
+mod message;
+mod select;
 mod set;
+mod settle;
 mod undercut;
 mod wording;
 
@@ -20,8 +25,12 @@ use crate::model::{Day, ProductKey, words};
 
 pub use absence::{GoneFacts, IncidentFacts, StaleFacts, judge_gone, judge_incident, judge_stale, slot_of};
 pub use day::{Change, DeltaFacts, judge_day};
+pub use language::{Number, Problem, RuleBook, RuleChange, RulesFile};
+pub use lint::{Known, Warning, lint};
 pub use listing::{ListingChange, ListingSide, judge_listing};
-pub use set::{RuleSet, RuleSpec, Step};
+pub use select::{Selection, Subject};
+pub use set::{Reference, RuleSet, RuleSpec, SHIPPED, Step, Unit};
+pub use settle::judge_newest;
 pub use undercut::{DayPrice, PairFacts, judge_undercut};
 
 /// How much it matters; the order is the order of importance.

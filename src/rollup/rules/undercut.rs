@@ -1,7 +1,8 @@
 //! `undercut`: a competitor of a cohort has become cheaper than its main product.
 
+use super::day::exceeds_pct;
 use super::wording::{self, Evidence};
-use super::{Finding, Judged, Rule, RuleSet};
+use super::{Finding, Judged, Rule, RuleSet, RuleSpec};
 use crate::model::{Currency, Day, ProductKey};
 
 /// A product's known price of one day.
@@ -24,25 +25,30 @@ pub struct PairFacts<'a> {
 }
 
 /// Judges one pair on `day`: it fires when the competitor is cheaper today and was not on the latest earlier day
-/// with both prices known in one currency. Without such a day it is silent.
+/// with both prices known in one currency. Without such a day it is silent. Where the rule wants several looks, it fires
+/// at the last of them, and the earlier day is the one before the first.
 ///
 /// The finding is the main product's; its object is the competitor's ASIN, with the marketplace in front where
 /// that is another one.
 pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
     let mut judged = Judged::default();
-    let Some(today) = common_prices(pair, day) else { return judged };
-    let earlier = pair.main_prices.iter().rev().filter(|price| price.day < day);
-    let Some(before) = earlier.filter_map(|price| common_prices(pair, price.day)).next() else {
+    let Some(spec) = set.get(Rule::Undercut) else { return judged };
+    let first = day.plus(-set.max_gap_days.max(spec.look_back_days(set.max_gap_days)));
+    let days = pair.main_prices.iter().map(|price| price.day).filter(|known| *known <= day);
+    let commons: Vec<Common> = days.filter_map(|known| common_prices(pair, known)).collect();
+    let Some(((today, earlier), before)) =
+        commons.split_last().filter(|(today, _)| today.day == day).map(|split| (split, split.1.last()))
+    else {
         return judged;
     };
+    let Some(before) = before else { return judged };
     if before.day < day.plus(-set.max_gap_days) {
         judged.gap_too_long = 1;
         return judged;
     }
-    if today.competitor >= today.main || before.competitor < before.main {
-        return judged;
-    }
-    let Some(step) = set.event(Rule::Undercut) else { return judged };
+    let near = &earlier[earlier.partition_point(|common| common.day < first)..];
+    let Some(before) = last_dearer(near, today, spec, set.max_gap_days) else { return judged };
+    let Some(step) = spec.step(|step| today.is_below(step.above)) else { return judged };
     let currency = today.currency;
     let object = if pair.competitor.marketplace == pair.main.marketplace {
         pair.competitor.asin.to_string()
@@ -80,11 +86,52 @@ pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
     judged
 }
 
+#[derive(Clone, Copy, Debug)]
 struct Common {
     day: Day,
     main: i64,
     competitor: i64,
     currency: Currency,
+}
+
+impl Common {
+    /// True where the competitor is cheaper by more than these hundredths of a percent.
+    fn is_below(self, above: i64) -> bool {
+        self.competitor < self.main && exceeds_pct(self.main - self.competitor, self.main, above)
+    }
+}
+
+/// The newest look before the competitor became cheaper, where that is found today; null where it is not.
+fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days: i32) -> Option<Common> {
+    let lowest = spec.lowest();
+    let (mut level, mut looks, mut quiet_until): (Option<Common>, u32, Option<Day>) = (None, 0, None);
+    let (mut is_told, mut last): (bool, Option<Day>) = (false, None);
+    for look in earlier.iter().chain([today]) {
+        if last.is_some_and(|last| last < look.day.plus(-max_gap_days)) {
+            (level, looks, is_told) = (None, 0, false);
+        }
+        last = Some(look.day);
+        if !look.is_below(lowest) {
+            // Not cheaper by enough is no news; dearer is the end of it.
+            if look.competitor >= look.main || spec.is_immediate() {
+                is_told = false;
+            }
+            (level, looks) = (Some(*look), 0);
+            continue;
+        }
+        looks += 1;
+        if is_told || looks < spec.confirmations {
+            continue;
+        }
+        is_told = true;
+        let Some(before) = level else { continue };
+        let is_quiet = quiet_until.is_some_and(|until| look.day <= until);
+        quiet_until = Some(look.day.plus(spec.cooldown_days)).filter(|_| spec.cooldown_days > 0);
+        if look.day == today.day {
+            return Some(before).filter(|_| !is_quiet);
+        }
+    }
+    None
 }
 
 /// Both prices of a day; null unless both are known in one currency.

@@ -1,6 +1,7 @@
 //! How findings speak: numbers as people read them, computed from integers and rounded half away from zero.
 
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::{Map, Value, json};
 
 use crate::model::{Currency, Day, Money};
@@ -43,6 +44,14 @@ pub(super) fn half_amount(doubled: i64, currency: Currency) -> String {
 /// The part in percent of the whole as the mart has it: one division of exact integers.
 pub(super) fn ratio_pct(part: i64, whole: i64) -> Value {
     if whole == 0 { Value::Null } else { json!((part as f64 * 100.0) / whole as f64) }
+}
+
+/// A number as JSON has it: 10 without a point, 2.5 with one.
+pub(super) fn number(number: Decimal) -> Value {
+    match number.to_i64().filter(|_| number.is_integer()) {
+        Some(whole) => json!(whole),
+        None => json!(number.to_f64()),
+    }
 }
 
 /// An evidence object in the making.

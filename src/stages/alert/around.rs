@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
-use super::Options;
+use super::{Judges, Options};
 use crate::clock::Clock;
 use crate::model::{Day, DayRange, Marketplace, ProductKey};
 use crate::rollup::rules::{
@@ -12,16 +12,16 @@ use crate::rollup::rules::{
     judge_stale, judge_undercut,
 };
 use crate::store::Store;
-use crate::store::judging::{CohortPair, JudgedProducts};
+use crate::store::judging::CohortPair;
 
-/// How far back prices are read for `undercut`: beyond the longest gap, so that longer ones are counted.
+/// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are counted.
 const PRICE_DAYS: i32 = 30;
 
 /// Judges the listing versions that begin on the days.
 pub(super) async fn judge_listings(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
-    products: &JudgedProducts,
+    judges: &Judges,
     options: &Options,
 ) -> anyhow::Result<Judged> {
     let Some(range) = range_of(days.iter().map(|(_, day)| *day)) else { return Ok(Judged::default()) };
@@ -33,11 +33,16 @@ pub(super) async fn judge_listings(
         .context("failed to load listing versions")?;
     let mut by_day: BTreeMap<(ProductKey, Day), Vec<ListingChange>> = BTreeMap::new();
     for change in changes {
-        if products.contains(change.product) && days.contains(&(change.product.marketplace, change.day)) {
+        if judges.unjudged.products.contains(change.product)
+            && days.contains(&(change.product.marketplace, change.day))
+        {
             by_day.entry((change.product, change.day)).or_default().push(change);
         }
     }
-    let findings = by_day.values().filter_map(|changes| judge_listing(changes, &options.rules)).collect();
+    let judge = |((product, _), changes): (&(ProductKey, Day), &Vec<ListingChange>)| {
+        judge_listing(changes, &*judges.rules_of(*product)?)
+    };
+    let findings = by_day.iter().filter_map(judge).collect();
     Ok(Judged { findings, gap_too_long: 0 })
 }
 
@@ -46,13 +51,15 @@ pub(super) async fn judge_listings(
 pub(super) async fn judge_cohorts(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
+    judges: &Judges,
     options: &Options,
 ) -> anyhow::Result<(Judged, BTreeSet<(Marketplace, Day)>)> {
     let pairs = store.load_cohort_pairs(&options.workspace).await.context("failed to load cohorts")?;
     let main_days = main_days(&pairs, days);
     let mut judged = Judged::default();
     let Some(range) = range_of(main_days.iter().map(|(_, day)| *day)) else { return Ok((judged, main_days)) };
-    let range = DayRange { first: range.first.plus(-PRICE_DAYS), last: range.last };
+    let range =
+        DayRange { first: range.first.plus(-PRICE_DAYS.max(judges.book.look_back_days())), last: range.last };
     let mut prices: BTreeMap<ProductKey, Vec<DayPrice>> = BTreeMap::new();
     for product in pairs.iter().flat_map(|pair| [pair.main, pair.competitor]) {
         if let std::collections::btree_map::Entry::Vacant(entry) = prices.entry(product) {
@@ -68,8 +75,9 @@ pub(super) async fn judge_cohorts(
             main_prices: &prices[&pair.main],
             competitor_prices: &prices[&pair.competitor],
         };
+        let Some(rules) = judges.rules_of(pair.main) else { continue };
         for (_, day) in main_days.iter().filter(|(marketplace, _)| *marketplace == pair.main.marketplace) {
-            judged.append(judge_undercut(&facts, *day, &options.rules));
+            judged.append(judge_undercut(&facts, *day, &rules));
         }
     }
     Ok((judged, main_days))
@@ -89,19 +97,19 @@ fn main_days(pairs: &[CohortPair], days: &BTreeSet<(Marketplace, Day)>) -> BTree
 pub(super) async fn judge_present(
     store: &Store,
     clock: Clock,
-    products: &JudgedProducts,
+    judges: &Judges,
     options: &Options,
 ) -> anyhow::Result<Vec<Finding>> {
-    let rules = &options.rules;
     let now = clock.now();
     let watched =
         store.load_watched_sightings(&options.workspace).await.context("failed to load the watchlist")?;
     let gone = store.load_gone_products().await.context("failed to load products that are gone")?;
     let incidents = store.load_open_incidents().await.context("failed to load incidents")?;
-    let stale = watched.iter().filter_map(|facts| judge_stale(facts, options.zone, now, rules));
-    let gone = gone.iter().filter(|facts| products.contains(facts.product));
-    let gone = gone.filter_map(|facts| judge_gone(facts, rules));
-    let incidents = incidents.iter().filter_map(|facts| judge_incident(facts, rules));
+    let stale = watched
+        .iter()
+        .filter_map(|facts| judge_stale(facts, options.zone, now, &*judges.rules_of(facts.product)?));
+    let gone = gone.iter().filter_map(|facts| judge_gone(facts, &*judges.rules_of(facts.product)?));
+    let incidents = incidents.iter().filter_map(|facts| judge_incident(facts, judges.book.base()));
     Ok(stale.chain(gone).chain(incidents).collect())
 }
 

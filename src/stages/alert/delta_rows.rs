@@ -1,36 +1,35 @@
 //! Delta rows of the lake, judged one by one.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use polars::prelude::{DataFrame, Int32Chunked, Int64Chunked, PolarsResult, StringChunked};
 
-use super::Options;
+use super::{Judges, Options};
 use crate::lake::{Lake, Table, read_days};
 use crate::model::{Asin, Availability, Currency, Day, DayRange, Marketplace, ProductKey};
-use crate::rollup::rules::{Change, DeltaFacts, Judged, judge_day};
+use crate::rollup::rules::{Change, DeltaFacts, Judged, judge_newest};
 use crate::store::Store;
-use crate::store::judging::JudgedProducts;
 
 /// Judges every delta row of the products on one marketplace's days; answers how many rows there were too.
 ///
-/// Reads only the columns that the rules look at. The days of a call should lie in one month.
+/// Reads only the columns that the rules look at, and as many days before as they look back. The days of a call should
+/// lie in one month.
 pub(super) async fn judge_deltas(
     store: &Store,
     lake: &Lake,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
-    products: &Arc<JudgedProducts>,
+    judges: &Judges,
     options: &Options,
 ) -> anyhow::Result<(Judged, u64)> {
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok((Judged::default(), 0)) };
-    let range = DayRange { first: *first, last: *last };
+    let range = DayRange { first: first.plus(-judges.book.look_back_days()), last: *last };
     let frame = read_days(store, lake, Table::Deltas, marketplace, range, NAMES)
         .await
         .with_context(|| format!("failed to read the deltas of {marketplace}, {first} to {last}"))?;
-    let (days, products, options) = (days.clone(), products.clone(), options.clone());
-    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &products, &options))
+    let (days, judges, own) = (days.clone(), judges.clone(), options.own_sellers.clone());
+    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &judges, &own))
         .await
         .context("failed to judge the deltas")?
 }
@@ -39,29 +38,33 @@ fn judge_frame(
     mut frame: DataFrame,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
-    products: &JudgedProducts,
-    options: &Options,
+    judges: &Judges,
+    own_sellers: &BTreeSet<String>,
 ) -> anyhow::Result<(Judged, u64)> {
     // Reading by row is slow across the many files of a month.
     frame.rechunk_mut();
     let columns = Columns::of(&frame).context("the lake's deltas lack a column")?;
-    let mut judged = Judged::default();
-    let mut rows = 0;
+    let mut by_asin: BTreeMap<&str, Vec<(Day, usize)>> = BTreeMap::new();
     for row in 0..frame.height() {
-        let Some(day) = columns.day_no.get(row).map(Day::from_no).filter(|day| days.contains(day)) else {
-            continue;
-        };
-        let asin = columns.asin.get(row).unwrap_or_default();
+        if let (Some(asin), Some(day)) = (columns.asin.get(row), columns.day_no.get(row)) {
+            by_asin.entry(asin).or_default().push((Day::from_no(day), row));
+        }
+    }
+    let mut judged = Judged::default();
+    let mut count = 0;
+    for (asin, mut rows) in by_asin {
         let asin: Asin = asin.parse().with_context(|| format!("the lake holds `{asin}` as an ASIN"))?;
         let product = ProductKey { marketplace, asin };
-        if !products.contains(product) {
-            continue;
+        let Some(rules) = judges.rules_of(product) else { continue };
+        rows.sort_unstable();
+        let facts: Vec<DeltaFacts<'_>> =
+            rows.iter().map(|&(day, row)| columns.facts(row, product, day)).collect();
+        for at in (0..facts.len()).filter(|&at| days.contains(&facts[at].day)) {
+            judged.append(judge_newest(&facts[..=at], &rules, own_sellers));
+            count += 1;
         }
-        let facts = columns.facts(row, product, day);
-        judged.append(judge_day(&facts, &options.rules, &options.own_sellers));
-        rows += 1;
     }
-    Ok((judged, rows))
+    Ok((judged, count))
 }
 
 /// Declares the columns that are read, with their types.

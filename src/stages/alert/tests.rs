@@ -31,7 +31,7 @@ fn options() -> Options {
     Options {
         run_id: "run".into(),
         workspace: Workspace::default(),
-        rules: RuleSet::plain(2),
+        rules: RuleSet::plain(2).into(),
         own_sellers: BTreeSet::from(["OWN".to_owned()]),
         zone: ReportingZone(chrono_tz::UTC),
         recipients: vec![recipient("stdout", "-"), recipient("file", "alerts.ndjson")],
@@ -150,11 +150,11 @@ impl Bench {
 
     /// Judges one day of B0MAIN0000 to these findings.
     async fn judge(&self, clock: Clock, judged_day: &str, findings: Vec<Finding>) -> Summary {
-        let unjudged = self.store.load_unjudged_days(&Workspace::default()).await.unwrap();
         let days = BTreeSet::from([(Marketplace::Us, day(judged_day))]);
         let judged = JudgedDays { findings, scope: Scope { days, undercut_days: BTreeSet::new() } };
         let mut summary = Summary::default();
-        commit(&self.store, clock, &options(), &unjudged, judged, false, &mut summary).await.unwrap();
+        let judges = Judges::load(&self.store, &options()).await.unwrap();
+        commit(&self.store, clock, &options(), &judges, judged, false, &mut summary).await.unwrap();
         summary
     }
 }
