@@ -10,10 +10,12 @@
 
 mod absence;
 mod day;
+mod gate;
 mod language;
 mod lint;
 mod listing;
 mod message;
+mod outlook;
 mod select;
 mod set;
 mod settle;
@@ -25,9 +27,11 @@ use crate::model::{Day, ProductKey, words};
 
 pub use absence::{GoneFacts, IncidentFacts, StaleFacts, judge_gone, judge_incident, judge_stale, slot_of};
 pub use day::{Change, DeltaFacts, judge_day};
+pub use gate::{Gate, GateReason, Sightings, Tripped};
 pub use language::{Number, Problem, RuleBook, RuleChange, RulesFile};
 pub use lint::{Known, Warning, lint};
 pub use listing::{ListingChange, ListingSide, judge_listing};
+pub use outlook::{Outlook, outlook};
 pub use select::{Selection, Subject};
 pub use set::{Reference, RuleSet, RuleSpec, SHIPPED, Step, Unit};
 pub use settle::judge_newest;

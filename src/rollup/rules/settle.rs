@@ -340,4 +340,4 @@ fn with_number(like: Value<'_>, number: i64) -> Value<'_> {
 
 #[cfg(test)]
 #[path = "settle_tests.rs"]
-mod tests;
+pub(super) mod tests;

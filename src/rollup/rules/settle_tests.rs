@@ -4,7 +4,7 @@ use super::super::Step;
 use super::*;
 use crate::model::{Marketplace, ProductKey};
 
-fn day(no: i32) -> Day {
+pub(in super::super) fn day(no: i32) -> Day {
     "2026-03-01".parse::<Day>().unwrap().plus(no)
 }
 
@@ -63,7 +63,7 @@ fn rows<T: Copy>(
         .collect()
 }
 
-fn prices(values: &[(i32, i64)]) -> Vec<DeltaFacts<'static>> {
+pub(in super::super) fn prices(values: &[(i32, i64)]) -> Vec<DeltaFacts<'static>> {
     let mut lowest: Option<i64> = None;
     let mut rows = rows(values, |row, value, before| row.price = change(before, value));
     for (row, known) in rows.iter_mut().zip(31..) {
@@ -79,7 +79,7 @@ fn daily(values: &[i64]) -> Vec<DeltaFacts<'static>> {
     prices(&(0..).zip(values.iter().copied()).collect::<Vec<_>>())
 }
 
-fn stock(values: &[bool]) -> Vec<DeltaFacts<'static>> {
+pub(in super::super) fn stock(values: &[bool]) -> Vec<DeltaFacts<'static>> {
     let word = |is_in| if is_in { Availability::InStock } else { Availability::OutOfStock };
     rows(&(0..).zip(values.iter().copied()).collect::<Vec<_>>(), |row, value, before| {
         row.availability = word(value);
