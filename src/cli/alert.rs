@@ -1,5 +1,6 @@
 //! `alert`: judge what is new, deliver what was found, and say what was done about it.
 
+mod backtest;
 mod rules;
 mod view;
 
@@ -53,6 +54,10 @@ enum AlertCommand {
     Ack(ChangeArgs),
     /// Resolve alerts: dealt with
     Resolve(ChangeArgs),
+    /// Say how often rules would have fired, and what the next day said of it
+    ///
+    /// Judges stored history by the configured rules, or by others, and writes nothing.
+    Backtest(backtest::BacktestArgs),
     /// List and check the rules, and switch them on and off
     Rules(rules::RulesArgs),
 }
@@ -176,6 +181,7 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
             let from = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
             change(args, &from, AlertState::Resolved, context).await
         }
+        AlertCommand::Backtest(args) => backtest::run(args, context).await,
         AlertCommand::Rules(args) => rules::run(args, context).await,
     }
 }

@@ -11,6 +11,7 @@
 //! those of a day whose row a provider told in hindsight, however new the day.
 
 mod around;
+pub mod backtest;
 mod delta_rows;
 mod reconcile;
 
@@ -25,10 +26,11 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Rule, RuleBook, RuleSet, Subject};
+use crate::rollup::rules::{Finding, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::{JudgedAlert, Recipient};
 use crate::store::judging::UnjudgedDays;
+use delta_rows::{Look, fold_rows};
 use reconcile::{Reconciled, Scope, reconcile};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
@@ -208,6 +210,13 @@ fn by_month(days: &[(Marketplace, Day)]) -> Vec<BTreeSet<(Marketplace, Day)>> {
     months.into_values().collect()
 }
 
+/// What the delta rows of some days gave.
+#[derive(Default)]
+struct SeenRows {
+    judged: Judged,
+    rows: u64,
+}
+
 async fn judge_days(
     store: &Store,
     lake: &Lake,
@@ -222,10 +231,14 @@ async fn judge_days(
         by_marketplace.entry(*marketplace).or_default().insert(*day);
     }
     for (marketplace, days) in &by_marketplace {
-        let (found, rows) =
-            delta_rows::judge_deltas(store, lake, *marketplace, days, judges, options).await?;
-        judged.append(found);
-        summary.rows_judged += rows;
+        let own_sellers = options.own_sellers.clone();
+        let look = move |seen: &mut SeenRows, look: &Look<'_>| {
+            seen.judged.append(look.judge(&own_sellers));
+            seen.rows += 1;
+        };
+        let seen: SeenRows = fold_rows(store, lake, *marketplace, days, 0, judges, look).await?;
+        judged.append(seen.judged);
+        summary.rows_judged += seen.rows;
     }
     let (undercut, undercut_days) = around::judge_cohorts(store, days, judges, options).await?;
     judged.append(undercut);

@@ -135,6 +135,20 @@ impl Store {
         rows.iter().map(|row| Ok((product_key(row, TABLE)?, word(row, TABLE, "day")?))).collect()
     }
 
+    /// The days of the mart in a range, sorted by day, then marketplace.
+    pub async fn load_mart_days(&self, days: DayRange) -> Result<Vec<(Marketplace, Day)>> {
+        let rows = query(
+            "SELECT marketplace, day FROM mart_days WHERE day BETWEEN $1 AND $2 ORDER BY day, marketplace",
+        )
+        .bind(days.first.to_string())
+        .bind(days.last.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((word(row, "mart_days", "marketplace")?, word(row, "mart_days", "day")?)))
+            .collect()
+    }
+
     /// What a workspace knows of the products that it watches or compares, beside their keys.
     pub async fn load_subjects(&self, workspace: &Workspace) -> Result<HashMap<ProductKey, Subject>> {
         let mut subjects: HashMap<ProductKey, Subject> = HashMap::new();

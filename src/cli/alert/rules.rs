@@ -1,6 +1,6 @@
 //! `alert rules`: what is judged by, and whether it says what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -74,7 +74,7 @@ struct SwitchArgs {
     dry_run: bool,
 }
 
-fn rule_words() -> PossibleValuesParser {
+pub(super) fn rule_words() -> PossibleValuesParser {
     PossibleValuesParser::new(Rule::ALL.iter().map(|rule| rule.as_str()))
 }
 
@@ -95,14 +95,21 @@ pub(super) async fn run(args: RulesArgs, context: &Context) -> anyhow::Result<Ou
 
 /// What the workspace is judged by: the configured set, and what the rules file makes of it.
 pub(super) fn rule_book(context: &Context) -> Result<RuleBook, Failure> {
-    let base = base_set(context)?;
-    let Some(file) = rules_file(context)? else { return Ok(base.into()) };
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| Failure::usage(format!("cannot read the rules file {}: {error}", file.display())))?;
-    RuleBook::read(&text, base, context.workspace()).map_err(|problems| refusal(&file, &problems))
+    let base = configured_set(context)?;
+    match rules_file(context)? {
+        Some(file) => read_file(&file, base, context),
+        None => Ok(base.into()),
+    }
 }
 
-fn base_set(context: &Context) -> Result<RuleSet, Failure> {
+/// What a rules file makes of a set.
+pub(super) fn read_file(file: &Path, base: RuleSet, context: &Context) -> Result<RuleBook, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read the rules file {}: {error}", file.display())))?;
+    RuleBook::read(&text, base, context.workspace()).map_err(|problems| refusal(file, &problems))
+}
+
+pub(super) fn configured_set(context: &Context) -> Result<RuleSet, Failure> {
     let alerts = &context.config.settings.alerts;
     RuleSet::shipped(&alerts.rules, alerts.stale_slots)
         .ok_or_else(|| Failure::usage(format!("there is no rule set `{}`", alerts.rules)))
@@ -121,7 +128,7 @@ fn rules_file(context: &Context) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-fn refusal(file: &std::path::Path, problems: &[Problem]) -> Failure {
+fn refusal(file: &Path, problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems
         .iter()
         .map(|problem| match problem.place.as_str() {
@@ -177,12 +184,7 @@ fn show(args: &ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
 async fn validate(args: &ValidateArgs, context: &Context) -> anyhow::Result<Outcome> {
     let book = match &args.file {
         None => rule_book(context)?,
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-            RuleBook::read(&text, base_set(context)?, context.workspace())
-                .map_err(|problems| refusal(file, &problems))?
-        }
+        Some(file) => read_file(file, configured_set(context)?, context)?,
     };
     // A file may be checked where there is no database, as in CI; names are looked up where there is one.
     let known = match context.config.is_found {

@@ -280,6 +280,20 @@ impl RuleSet {
 
     /// When a rule finds something, as one sentence without the subject.
     pub fn condition(&self, spec: &RuleSpec, step: &Step) -> String {
+        let mut condition = self.size_or_event(spec, step);
+        if let Some(least) = step.min_abs {
+            condition += &format!(", and by more than {least}");
+        }
+        if spec.confirmations > 1 {
+            condition += &format!("; {} looks in a row", spec.confirmations);
+        }
+        if spec.cooldown_days > 0 {
+            condition += &format!("; again after {} days without it, or when graver", spec.cooldown_days);
+        }
+        condition
+    }
+
+    fn size_or_event(&self, spec: &RuleSpec, step: &Step) -> String {
         let above = spec.rule.shown(step.above);
         let gap = self.max_gap_days;
         let day_before = match spec.reference {

@@ -5,42 +5,57 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use polars::prelude::{DataFrame, Int32Chunked, Int64Chunked, PolarsResult, StringChunked};
 
-use super::{Judges, Options};
+use super::Judges;
 use crate::lake::{Lake, Table, read_days};
 use crate::model::{Asin, Availability, Currency, Day, DayRange, Marketplace, ProductKey};
-use crate::rollup::rules::{Change, DeltaFacts, Judged, judge_newest};
+use crate::rollup::rules::{Change, DeltaFacts, Judged, RuleSet, judge_newest};
 use crate::store::Store;
 
-/// Judges every delta row of the products on one marketplace's days; answers how many rows there were too.
-///
-/// Reads only the columns that the rules look at, and as many days before as they look back. The days of a call should
-/// lie in one month.
-pub(super) async fn judge_deltas(
+/// One judged row of a product.
+pub(in crate::stages) struct Look<'a> {
+    /// The product's rows, sorted by day: as far back as its rules look, and beyond the judged one where there are any.
+    pub(in crate::stages) rows: &'a [DeltaFacts<'a>],
+    /// The judged one.
+    pub(in crate::stages) at: usize,
+    pub(in crate::stages) rules: &'a RuleSet,
+}
+
+impl Look<'_> {
+    pub(in crate::stages) fn judge(&self, own_sellers: &BTreeSet<String>) -> Judged {
+        judge_newest(&self.rows[..=self.at], self.rules, own_sellers)
+    }
+}
+
+/// Looks at every delta row of the judged products on one marketplace's days, by product and day; `look` gathers what it
+/// sees. Reads only the columns that the rules look at, as many days before as they look back, and `after` more behind.
+/// The days of a call should lie in one month.
+pub(in crate::stages) async fn fold_rows<T: Default + Send + 'static>(
     store: &Store,
     lake: &Lake,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
+    after: i32,
     judges: &Judges,
-    options: &Options,
-) -> anyhow::Result<(Judged, u64)> {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok((Judged::default(), 0)) };
-    let range = DayRange { first: first.plus(-judges.book.look_back_days()), last: *last };
+    look: impl Fn(&mut T, &Look<'_>) + Send + 'static,
+) -> anyhow::Result<T> {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(T::default()) };
+    let range = DayRange { first: first.plus(-judges.book.look_back_days()), last: last.plus(after) };
     let frame = read_days(store, lake, Table::Deltas, marketplace, range, NAMES)
         .await
         .with_context(|| format!("failed to read the deltas of {marketplace}, {first} to {last}"))?;
-    let (days, judges, own) = (days.clone(), judges.clone(), options.own_sellers.clone());
-    tokio::task::spawn_blocking(move || judge_frame(frame, marketplace, &days, &judges, &own))
+    let (days, judges) = (days.clone(), judges.clone());
+    tokio::task::spawn_blocking(move || fold_frame(frame, marketplace, &days, &judges, look))
         .await
         .context("failed to judge the deltas")?
 }
 
-fn judge_frame(
+fn fold_frame<T: Default>(
     mut frame: DataFrame,
     marketplace: Marketplace,
     days: &BTreeSet<Day>,
     judges: &Judges,
-    own_sellers: &BTreeSet<String>,
-) -> anyhow::Result<(Judged, u64)> {
+    look: impl Fn(&mut T, &Look<'_>),
+) -> anyhow::Result<T> {
     // Reading by row is slow across the many files of a month.
     frame.rechunk_mut();
     let columns = Columns::of(&frame).context("the lake's deltas lack a column")?;
@@ -50,8 +65,7 @@ fn judge_frame(
             by_asin.entry(asin).or_default().push((Day::from_no(day), row));
         }
     }
-    let mut judged = Judged::default();
-    let mut count = 0;
+    let mut seen = T::default();
     for (asin, mut rows) in by_asin {
         let asin: Asin = asin.parse().with_context(|| format!("the lake holds `{asin}` as an ASIN"))?;
         let product = ProductKey { marketplace, asin };
@@ -60,11 +74,10 @@ fn judge_frame(
         let facts: Vec<DeltaFacts<'_>> =
             rows.iter().map(|&(day, row)| columns.facts(row, product, day)).collect();
         for at in (0..facts.len()).filter(|&at| days.contains(&facts[at].day)) {
-            judged.append(judge_newest(&facts[..=at], &rules, own_sellers));
-            count += 1;
+            look(&mut seen, &Look { rows: &facts, at, rules: &rules });
         }
     }
-    Ok((judged, count))
+    Ok(seen)
 }
 
 /// Declares the columns that are read, with their types.
