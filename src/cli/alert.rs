@@ -1,5 +1,6 @@
 //! `alert`: judge what is new, deliver what was found, and say what was done about it.
 
+mod test_channel;
 mod view;
 
 pub(super) use view::evidence_lines;
@@ -56,6 +57,11 @@ enum AlertCommand {
     Resolve(ChangeArgs),
     /// List the rules with their thresholds
     Rules(RulesArgs),
+    /// Send a test message through a channel and say what came of it
+    ///
+    /// Ends with 0 when it was accepted, 12 when a key is missing or refused, 7 when the receiver cannot be reached, 2 when
+    /// the channel cannot send as it is configured, 1 when the message was refused.
+    TestChannel(test_channel::TestChannelArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -183,6 +189,7 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
             let from = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
             change(args, &from, AlertState::Resolved, context).await
         }
+        AlertCommand::TestChannel(args) => test_channel::run(args, context).await,
         AlertCommand::Rules(args) => {
             let set = rule_set(context)?;
             let rows =
@@ -291,14 +298,17 @@ async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Re
 
 /// The configured channels, ready to send.
 fn notifiers(context: &Context, json: bool) -> Vec<Box<dyn Notifier>> {
+    deps::notifiers(&context.config, context.clock, || stdout_notifier(context, json))
+}
+
+/// Prints events as data.
+fn stdout_notifier(context: &Context, json: bool) -> StdoutNotifier {
     let style = if json { EventStyle::Json } else { EventStyle::Text };
-    deps::notifiers(&context.config, context.clock, || {
-        let ui = context.ui.clone();
-        StdoutNotifier::new(style, move |text: &str| {
-            ui.data(text);
-            // What nobody reads has not been told.
-            if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-        })
+    let ui = context.ui.clone();
+    StdoutNotifier::new(style, move |text: &str| {
+        ui.data(text);
+        // What nobody reads has not been told.
+        if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     })
 }
 
