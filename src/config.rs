@@ -2,10 +2,17 @@
 //!
 //! A key that no struct here has is refused with a suggestion. Relative paths are relative to the file's folder.
 
+mod channels;
 mod load;
 mod origin;
 mod sources;
 
+pub(crate) use channels::region_of_queue;
+pub use channels::{
+    Channel, ChannelSections, ChannelSettings, Digesting, DiscordSettings, EVENT_TYPES, ExecSettings,
+    HttpSettings, NtfySettings, Policy, QuietHours, SlackSettings, SmtpSettings, SmtpTls, SnsSettings,
+    SqsSettings, TeamsSettings, TelegramSettings, Transport, WebhookSettings,
+};
 pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
 pub use origin::{KeyOrigin, known_keys};
 pub use sources::{
@@ -41,6 +48,8 @@ pub struct Settings {
     pub normalize: NormalizeSettings,
     pub mart: MartSettings,
     pub alerts: AlertSettings,
+    /// Further ways out for alerts: [channels.NAME].
+    pub channels: ChannelSections,
     pub own: OwnSettings,
     pub check: CheckSettings,
     pub run: RunSettings,
@@ -187,6 +196,8 @@ pub struct AlertSettings {
     pub file: Option<PathBuf>,
     /// Slots without an observation after which a product is stale.
     pub stale_slots: u32,
+    /// Hosts and addresses in private networks that channels may reach: names as they are written there, or IP addresses.
+    pub allow_hosts: Vec<String>,
 }
 
 impl Default for AlertSettings {
@@ -197,6 +208,7 @@ impl Default for AlertSettings {
             stdout: true,
             file: Some("alerts.ndjson".into()),
             stale_slots: 2,
+            allow_hosts: Vec::new(),
         }
     }
 }
@@ -265,6 +277,8 @@ pub struct Config {
     pub is_rules_file_named: bool,
     /// Where events are appended; null when no file is wanted.
     pub alert_file: Option<PathBuf>,
+    /// Every way out for alerts: stdout, the file, then the sections by name.
+    pub channels: Vec<Channel>,
     pub zone: ReportingZone,
     pub marketplace: Option<Marketplace>,
     pub workspace: Workspace,

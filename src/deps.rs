@@ -1,5 +1,7 @@
 //! The adapters that the configuration asks for, built once for the command line.
 
+mod channels;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::sources::secret::{Secret, SecretPlace};
 use crate::sources::sp_api::Region;
 use crate::sources::{Source, apify, firecrawl, html, keepa, rainforest, sp_api};
 use crate::stages::fetch::Configured;
+
+pub use channels::{notifiers, notifiers_of};
 
 /// What a source is built for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

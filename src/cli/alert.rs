@@ -2,6 +2,7 @@
 
 mod backtest;
 mod rules;
+mod test_channel;
 mod view;
 
 pub(super) use view::evidence_lines;
@@ -17,11 +18,13 @@ use super::context::Context;
 use super::dates::DayArg;
 use super::output::{counted, write_text};
 use super::ui::Line;
+use crate::config::Channel;
+use crate::deps;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
 use crate::lake::Lake;
 use crate::model::{Marketplace, ProductRef};
-use crate::notify::{EventStyle, FileNotifier, Notifier, StdoutNotifier};
+use crate::notify::{EventStyle, Notifier, StdoutNotifier};
 use crate::render::rows::Format;
 use crate::rollup::rules::{Rule, Severity};
 use crate::stages::alert::{self, Telling};
@@ -60,6 +63,11 @@ enum AlertCommand {
     Backtest(backtest::BacktestArgs),
     /// List and check the rules, and switch them on and off
     Rules(rules::RulesArgs),
+    /// Send a test message through a channel and say what came of it
+    ///
+    /// Ends with 0 when it was accepted, 12 when a key is missing or refused, 7 when the receiver cannot be reached, 2 when
+    /// the channel cannot send as it is configured, 1 when the message was refused.
+    TestChannel(test_channel::TestChannelArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -183,6 +191,7 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
         }
         AlertCommand::Backtest(args) => backtest::run(args, context).await,
         AlertCommand::Rules(args) => rules::run(args, context).await,
+        AlertCommand::TestChannel(args) => test_channel::run(args, context).await,
     }
 }
 
@@ -263,43 +272,40 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Result<deliver::Summary> {
-    let mut notifiers = notifiers(context, json);
+    let notifiers = notifiers(context, json);
     let id = new_run_id();
     let share = context.share(store, Shared::Deliver, &id).await?;
     let claimant = Shared::Deliver.lease(&id);
     let (cancel, workspace) = (context.cancel(), context.workspace());
-    let summary = deliver::run(store, context.clock, &cancel, workspace, &mut notifiers, &claimant).await?;
+    let summary = deliver::run(store, context.clock, &cancel, workspace, &notifiers, &claimant).await?;
     share.release().await?;
     Ok(summary)
 }
 
 /// The configured channels, ready to send.
 fn notifiers(context: &Context, json: bool) -> Vec<Box<dyn Notifier>> {
-    let mut notifiers: Vec<Box<dyn Notifier>> = Vec::new();
-    for to in recipients(context) {
-        if to.channel == StdoutNotifier::CHANNEL {
-            let style = if json { EventStyle::Json } else { EventStyle::Text };
-            let ui = context.ui.clone();
-            notifiers.push(Box::new(StdoutNotifier::new(style, move |text: &str| {
-                ui.data(text);
-                // What nobody reads has not been told.
-                if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-            })));
-        } else if let Some(path) = &context.config.alert_file {
-            notifiers.push(Box::new(FileNotifier::new(to.recipient, path)));
-        }
-    }
-    notifiers
+    deps::notifiers(&context.config, context.clock, || stdout_notifier(context, json))
+}
+
+/// Prints events as data.
+fn stdout_notifier(context: &Context, json: bool) -> StdoutNotifier {
+    let style = if json { EventStyle::Json } else { EventStyle::Text };
+    let ui = context.ui.clone();
+    StdoutNotifier::new(style, move |text: &str| {
+        ui.data(text);
+        // What nobody reads has not been told.
+        if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    })
 }
 
 /// Who is told, as the configuration names them: a file by its path as written there.
 fn recipients(context: &Context) -> Vec<Recipient> {
-    let alerts = &context.config.settings.alerts;
-    let recipient = |channel: &str, recipient: String| Recipient { channel: channel.to_owned(), recipient };
-    let stdout =
-        alerts.stdout.then(|| recipient(StdoutNotifier::CHANNEL, StdoutNotifier::RECIPIENT.to_owned()));
-    let file = alerts.file.as_ref().map(|path| recipient(FileNotifier::CHANNEL, path.display().to_string()));
-    stdout.into_iter().chain(file).collect()
+    let channels = context.config.channels.iter();
+    let of_channel = |channel: &Channel| {
+        let name = channel.name.clone();
+        channel.recipients().into_iter().map(move |recipient| Recipient { channel: name.clone(), recipient })
+    };
+    channels.flat_map(of_channel).collect()
 }
 
 /// How this configuration judges.

@@ -10,8 +10,9 @@ use figment::{Figment, Metadata, Profile, Provider, providers::Serialized};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::channels::{self, ChannelFault, Transport};
 use super::origin::{KeyOrigin, example, known_keys, leaves, nearest, settings_json};
-use super::{Config, PoolMode, Settings};
+use super::{Channel, Config, Policy, PoolMode, Settings};
 use crate::error::Outcome;
 use crate::model::{
     Marketplace, ReportingZone, SP_API_OPERATIONS, SpendingLimits, Workspace, check_live_source,
@@ -23,6 +24,11 @@ use crate::store::Location;
 /// The name that is looked for upwards from the working directory.
 pub const FILE_NAME: &str = "amzctl.toml";
 const PREFIX: &str = "AMZCTL_";
+/// The section whose sections have names of the user's own.
+const CHANNELS: &str = "channels";
+const CHANNEL_PREFIX: &str = "channels.";
+/// Events of one write and fsync to the file.
+const FILE_GROUP: u32 = 200;
 const DEFAULT_ORIGIN: &str = "default";
 /// The one key of what the `toml` crate makes of a date or a time.
 const TOML_DATE: &str = "$__toml_private_datetime";
@@ -234,6 +240,13 @@ impl Layers {
             };
             let line = line_of(text, key.span().start);
             self.lines.insert((name.to_owned(), dotted.clone()), line);
+            // What a channel's section may hold depends on its type, which another layer may say.
+            if prefix == CHANNELS || prefix.starts_with(CHANNEL_PREFIX) {
+                if let (CHANNELS, DeValue::Table(inner)) = (prefix, value.get_ref()) {
+                    self.walk(name, text, &dotted, inner, unknown);
+                }
+                continue;
+            }
             let pointer = format!("/{}", dotted.replace('.', "/"));
             match (known.pointer(&pointer), value.get_ref()) {
                 (None, _) => unknown.push((line, unknown_key(format!("{name}:{line}"), &dotted))),
@@ -273,10 +286,9 @@ impl Layers {
             let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
             let place = format!("{kind} {variable}");
             let key = rest.to_lowercase().replace("__", ".");
-            let default = known_keys().into_iter().find(|(known, _)| *known == key);
-            match default {
-                Some((key, default)) => {
-                    let values = nested(&key, variable_value(text, &example(&key, &default)));
+            match example_of(&key) {
+                Some(example) => {
+                    let values = nested(&key, variable_value(text, &example));
                     self.add(Layer { name: place, values }, folder);
                 }
                 None if rest.contains("__") => self.problems.push(unknown_variable(place, &key)),
@@ -288,7 +300,33 @@ impl Layers {
         }
     }
 
+    /// Complains about sections of channels that cannot be read.
+    fn check_channels(&mut self) {
+        let (faults, errors) = channels::check_channels(&self.figment);
+        self.add_channel_faults(faults);
+        for error in errors {
+            self.problems.extend(self.wrong_value(&error).problems);
+        }
+    }
+
+    fn add_channel_faults(&mut self, faults: Vec<ChannelFault>) {
+        for ChannelFault { key, message, hint } in faults {
+            // What is missing has the place of its section.
+            let section = key.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+            let origin = self.place(&key);
+            let place = if origin == DEFAULT_ORIGIN { self.section_place(&section) } else { origin };
+            self.problems.push(Problem { place, message, hint });
+        }
+    }
+
+    /// Where a section begins, in the last file that has it.
+    fn section_place(&self, section: &str) -> String {
+        let line = self.lines.iter().rev().find(|((_, key), _)| key == section);
+        line.map_or_else(|| "configuration".to_owned(), |((name, _), line)| format!("{name}:{line}"))
+    }
+
     fn finish(mut self, project: Option<PathBuf>) -> Result<Loaded, ConfigError> {
+        self.check_channels();
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
@@ -343,6 +381,8 @@ impl Layers {
                 });
             }
         }
+        let (sections, faults) = channels::parse_channels(&settings.channels, zone.unwrap_or(chrono_tz::UTC));
+        self.add_channel_faults(faults);
         let path = self.resolved("store.path", &settings.store.path);
         let database = match settings.store.url.as_deref() {
             None => Some(Location::File(path)),
@@ -356,7 +396,12 @@ impl Layers {
         else {
             return Err(ConfigError { problems: self.problems });
         };
+        let alert_file = settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path));
         let config = Config {
+            channels: built_in_channels(&settings, alert_file.as_deref(), zone)
+                .into_iter()
+                .chain(sections)
+                .collect(),
             file: project.clone(),
             is_found: project.is_some()
                 || ["store.path", "store.url"].iter().any(|key| self.origin(key) != DEFAULT_ORIGIN),
@@ -369,7 +414,7 @@ impl Layers {
                 .as_deref()
                 .map(|path| self.resolved("alerts.rules_file", path)),
             is_rules_file_named: self.origin("alerts.rules_file") != DEFAULT_ORIGIN,
-            alert_file: settings.alerts.file.as_deref().map(|path| self.resolved("alerts.file", path)),
+            alert_file,
             zone: ReportingZone(zone),
             marketplace,
             workspace,
@@ -401,13 +446,16 @@ impl Layers {
     fn wrong_value(&self, error: &figment::Error) -> ConfigError {
         let path = error.path.join(".");
         let defaults = settings_json(&Settings::default());
-        let default = |key: &str| defaults.pointer(&format!("/{}", key.replace('.', "/")));
+        let default = |key: &str| {
+            let own = defaults.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
+            own.or_else(|| channels::example_of(key.strip_prefix(CHANNEL_PREFIX)?.split_once('.')?.1))
+        };
         // An item of a list has its number behind the key.
         let list = path.rsplit_once('.').filter(|(list, place)| {
-            place.parse::<usize>().is_ok() && default(list).is_some_and(serde_json::Value::is_array)
+            place.parse::<usize>().is_ok() && default(list).is_some_and(|value| value.is_array())
         });
         let (key, is_item) = list.map_or((path.as_str(), false), |(list, _)| (list, true));
-        let default = default(key).filter(|_| !is_item).map(|default| example(key, default));
+        let default = default(key).filter(|_| !is_item).map(|default| example(key, &default));
         let is_date = self
             .figment
             .find_value(key)
@@ -445,6 +493,31 @@ impl Layers {
     fn resolved(&self, key: &str, path: &Path) -> PathBuf {
         self.folders.get(&self.origin(key)).map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
+}
+
+/// The channels that `[alerts]` asks for.
+fn built_in_channels(settings: &Settings, file: Option<&Path>, zone: chrono_tz::Tz) -> Vec<Channel> {
+    let stdout = settings.alerts.stdout.then(|| Channel {
+        name: "stdout".to_owned(),
+        policy: Policy::built_in(1, zone),
+        transport: Transport::Stdout,
+    });
+    let recipient = settings.alerts.file.as_ref().map(|path| path.display().to_string());
+    let file = file.zip(recipient).map(|(path, recipient)| Channel {
+        name: "file".to_owned(),
+        policy: Policy::built_in(FILE_GROUP, zone),
+        transport: Transport::File { recipient, path: path.to_owned() },
+    });
+    stdout.into_iter().chain(file).collect()
+}
+
+/// A value of the kind that a key takes; null for a key that nothing has.
+fn example_of(key: &str) -> Option<Value> {
+    if let Some((name, inner)) = key.strip_prefix(CHANNEL_PREFIX).and_then(|rest| rest.split_once('.')) {
+        return channels::example_of(inner).filter(|_| !name.is_empty());
+    }
+    let (key, default) = known_keys().into_iter().find(|(known, _)| known == key)?;
+    Some(example(&key, &default))
 }
 
 /// (key, is valid, what is expected of it)
@@ -605,7 +678,11 @@ fn unknown_key(place: String, key: &str) -> Problem {
 fn unknown_variable(place: String, key: &str) -> Problem {
     let variable = |key: &str| format!("{PREFIX}{}", key.replace('.', "__").to_uppercase());
     let meant = known_keys().into_iter().find(|(known, _)| known.replace('.', "_") == key.replace('.', "_"));
-    let near = meant.map(|(known, _)| known).or_else(|| nearest(key));
+    let of_channel = || {
+        let (name, inner) = key.strip_prefix(CHANNEL_PREFIX)?.split_once('.')?;
+        Some(format!("{CHANNEL_PREFIX}{name}.{}", channels::nearest_key(inner)?))
+    };
+    let near = meant.map(|(known, _)| known).or_else(of_channel).or_else(|| nearest(key));
     let hint = near.map(|near| format!("did you mean `{}`?", variable(&near)));
     Problem { place, message: "names no setting".to_owned(), hint }
 }

@@ -34,15 +34,21 @@ pub(super) fn example(key: &str, default: &Value) -> Value {
     numbers.into_iter().find(|number| default.is_null() && takes(number)).unwrap_or_else(|| default.clone())
 }
 
-/// The keys of `[section] key = value`, dotted.
+/// The keys of `[section] key = value`, dotted; those of `[channels.NAME]` a step deeper.
 pub(super) fn leaves(settings: &Value) -> Vec<(String, Value)> {
-    let sections = settings.as_object().into_iter().flatten();
-    sections
-        .flat_map(|(section, keys)| {
-            let keys = keys.as_object().into_iter().flatten();
-            keys.map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (section, keys) in settings.as_object().into_iter().flatten() {
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            let dotted = format!("{section}.{key}");
+            match value.as_object().filter(|_| section == "channels") {
+                Some(inner) => {
+                    found.extend(inner.iter().map(|(key, value)| (format!("{dotted}.{key}"), value.clone())));
+                }
+                None => found.push((dotted, value.clone())),
+            }
+        }
+    }
+    found
 }
 
 /// The known key or section that is most like `wrong`; null when none is like it.

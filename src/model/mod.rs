@@ -4,6 +4,7 @@ mod asin;
 mod availability;
 mod day;
 mod fetch;
+mod language;
 mod marketplace;
 mod money;
 mod observation;
@@ -20,6 +21,7 @@ pub use fetch::{
     BreakerPosition, Cost, FaultKind, Rate, SourceState, SpendingLimit, SpendingLimits, Spent,
     micros_of_dollars,
 };
+pub use language::Language;
 pub use marketplace::{DecimalStyle, Marketplace, UnknownMarketplace};
 pub use money::{Currency, MAX_MINOR, Money, UnknownCurrency};
 pub(crate) use observation::words;

@@ -1,8 +1,9 @@
 //! The channel `file`: events appended to an NDJSON file, each exactly once, also across kills.
 //!
-//! Lines are appended and made durable before an event counts as sent. When an earlier attempt may have written an
-//! event, its id is looked for in the file first; a torn last line, left by a process that died while writing, is
-//! taken away before anything is appended. Needs to be the only writer of the file: delivering holds a lock.
+//! Lines are appended and made durable before an event counts as sent. When an earlier attempt may have
+//! written a message, its events are looked for in the file first; a torn last line, left by a process that
+//! died while writing, is taken away before anything is appended. Needs to be the only writer of the file:
+//! delivering holds a lock.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{EVENT_SCHEMA, Event, Notifier, NotifyError, Sending};
+use super::{EVENT_SCHEMA, Event, Message, Notifier, NotifyError, Sending};
 
 /// Events per write, fsync and record in the database.
 const BATCH: usize = 200;
@@ -40,7 +41,7 @@ impl FileNotifier {
 }
 
 impl Notifier for FileNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         FileNotifier::CHANNEL
     }
 
@@ -48,40 +49,40 @@ impl Notifier for FileNotifier {
         &self.recipient
     }
 
-    fn batch_size(&self) -> usize {
+    fn most_events(&self) -> usize {
         BATCH
     }
 
-    fn send<'a>(&'a mut self, events: &'a [Event]) -> Sending<'a> {
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         let path = self.path.clone();
-        let events = events.to_vec();
+        let (events, maybe_sent) = (message.events.clone(), message.maybe_sent);
         Box::pin(async move {
             let what = path.display().to_string();
-            let appended = tokio::task::spawn_blocking(move || append(&path, &events)).await;
+            let appended = tokio::task::spawn_blocking(move || append(&path, &events, maybe_sent)).await;
             appended
                 .unwrap_or_else(|panic| Err(io::Error::other(panic)))
-                .map_err(|source| NotifyError::Io { what, source })
+                .map_err(|error| NotifyError::io(&what, &error))
         })
     }
 }
 
 /// Appends the events that are not in the file yet, durably.
-fn append(path: &Path, events: &[Event]) -> io::Result<()> {
+fn append(path: &Path, events: &[Event], maybe_sent: bool) -> io::Result<()> {
     let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
     // Until it is closed: hosts that deliver at the same time may share the file.
     file.lock()?;
     repair_last_line(&mut file)?;
-    let doubtful: HashSet<&str> =
-        events.iter().filter(|event| event.maybe_sent).map(|event| event.event_id.as_str()).collect();
-    let present = if doubtful.is_empty() { HashSet::new() } else { find_ids(&mut file, &doubtful)? };
+    let ids: HashSet<&str> = events.iter().map(|event| event.event_id.as_str()).collect();
+    let present = if maybe_sent { find_ids(&mut file, &ids)? } else { HashSet::new() };
     let mut lines = Vec::new();
     for event in events.iter().filter(|event| !present.contains(&event.event_id)) {
         lines.extend_from_slice(event.payload.as_bytes());
         lines.push(b'\n');
     }
     file.write_all(&lines)?;
-    // A failed fsync is not repeated: the pages may be gone. The attempt has failed, the next one looks again.
+    // A failed fsync is not repeated: the pages may be gone. The attempt has failed, the next one looks
+    // again.
     file.sync_all()?;
     if is_new {
         crate::files::sync_folder(path)?;
@@ -146,10 +147,11 @@ fn find_ids(file: &mut File, wanted: &HashSet<&str>) -> io::Result<HashSet<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Language;
 
-    fn event(id: &str, maybe_sent: bool) -> Event {
+    fn event(id: &str) -> Event {
         let payload = format!("{},\"event_id\":\"{id}\",\"message\":\"line \\n two\"}}", line_start());
-        Event { event_id: id.to_owned(), payload, maybe_sent }
+        Event { event_id: id.to_owned(), payload }
     }
 
     fn ids(path: &Path) -> String {
@@ -163,8 +165,8 @@ mod tests {
     fn events_are_appended_in_order_each_on_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.ndjson");
-        append(&path, &[event("a", false), event("b", false)]).unwrap();
-        append(&path, &[event("c", false)]).unwrap();
+        append(&path, &[event("a"), event("b")], false).unwrap();
+        append(&path, &[event("c")], false).unwrap();
         assert_eq!(ids(&path), "a b c");
     }
 
@@ -172,8 +174,8 @@ mod tests {
     fn an_event_that_may_have_been_written_is_looked_for_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.ndjson");
-        append(&path, &[event("a", false)]).unwrap();
-        append(&path, &[event("a", true), event("b", true)]).unwrap();
+        append(&path, &[event("a")], false).unwrap();
+        append(&path, &[event("a"), event("b")], true).unwrap();
         assert_eq!(ids(&path), "a b");
     }
 
@@ -181,13 +183,13 @@ mod tests {
     fn a_torn_last_line_is_taken_away_wherever_it_was_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.ndjson");
-        let whole = event("b", false).payload;
+        let whole = event("b").payload;
         for cut in 1..=whole.len() {
             std::fs::remove_file(&path).ok();
-            append(&path, &[event("a", false)]).unwrap();
+            append(&path, &[event("a")], false).unwrap();
             let mut file = OpenOptions::new().append(true).open(&path).unwrap();
             file.write_all(&whole.as_bytes()[..cut]).unwrap();
-            append(&path, &[event("b", true), event("c", true)]).unwrap();
+            append(&path, &[event("b"), event("c")], true).unwrap();
             assert_eq!(ids(&path), "a b c", "cut after {cut} bytes");
         }
     }
@@ -197,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.ndjson");
         std::fs::write(&path, "a note").unwrap();
-        append(&path, &[event("a", false)]).unwrap();
+        append(&path, &[event("a")], false).unwrap();
         assert_eq!(ids(&path), "? a");
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("a note\n{"));
     }
@@ -206,8 +208,10 @@ mod tests {
     async fn a_file_that_cannot_be_written_is_a_failed_attempt_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absent/alerts.ndjson");
-        let mut notifier = FileNotifier::new("absent/alerts.ndjson", &path);
-        let error = notifier.send(&[event("a", false)]).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
+        let notifier = FileNotifier::new("absent/alerts.ndjson", &path);
+        let message = Message::of_one(event("a"), false, Language::English);
+        let error = notifier.send(&message).await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot write {}: ", path.display())), "{error}");
+        assert!(!error.kind.is_final());
     }
 }

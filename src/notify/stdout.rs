@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
-use super::{Event, Notifier, NotifyError, Sending};
+use super::{Message, Notifier, NotifyError, ONLY_RECIPIENT, Sending};
 use crate::render::rows::printable;
 
 /// How an event is written.
@@ -23,12 +24,10 @@ type Print = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
 /// Prints events with the function it is given: what stdout is, the program decides.
 pub struct StdoutNotifier {
     style: EventStyle,
-    print: Print,
+    print: Mutex<Print>,
 }
 
 impl StdoutNotifier {
-    /// The recipient of all deliveries to this channel.
-    pub const RECIPIENT: &'static str = "-";
     /// Its name in deliveries.
     pub const CHANNEL: &'static str = "stdout";
 
@@ -36,7 +35,7 @@ impl StdoutNotifier {
         style: EventStyle,
         print: impl FnMut(&str) -> io::Result<()> + Send + 'static,
     ) -> StdoutNotifier {
-        StdoutNotifier { style, print: Box::new(print) }
+        StdoutNotifier { style, print: Mutex::new(Box::new(print)) }
     }
 }
 
@@ -47,28 +46,26 @@ impl fmt::Debug for StdoutNotifier {
 }
 
 impl Notifier for StdoutNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         StdoutNotifier::CHANNEL
     }
 
     fn recipient(&self) -> &str {
-        StdoutNotifier::RECIPIENT
+        ONLY_RECIPIENT
     }
 
-    fn batch_size(&self) -> usize {
+    fn most_events(&self) -> usize {
         1
     }
 
-    fn send<'a>(&'a mut self, events: &'a [Event]) -> Sending<'a> {
-        let lines = events.iter().map(|event| match self.style {
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
+        let lines = message.events.iter().map(|event| match self.style {
             EventStyle::Json => event.payload.clone(),
             EventStyle::Text => text_line(&event.payload),
         });
         let text: String = lines.map(|line| line + "\n").collect();
-        let printed = (self.print)(&text);
-        Box::pin(async move {
-            printed.map_err(|source| NotifyError::Io { what: "standard output".to_owned(), source })
-        })
+        let printed = (self.print.lock().unwrap_or_else(PoisonError::into_inner))(&text);
+        Box::pin(async move { printed.map_err(|error| NotifyError::io("standard output", &error)) })
     }
 }
 
@@ -103,16 +100,22 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::model::Language;
+    use crate::notify::Event;
+
+    fn message(payload: &str) -> Message {
+        let event = Event { event_id: "e1".into(), payload: payload.into() };
+        Message::of_one(event, false, Language::English)
+    }
 
     async fn printed(style: EventStyle, payload: &str) -> String {
         let out = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&out);
-        let mut notifier = StdoutNotifier::new(style, move |text: &str| {
+        let notifier = StdoutNotifier::new(style, move |text: &str| {
             sink.lock().unwrap().push_str(text);
             Ok(())
         });
-        let event = Event { event_id: "e1".into(), payload: payload.into(), maybe_sent: false };
-        notifier.send(&[event]).await.unwrap();
+        notifier.send(&message(payload)).await.unwrap();
         drop(notifier);
         Arc::into_inner(out).unwrap().into_inner().unwrap()
     }
@@ -134,10 +137,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_stdout_is_a_failed_attempt() {
-        let mut notifier =
+        let notifier =
             StdoutNotifier::new(EventStyle::Json, |_: &str| Err(io::Error::from(io::ErrorKind::StorageFull)));
-        let event = Event { event_id: "e1".into(), payload: "{}".into(), maybe_sent: false };
-        let error = notifier.send(&[event]).await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot write standard output");
+        let error = notifier.send(&message("{}")).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot write standard output: "), "{error}");
     }
 }

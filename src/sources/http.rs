@@ -47,11 +47,7 @@ impl Http {
     ///
     /// Errors: an address that is none.
     pub fn new(base: &str, timeout: Duration, secrets: Vec<Secret>, clock: Clock) -> anyhow::Result<Http> {
-        static PROVIDER: OnceLock<()> = OnceLock::new();
-        PROVIDER.get_or_init(|| {
-            // Only a second installation fails, and then there is one.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        install_provider();
         let base = base.trim_end_matches('/').to_owned();
         let url = reqwest::Url::parse(&base).map_err(|error| anyhow::anyhow!("`{base}`: {error}"))?;
         anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "`{base}` is not an http address");
@@ -207,8 +203,17 @@ impl Reply {
     }
 }
 
+/// Chooses how TLS computes, once for the process.
+pub(crate) fn install_provider() {
+    static PROVIDER: OnceLock<()> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        // Only a second installation fails, and then there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
 /// A secret as it is, as it stands in an address, and as some write it in JSON.
-fn spellings(secret: &Secret) -> Vec<String> {
+pub(crate) fn spellings(secret: &Secret) -> Vec<String> {
     let plain = secret.reveal();
     if plain.is_empty() {
         return Vec::new();

@@ -15,8 +15,8 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::failpoint;
 use crate::ids::stable_id;
-use crate::model::{Timestamp, Workspace};
-use crate::notify::{Event, Notifier};
+use crate::model::{Language, Timestamp, Workspace};
+use crate::notify::{Event, Message, Notifier};
 use crate::store::Store;
 use crate::store::alerts::Recipient;
 use crate::store::outbox::{AfterFailure, ClaimedEvent};
@@ -75,12 +75,12 @@ pub async fn run(
     clock: Clock,
     cancel: &CancelToken,
     workspace: &Workspace,
-    notifiers: &mut [Box<dyn Notifier>],
+    notifiers: &[Box<dyn Notifier>],
     claimant: &str,
 ) -> anyhow::Result<Summary> {
     let channels = notifiers
-        .iter_mut()
-        .map(|notifier| deliver_channel(store, clock, cancel, workspace, notifier.as_mut(), claimant));
+        .iter()
+        .map(|notifier| deliver_channel(store, clock, cancel, workspace, notifier.as_ref(), claimant));
     let watch = Stopwatch::start();
     let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(channels).await.into_iter().collect();
     let summary = Summary { channels: channels?, waiting: store.count_undelivered(workspace).await? };
@@ -94,7 +94,7 @@ async fn deliver_channel(
     clock: Clock,
     cancel: &CancelToken,
     workspace: &Workspace,
-    notifier: &mut dyn Notifier,
+    notifier: &dyn Notifier,
     claimant: &str,
 ) -> anyhow::Result<ChannelSummary> {
     let to = Recipient { channel: notifier.channel().to_owned(), recipient: notifier.recipient().to_owned() };
@@ -110,7 +110,7 @@ async fn deliver_channel(
         if claimed.is_empty() {
             return Ok(summary);
         }
-        for batch in claimed.chunks(notifier.batch_size()) {
+        for batch in claimed.chunks(notifier.most_events()) {
             if cancel.is_cancelled() || failures >= FAILURES_IN_A_ROW {
                 let given_back = store.give_deliveries_back(workspace, &to, claimant).await;
                 given_back.context("failed to give claims back")?;
@@ -137,22 +137,31 @@ async fn deliver_channel(
     }
 }
 
-/// Sends a batch; an error is the whole chain of causes as text, which is what is kept of it.
-async fn send(notifier: &mut dyn Notifier, batch: &[ClaimedEvent]) -> Result<(), String> {
-    let events: Vec<Event> = batch
-        .iter()
-        .map(|claimed| Event {
-            event_id: claimed.event_id.clone(),
-            payload: claimed.payload.clone(),
-            maybe_sent: claimed.maybe_sent,
-        })
-        .collect();
-    let sent = match tokio::time::timeout(SEND_TIMEOUT, notifier.send(&events)).await {
-        Ok(sent) => sent.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+/// Sends a batch as one message; an error is text, which is what is kept of it.
+async fn send(notifier: &dyn Notifier, batch: &[ClaimedEvent]) -> Result<(), String> {
+    let message = message_of(batch);
+    let sent = match tokio::time::timeout(SEND_TIMEOUT, notifier.send(&message)).await {
+        Ok(sent) => sent.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", SEND_TIMEOUT.as_secs())),
     };
     failpoint!("deliver.after_send");
     sent
+}
+
+fn message_of(batch: &[ClaimedEvent]) -> Message {
+    let ids: Vec<&str> = batch.iter().map(|event| event.event_id.as_str()).collect();
+    let message_id = if let [only] = ids.as_slice() { (*only).to_owned() } else { stable_id(&ids) };
+    let events = batch
+        .iter()
+        .map(|event| Event { event_id: event.event_id.clone(), payload: event.payload.clone() })
+        .collect();
+    Message {
+        message_id,
+        events,
+        digest: None,
+        maybe_sent: batch.iter().any(|event| event.maybe_sent),
+        language: Language::English,
+    }
 }
 
 async fn record_delivered(

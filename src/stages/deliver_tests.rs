@@ -47,7 +47,7 @@ impl Bench {
         self.folder.path().join("alerts.ndjson")
     }
 
-    async fn deliver(&self, clock: Clock, notifiers: &mut [Box<dyn Notifier>]) -> Summary {
+    async fn deliver(&self, clock: Clock, notifiers: &[Box<dyn Notifier>]) -> Summary {
         // Each run claims in a name of its own.
         let claimant = format!("at {}", clock.now());
         let workspace = Workspace::default();
@@ -94,14 +94,14 @@ fn counts(summary: &Summary) -> Vec<(u64, u64, u64)> {
 async fn every_channel_gets_every_event_once_in_order() {
     let bench = bench(&["c", "a", "b"]).await;
     let (stdout, printed) = printing();
-    let mut notifiers = [stdout, bench.file()];
-    let summary = bench.deliver(at(0), &mut notifiers).await;
+    let notifiers = [stdout, bench.file()];
+    let summary = bench.deliver(at(0), &notifiers).await;
     assert_eq!(counts(&summary), [(3, 0, 0), (3, 0, 0)]);
     assert_eq!((summary.waiting, summary.outcome()), (0, Outcome::Done));
     assert_eq!(ids(&printed.lock().unwrap()), "c a b");
     assert_eq!(ids_in(&bench.path()), "c a b");
 
-    let again = bench.deliver(at(60), &mut notifiers).await;
+    let again = bench.deliver(at(60), &notifiers).await;
     assert_eq!(counts(&again), [(0, 0, 0), (0, 0, 0)]);
     assert_eq!(ids_in(&bench.path()), "c a b");
 }
@@ -122,24 +122,24 @@ async fn events_are_told_by_day_and_the_gravest_first() {
         .unwrap();
     }
     tx.commit().await.unwrap();
-    bench.deliver(at(0), &mut [bench.file()]).await;
+    bench.deliver(at(0), &[bench.file()]).await;
     assert_eq!(ids_in(&bench.path()), "grave low later");
 }
 
 #[tokio::test]
 async fn a_failing_channel_does_not_hold_up_another_and_is_tried_again_later() {
     let bench = bench(&["a", "b", "c", "d", "e"]).await;
-    let summary = bench.deliver(at(0), &mut [broken(), bench.file()]).await;
+    let summary = bench.deliver(at(0), &[broken(), bench.file()]).await;
     assert_eq!(counts(&summary), [(0, 3, 0), (5, 0, 0)], "three failures in a row are enough for one run");
     assert_eq!((summary.waiting, summary.outcome()), (5, Outcome::PartlyFailed));
     assert_eq!(summary.channels[0].error.as_deref(), Some("cannot write standard output: closed"));
 
     // Those that were not tried are due at once, those that failed not yet.
     let (stdout, printed) = printing();
-    bench.deliver(at(1), &mut [stdout]).await;
+    bench.deliver(at(1), &[stdout]).await;
     assert_eq!(ids(&printed.lock().unwrap()), "d e");
     let (stdout, printed) = printing();
-    let last = bench.deliver(at(31), &mut [stdout]).await;
+    let last = bench.deliver(at(31), &[stdout]).await;
     assert_eq!(last.waiting, 0);
     assert_eq!(ids(&printed.lock().unwrap()).len(), "a b c".len());
 }
@@ -149,12 +149,12 @@ async fn a_delivery_is_dead_after_its_last_attempt() {
     let bench = bench(&["a"]).await;
     let mut clock = 0;
     for attempt in 1..=MAX_ATTEMPTS {
-        let summary = bench.deliver(at(clock), &mut [broken()]).await;
+        let summary = bench.deliver(at(clock), &[broken()]).await;
         let expected = if attempt == MAX_ATTEMPTS { (0, 0, 1) } else { (0, 1, 0) };
         assert_eq!(counts(&summary), [expected], "attempt {attempt}");
         clock += LONGEST_DELAY.num_seconds();
     }
-    assert_eq!(counts(&bench.deliver(at(clock), &mut [broken()]).await), [(0, 0, 0)]);
+    assert_eq!(counts(&bench.deliver(at(clock), &[broken()]).await), [(0, 0, 0)]);
     let deliveries = bench.store.load_deliveries(&Workspace::default(), "alert-a").await.unwrap();
     let states: Vec<_> =
         deliveries.iter().map(|d| (d.channel.as_str(), d.state.as_str(), d.attempts)).collect();
@@ -172,7 +172,7 @@ async fn a_kill_between_sending_and_recording_delivers_once_to_the_file() {
     let half = &claimed[1].payload[..20];
     std::fs::write(bench.path(), format!("{}\n{half}", claimed[0].payload)).unwrap();
 
-    let summary = bench.deliver(at(1), &mut [bench.file()]).await;
+    let summary = bench.deliver(at(1), &[bench.file()]).await;
     assert_eq!(counts(&summary), [(2, 0, 0)]);
     assert_eq!(ids_in(&bench.path()), "a b");
 }
@@ -182,11 +182,10 @@ async fn a_stop_gives_claims_back() {
     let bench = bench(&["a", "b"]).await;
     let cancel = CancelToken::default();
     cancel.cancel(Outcome::Interrupted);
-    let stopped =
-        run(&bench.store, at(0), &cancel, &Workspace::default(), &mut [bench.file()], "stopped").await;
+    let stopped = run(&bench.store, at(0), &cancel, &Workspace::default(), &[bench.file()], "stopped").await;
     let stopped = stopped.unwrap();
     assert_eq!(counts(&stopped), [(0, 0, 0)]);
-    assert_eq!(counts(&bench.deliver(at(0), &mut [bench.file()]).await), [(2, 0, 0)]);
+    assert_eq!(counts(&bench.deliver(at(0), &[bench.file()]).await), [(2, 0, 0)]);
 }
 
 #[tokio::test]
@@ -201,7 +200,7 @@ async fn what_another_host_has_claimed_is_left_to_it_while_it_lives() {
     let claimed =
         bench.store.claim_deliveries(&Workspace::default(), to, at(0).now(), &other, 1).await.unwrap();
     assert_eq!(claimed[0].event_id, "a");
-    assert_eq!(counts(&bench.deliver(at(1), &mut [bench.file()]).await), [(1, 0, 0)]);
+    assert_eq!(counts(&bench.deliver(at(1), &[bench.file()]).await), [(1, 0, 0)]);
     assert_eq!(ids_in(&bench.path()), "b");
     // It is gone: what it had is due, and may have been sent.
     leases.end_others(Shared::Deliver, "me", &[other]).await.unwrap();

@@ -7,6 +7,7 @@ mod alert;
 mod alert_rules;
 mod bad_input;
 mod build_mart;
+mod channels;
 mod check;
 mod cohort;
 mod compare;

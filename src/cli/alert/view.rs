@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
-use crate::notify::StdoutNotifier;
+use crate::notify::ONLY_RECIPIENT;
 use crate::render::rows::{self, Cell, Format, Rows, instant, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
@@ -275,9 +275,9 @@ fn product(marketplace: &str, asin: &str) -> String {
     if asin.is_empty() { String::new() } else { format!("{marketplace}:{asin}") }
 }
 
-/// The channel and who is told through it; stdout has nobody of a name.
+/// The channel and who is told through it, where it has several.
 pub(super) fn addressed(channel: &str, recipient: &str) -> String {
-    if channel == StdoutNotifier::CHANNEL { channel.to_owned() } else { format!("{channel} {recipient}") }
+    if recipient == ONLY_RECIPIENT { channel.to_owned() } else { format!("{channel} {recipient}") }
 }
 
 pub(super) fn short_id(alert_id: &str) -> &str {
