@@ -27,8 +27,9 @@ use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
 use crate::rollup::rules::{Finding, Rule, RuleSet};
 use crate::store::Store;
-use crate::store::alerts::{JudgedAlert, Recipient};
+use crate::store::alerts::JudgedAlert;
 use crate::store::judging::{JudgedProducts, UnjudgedDays};
+use crate::store::outbox::Subscriber;
 use reconcile::{Reconciled, Scope, reconcile};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
@@ -54,8 +55,8 @@ pub struct Options {
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
     pub zone: ReportingZone,
-    /// Who is told of every event.
-    pub recipients: Vec<Recipient>,
+    /// Who hears of which event.
+    pub recipients: Vec<Subscriber>,
     pub tell: Telling,
     /// Judge, and write nothing.
     pub dry_run: bool,

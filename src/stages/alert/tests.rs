@@ -26,8 +26,9 @@ fn now() -> Clock {
 }
 
 fn options() -> Options {
-    let recipient =
-        |channel: &str, recipient: &str| Recipient { channel: channel.into(), recipient: recipient.into() };
+    let recipient = |channel: &str, recipient: &str| {
+        Recipient { channel: channel.into(), recipient: recipient.into() }.into()
+    };
     Options {
         run_id: "run".into(),
         workspace: Workspace::default(),
