@@ -167,7 +167,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 ) -> Vec<T> {
     let mut values = Vec::new();
     for text in texts {
-        match text.parse() {
+        match text.parse::<T>() {
             Ok(value) => values.push(value),
             Err(error) => faults.push((key, error.to_string())),
         }

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{ProductKey, Timestamp};
 use crate::rollup::rules::Severity;
 use crate::stages::build_mart;
+use crate::store::alerts::Recipient;
 use crate::store::alerts::{AlertFilter, AlertRecord};
 use crate::store::combined;
 use crate::store::ops::Identity;

@@ -1,7 +1,5 @@
 //! What leaves core: the lake's list of files, what alerts are judged by, and the alerts on their way out.
 
-use chrono::Duration;
-
 use super::*;
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{

@@ -171,10 +171,10 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
         postgres: "DELETE FROM core.reviews; SELECT nothing FROM nowhere",
         ..NEXT
     });
-    let old = database_of(&migrations, 1).await;
+    let old = database_of(&migrations, NEXT.version - 1).await;
     check_or_apply(&old.store, &migrations, Migrate::Yes, false).await.unwrap_err();
     assert_eq!(content(&old.store, &old.columns).await, old.content);
-    assert_eq!(found_version(&old.store, &migrations).await.unwrap(), 1);
+    assert_eq!(found_version(&old.store, &migrations).await.unwrap(), NEXT.version - 1);
 }
 
 #[tokio::test]
