@@ -1,13 +1,14 @@
 //! `alert`: judge what is new, deliver what was found, and say what was done about it.
 
 mod backtest;
+mod dead;
+mod deliver;
 mod rules;
 mod test_channel;
 mod view;
 
+pub(super) use deliver::{audience, deliver_lines, deliver_now, tell_of_run};
 pub(super) use view::evidence_lines;
-
-use std::io;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -18,20 +19,14 @@ use super::context::Context;
 use super::dates::DayArg;
 use super::output::{counted, write_text};
 use super::ui::Line;
-use crate::config::Channel;
-use crate::deps;
 use crate::error::{Failure, Outcome};
-use crate::ids::new_run_id;
 use crate::lake::Lake;
 use crate::model::{Marketplace, ProductRef};
-use crate::notify::{EventStyle, Notifier, StdoutNotifier};
 use crate::render::rows::Format;
 use crate::rollup::rules::{Rule, Severity};
 use crate::stages::alert::{self, Telling};
-use crate::stages::deliver;
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, Recipient, StateChange, Transition};
-use crate::store::leases::Shared;
+use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, StateChange, Transition};
 
 /// Judge what is new, deliver what was found, and say what was done about it
 #[derive(Clone, Debug, clap::Args)]
@@ -48,7 +43,11 @@ enum AlertCommand {
     /// historical and listed only.
     Run(RunArgs),
     /// Deliver what waits in the outbox
-    Deliver(DeliverArgs),
+    ///
+    /// Each channel is spoken to at its own pace and in its own hours; what fails is tried again later, for more than a day.
+    Deliver(deliver::DeliverArgs),
+    /// Look at letters that were given up, have them tried again, or let them go
+    Dead(dead::DeadArgs),
     /// List alerts, newest day first
     List(ListArgs),
     /// Show one alert with its evidence, history and deliveries
@@ -97,17 +96,6 @@ impl RunArgs {
     fn telling(&self) -> Telling {
         if self.deliver_history { Telling::All } else { Telling::Newest }
     }
-}
-
-#[derive(Clone, Debug, clap::Args)]
-struct DeliverArgs {
-    /// Say how much waits, and deliver nothing
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Print events as lines of JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -178,7 +166,8 @@ struct ChangeArgs {
 pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Outcome> {
     match args.command {
         AlertCommand::Run(args) => judge(args, context).await,
-        AlertCommand::Deliver(args) => deliver_only(args, context).await,
+        AlertCommand::Deliver(args) => deliver::run(args, context).await,
+        AlertCommand::Dead(args) => dead::run(args, context).await,
         AlertCommand::List(args) => list(args, context).await,
         AlertCommand::Show(args) => show(args, context).await,
         AlertCommand::Ack(args) => {
@@ -238,76 +227,6 @@ fn judged_outcome(summary: &alert::Summary, exit_code: bool) -> Outcome {
     summary.outcome().and(found)
 }
 
-async fn deliver_only(args: DeliverArgs, context: &Context) -> anyhow::Result<Outcome> {
-    let store = context.open_store().await?;
-    if args.dry_run {
-        let waiting = store.count_undelivered(context.workspace()).await?;
-        context.ui.note(&format!("dry run, nothing delivered: {waiting} waiting"));
-        return Ok(Outcome::Done);
-    }
-    let summary = deliver_all(&store, context, args.json).await?;
-    context.ui.say(&deliver_lines(&summary));
-    Ok(summary.outcome())
-}
-
-/// Delivers what waits, unless another process is doing that: its turn, or the next one's. On a server several do.
-pub(super) async fn deliver_now(
-    store: &Store,
-    context: &Context,
-    json: bool,
-) -> anyhow::Result<Option<deliver::Summary>> {
-    match deliver_all(store, context, json).await {
-        Err(error) if is_locked(&error) => {
-            context.ui.note("deliver: another process is delivering; what is new waits for its next turn");
-            Ok(None)
-        }
-        delivered => delivered.map(Some),
-    }
-}
-
-fn is_locked(error: &anyhow::Error) -> bool {
-    // --skip-if-locked makes the refusal an outcome of `done`.
-    let refusal = error.downcast_ref::<Failure>();
-    refusal.is_some_and(|failure| matches!(failure.outcome, Outcome::Locked | Outcome::Done))
-}
-
-async fn deliver_all(store: &Store, context: &Context, json: bool) -> anyhow::Result<deliver::Summary> {
-    let notifiers = notifiers(context, json);
-    let id = new_run_id();
-    let share = context.share(store, Shared::Deliver, &id).await?;
-    let claimant = Shared::Deliver.lease(&id);
-    let (cancel, workspace) = (context.cancel(), context.workspace());
-    let summary = deliver::run(store, context.clock, &cancel, workspace, &notifiers, &claimant).await?;
-    share.release().await?;
-    Ok(summary)
-}
-
-/// The configured channels, ready to send.
-fn notifiers(context: &Context, json: bool) -> Vec<Box<dyn Notifier>> {
-    deps::notifiers(&context.config, context.clock, || stdout_notifier(context, json))
-}
-
-/// Prints events as data.
-fn stdout_notifier(context: &Context, json: bool) -> StdoutNotifier {
-    let style = if json { EventStyle::Json } else { EventStyle::Text };
-    let ui = context.ui.clone();
-    StdoutNotifier::new(style, move |text: &str| {
-        ui.data(text);
-        // What nobody reads has not been told.
-        if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-    })
-}
-
-/// Who is told, as the configuration names them: a file by its path as written there.
-fn recipients(context: &Context) -> Vec<Recipient> {
-    let channels = context.config.channels.iter();
-    let of_channel = |channel: &Channel| {
-        let name = channel.name.clone();
-        channel.recipients().into_iter().map(move |recipient| Recipient { channel: name.clone(), recipient })
-    };
-    channels.flat_map(of_channel).collect()
-}
-
 /// How this configuration judges.
 pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
     Ok(alert::Options {
@@ -316,7 +235,7 @@ pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow:
         rules: rules::rule_book(context)?,
         own_sellers: context.config.settings.own.seller_ids.iter().cloned().collect(),
         zone: context.config.zone,
-        recipients: recipients(context),
+        recipients: audience(context).subscribers,
         tell,
         dry_run: false,
     })
@@ -342,37 +261,6 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
     if summary.source_incidents > 0 {
         let incidents = counted(summary.source_incidents, "new incident");
         lines.push(Line::Complaint(format!("alert: {incidents} of a source")));
-    }
-    lines
-}
-
-/// What a delivery did, a line each; channels that had nothing to do are silent.
-pub(super) fn deliver_lines(summary: &deliver::Summary) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for channel in &summary.channels {
-        let parts: Vec<String> = [
-            (channel.delivered, "delivered"),
-            (channel.failed, "failed, tried again later"),
-            (channel.dead, "given up"),
-        ]
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{number} {what}"))
-        .collect();
-        if !parts.is_empty() {
-            let error = channel.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            let to = view::addressed(&channel.channel, &channel.recipient);
-            let line = format!("deliver: {to}: {}{error}", parts.join(", "));
-            let has_failed = channel.failed + channel.dead > 0;
-            lines.push(if has_failed { Line::Complaint(line) } else { Line::Note(line) });
-        }
-    }
-    if lines.is_empty() {
-        let line = match summary.waiting {
-            0 => "deliver: nothing to deliver".to_owned(),
-            waiting => format!("deliver: nothing is due, {waiting} waiting for a later attempt"),
-        };
-        lines.push(Line::Note(line));
     }
     lines
 }
@@ -482,11 +370,10 @@ async fn change(
         context.ui.note(&format!("dry run, nothing written: {} to be {}", ids.len(), to.as_str()));
         return Ok(Outcome::Done);
     }
-    let actor =
-        std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let actor = actor();
     let transition = Transition { from, to, actor: &actor, note: &args.note };
     let changes = store
-        .change_alert_states(context.workspace(), &ids, transition, context.clock.now())
+        .change_alert_states(context.workspace(), &ids, transition, &audience(context), context.clock.now())
         .await
         .context("failed to change alerts")?;
     let mut outcome = Outcome::Done;
@@ -506,6 +393,11 @@ async fn change(
         context.ui.note(&format!("next: {next}"));
     }
     Ok(outcome)
+}
+
+/// Who types this.
+fn actor() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Who was told of an alert ends it; who has ended one looks at the others. Null when there are none.

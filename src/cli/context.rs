@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::GlobalArgs;
 use super::ui::Ui;
+use super::{GlobalArgs, alert};
 use crate::cancel::CancelToken;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -191,6 +191,32 @@ impl Context {
         self.lease(leases, pipeline, wait).await
     }
 
+    /// [`Context::lock`] of an embedded database that stands by for `wait`, saying so, where --lock-wait does not say how long.
+    pub(super) async fn stand_by(
+        &self,
+        store: &Store,
+        pipeline: &'static str,
+        wait: Duration,
+    ) -> anyhow::Result<RunLock> {
+        let first = self.lock(store, pipeline).await;
+        let is_held = |error: &anyhow::Error| {
+            error.downcast_ref::<Failure>().is_some_and(|failure| failure.outcome == Outcome::Locked)
+        };
+        match first {
+            Err(error) if is_held(&error) && self.global.lock_wait.is_none() => {
+                self.ui.note(&format!("{error}; standing by"));
+                let (database, holder, cancel) =
+                    (store.location().beside().to_owned(), self.holder(), self.cancel());
+                // The wait blocks its thread.
+                let waited = tokio::task::spawn_blocking(move || {
+                    RunLock::acquire(&database, pipeline, &holder, wait, &cancel)
+                });
+                waited.await.context("failed to wait for the lock")?.map_err(|error| self.not_locked(error))
+            }
+            taken => taken,
+        }
+    }
+
     /// [`Context::lock`] of the embedded database at `database`, whatever lies there.
     pub(super) fn lock_file(&self, database: &Path, pipeline: &'static str) -> anyhow::Result<RunLock> {
         let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
@@ -297,7 +323,7 @@ impl Context {
         let Some(run) = self.lock_open_run().take() else { return Ok(()) };
         let finished_at = self.clock.now();
         run.store
-            .finish_run(&run.start.run_id, finished_at, outcome.exit_code(), summary)
+            .finish_run(&run.start, finished_at, outcome.exit_code(), summary, &alert::audience(self))
             .await
             .context("failed to write the end of the run")?;
         let duration_ms = (finished_at - run.start.started_at).num_milliseconds();

@@ -1,12 +1,14 @@
 //! Asking providers, as `ingest` and `run` do: which are configured, what is planned, what was done.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::OutputArgs;
+use super::alert;
 use super::context::Context;
 use super::output::counted;
 use super::products::{known_keys, named_products};
@@ -150,6 +152,7 @@ pub(super) async fn fetch(
         zone: context.config.zone,
         deadline: ask.deadline,
         tolerate_failed_pct: context.config.settings.run.tolerate_failed_pct,
+        audience: Arc::new(alert::audience(context)),
         history: ask.history,
         dry_run: ask.dry_run,
     };

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::alert;
 use super::context::Context;
 use super::dates::DayArg;
 use super::output::counted;
@@ -94,6 +95,7 @@ pub(super) fn options(context: &Context, run_id: &str) -> Options {
         zone: context.config.zone,
         precedence: context.config.settings.normalize.source_precedence.clone(),
         tolerate_failed_pct: context.config.settings.run.tolerate_failed_pct,
+        audience: alert::audience(context),
     }
 }
 

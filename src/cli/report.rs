@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::json;
 
+use super::alert;
 use super::cohort::known_cohort;
 use super::context::Context;
 use super::dates::DayArg;
@@ -102,6 +103,7 @@ pub(super) async fn run(args: ReportArgs, context: &Context) -> anyhow::Result<O
         format,
         path,
         run_id: None,
+        audience: alert::audience(context),
         now: context.clock.now(),
         dry_run: args.dry_run,
     };

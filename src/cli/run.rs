@@ -81,6 +81,9 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     }
     let Chain { outcome, unfinished, record, .. } = chain;
     run.finish(outcome, &Value::Object(record)).await?;
+    if !args.no_deliver && !context.cancel().is_cancelled() {
+        alert::tell_of_run(&store, context).await;
+    }
     match context.cancel().outcome() {
         Some(reason @ Outcome::BudgetReached) => {
             Err(Failure::new(reason, "the deadline was reached; the next run goes on from here").into())

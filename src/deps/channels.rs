@@ -26,18 +26,18 @@ const PASSED: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 type Notifiers = Vec<Box<dyn Notifier>>;
 
-/// A notifier for every channel and recipient of the configuration. One that cannot be made fails every
-/// attempt, and holds up no other.
-pub fn notifiers(config: &Config, clock: Clock, stdout: impl Fn() -> StdoutNotifier) -> Notifiers {
-    let of_channel = |channel: &Channel| {
-        notifiers_of(channel, config, clock, &stdout).unwrap_or_else(|error| {
-            let group = channel.policy.group;
-            let recipients = channel.recipients();
-            let unready = |to: &String| Unready::new(Address::to(&channel.name, to, group), error.clone());
-            recipients.iter().map(|to| Box::new(unready(to)) as Box<dyn Notifier>).collect()
-        })
-    };
-    config.channels.iter().flat_map(of_channel).collect()
+/// A notifier for every recipient of a channel; of one that cannot send as it is, notifiers that say why.
+pub fn notifiers(
+    channel: &Channel,
+    config: &Config,
+    clock: Clock,
+    stdout: &dyn Fn() -> StdoutNotifier,
+) -> Notifiers {
+    notifiers_of(channel, config, clock, stdout).unwrap_or_else(|error| {
+        let group = channel.policy.group;
+        let unready = |to: &String| Unready::new(Address::to(&channel.name, to, group), error.clone());
+        channel.recipients().iter().map(|to| Box::new(unready(to)) as Box<dyn Notifier>).collect()
+    })
 }
 
 /// A notifier for every recipient of a channel.

@@ -28,8 +28,9 @@ use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
 use crate::rollup::rules::{Finding, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
-use crate::store::alerts::{JudgedAlert, Recipient};
+use crate::store::alerts::JudgedAlert;
 use crate::store::judging::UnjudgedDays;
+use crate::store::outbox::Subscriber;
 use delta_rows::{Look, fold_rows};
 use reconcile::{Reconciled, Scope, reconcile};
 
@@ -56,8 +57,8 @@ pub struct Options {
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
     pub zone: ReportingZone,
-    /// Who is told of every event.
-    pub recipients: Vec<Recipient>,
+    /// Who hears of which event.
+    pub recipients: Vec<Subscriber>,
     pub tell: Telling,
     /// Judge, and write nothing.
     pub dry_run: bool,

@@ -1,38 +1,108 @@
 //! Deliver: outbox → channels.
 //!
-//! Reads deliveries that are due. Writes how each fared. One unit of work is a claim, then per batch of a channel:
-//! send, record. A second run finds nothing due; after a kill it sends again what was claimed and not recorded, and a
-//! channel that can tell drops what it has already. The caller holds the lock `deliver`, or on a server, where several
+//! Reads deliveries that are due. Writes how each fared. One unit of work is a claim of messages, then per message: send,
+//! record. A second run finds nothing due; after a kill it sends again what was claimed and not recorded, under the same id,
+//! and a receiver that can tell drops what it has already. The caller holds the lock `deliver`, or on a server, where several
 //! deliver at once, the lease that the claims are made in the name of.
+//!
+//! Channels know nothing of each other: each recipient has a loop of its own (`lane`), with its own times (`schedule`), pace
+//! and health (`pace`). One that hangs, fails or is gone slows no other.
 
-use anyhow::Context as _;
-use chrono::Duration;
+mod lane;
+mod pace;
+mod schedule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
+use crate::config::{Channel, Policy};
 use crate::error::Outcome;
-use crate::failpoint;
-use crate::ids::stable_id;
-use crate::model::{Language, Timestamp, Workspace};
-use crate::notify::{Event, Message, Notifier};
+use crate::model::{Language, Workspace};
+use crate::notify::Notifier;
 use crate::store::Store;
 use crate::store::alerts::Recipient;
-use crate::store::outbox::{AfterFailure, ClaimedEvent};
+use crate::store::outbox::{Audience, Subscriber, Wants};
+use schedule::Schedule;
 
-/// Deliveries of one claim.
-const CLAIM: u32 = 1000;
-/// A channel that has not answered by then has failed.
-const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
-/// After so many failures in a row a channel is left alone until the next run.
-const FAILURES_IN_A_ROW: u32 = 3;
-/// A delivery is dead after so many failed attempts, spread over more than a day.
-pub const MAX_ATTEMPTS: u32 = 16;
-const FIRST_DELAY: Duration = Duration::seconds(30);
-const LONGEST_DELAY: Duration = Duration::hours(6);
+pub use lane::MAX_ATTEMPTS;
 
-/// How the deliveries of one channel fared.
+/// Events of one digest; what is more comes in another one.
+const DIGEST_EVENTS: usize = 500;
+
+/// One recipient of a channel, with how it is told.
+#[derive(Clone)]
+pub struct Target {
+    notifier: Arc<dyn Notifier>,
+    schedule: Schedule,
+    /// Events of a message.
+    group: usize,
+    per_minute: Option<u32>,
+    concurrency: usize,
+    language: Language,
+}
+
+impl Target {
+    pub fn new(notifier: Box<dyn Notifier>, policy: &Policy) -> Target {
+        let group = match policy.digest {
+            Some(_) => DIGEST_EVENTS,
+            None => notifier.most_events().min(policy.group as usize).max(1),
+        };
+        Target {
+            notifier: notifier.into(),
+            schedule: Schedule::of(policy),
+            group,
+            per_minute: policy.per_minute,
+            concurrency: (policy.concurrency as usize).max(1),
+            language: policy.language,
+        }
+    }
+}
+
+/// Who hears of what, as the channels of a configuration say.
+pub fn audience(channels: &[Channel], workspace: &Workspace) -> Audience {
+    let subscribers = channels.iter().flat_map(|channel| {
+        let wants = wants(&channel.policy);
+        channel.recipients().into_iter().map(move |recipient| Subscriber {
+            to: Recipient { channel: channel.name.clone(), recipient },
+            wants: wants.clone(),
+        })
+    });
+    Audience { workspace: workspace.clone(), subscribers: subscribers.collect() }
+}
+
+fn wants(policy: &Policy) -> Wants {
+    Wants {
+        events: policy.events.clone(),
+        min_severity: Some(policy.min_severity),
+        rules: policy.rules.clone(),
+        marketplaces: policy.marketplaces.iter().map(|one| one.code().to_owned()).collect(),
+        workspaces: policy.workspaces.iter().map(|one| one.as_str().to_owned()).collect(),
+    }
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// When nothing more is due.
+    NothingIsDue,
+    /// When it is stopped: it looks for what is new this often, and whenever something is due.
+    Stopped { poll: Duration },
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub workspace: Workspace,
+    /// In whose name claims are made.
+    pub claimant: String,
+    pub until: Until,
+}
+
+/// How the messages of one recipient fared. All are counted in events.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct ChannelSummary {
     pub channel: String,
@@ -68,160 +138,24 @@ impl Summary {
     }
 }
 
-/// Sends what is due of a workspace's events to every channel; a channel that fails does not hold up the others.
+/// Sends what is due of a workspace's events to every target.
 #[tracing::instrument(name = "stage", level = "error", skip_all, fields(operation = "deliver"))]
 pub async fn run(
     store: &Store,
     clock: Clock,
     cancel: &CancelToken,
-    workspace: &Workspace,
-    notifiers: &[Box<dyn Notifier>],
-    claimant: &str,
+    targets: &[Target],
+    options: &Options,
 ) -> anyhow::Result<Summary> {
-    let channels = notifiers
-        .iter()
-        .map(|notifier| deliver_channel(store, clock, cancel, workspace, notifier.as_ref(), claimant));
     let watch = Stopwatch::start();
-    let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(channels).await.into_iter().collect();
-    let summary = Summary { channels: channels?, waiting: store.count_undelivered(workspace).await? };
-    let (delivered, failed, waiting) = (summary.delivered(), summary.failed(), summary.waiting);
+    let lanes = targets.iter().map(|target| lane::drive(store, clock, cancel, target, options));
+    let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(lanes).await.into_iter().collect();
+    let waiting = store.count_undelivered(&options.workspace).await?;
+    let summary = Summary { channels: channels?, waiting };
+    let (delivered, failed) = (summary.delivered(), summary.failed());
     tracing::info!(delivered, failed, waiting, duration_ms = watch.elapsed_ms(), "outbox delivered");
     Ok(summary)
 }
 
-async fn deliver_channel(
-    store: &Store,
-    clock: Clock,
-    cancel: &CancelToken,
-    workspace: &Workspace,
-    notifier: &dyn Notifier,
-    claimant: &str,
-) -> anyhow::Result<ChannelSummary> {
-    let to = Recipient { channel: notifier.channel().to_owned(), recipient: notifier.recipient().to_owned() };
-    let mut summary =
-        ChannelSummary { channel: to.channel.clone(), recipient: to.recipient.clone(), ..Default::default() };
-    let mut failures = 0;
-    loop {
-        let claimed = store
-            .claim_deliveries(workspace, &to, clock.now(), claimant, CLAIM)
-            .await
-            .with_context(|| format!("failed to claim deliveries to {}", to.channel))?;
-        failpoint!("deliver.after_claim");
-        if claimed.is_empty() {
-            return Ok(summary);
-        }
-        for batch in claimed.chunks(notifier.most_events()) {
-            if cancel.is_cancelled() || failures >= FAILURES_IN_A_ROW {
-                let given_back = store.give_deliveries_back(workspace, &to, claimant).await;
-                given_back.context("failed to give claims back")?;
-                return Ok(summary);
-            }
-            let watch = Stopwatch::start();
-            match send(notifier, batch).await {
-                Ok(()) => {
-                    failures = 0;
-                    record_delivered(store, clock, workspace, &to, claimant, batch).await?;
-                    let (channel, duration_ms) = (to.channel.as_str(), watch.elapsed_ms());
-                    tracing::info!(channel, events = batch.len(), duration_ms, "events delivered");
-                    summary.delivered += batch.len() as u64;
-                }
-                Err(error) => {
-                    failures += 1;
-                    let dead = record_failed(store, clock, workspace, &to, claimant, batch, &error).await?;
-                    summary.dead += dead;
-                    summary.failed += batch.len() as u64 - dead;
-                    summary.error = Some(error);
-                }
-            }
-        }
-    }
-}
-
-/// Sends a batch as one message; an error is text, which is what is kept of it.
-async fn send(notifier: &dyn Notifier, batch: &[ClaimedEvent]) -> Result<(), String> {
-    let message = message_of(batch);
-    let sent = match tokio::time::timeout(SEND_TIMEOUT, notifier.send(&message)).await {
-        Ok(sent) => sent.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", SEND_TIMEOUT.as_secs())),
-    };
-    failpoint!("deliver.after_send");
-    sent
-}
-
-fn message_of(batch: &[ClaimedEvent]) -> Message {
-    let ids: Vec<&str> = batch.iter().map(|event| event.event_id.as_str()).collect();
-    let message_id = if let [only] = ids.as_slice() { (*only).to_owned() } else { stable_id(&ids) };
-    let events = batch
-        .iter()
-        .map(|event| Event { event_id: event.event_id.clone(), payload: event.payload.clone() })
-        .collect();
-    Message {
-        message_id,
-        events,
-        digest: None,
-        maybe_sent: batch.iter().any(|event| event.maybe_sent),
-        language: Language::English,
-    }
-}
-
-async fn record_delivered(
-    store: &Store,
-    clock: Clock,
-    workspace: &Workspace,
-    to: &Recipient,
-    claimant: &str,
-    batch: &[ClaimedEvent],
-) -> anyhow::Result<()> {
-    let ids: Vec<String> = batch.iter().map(|event| event.event_id.clone()).collect();
-    store
-        .mark_delivered(workspace, to, claimant, &ids, clock.now())
-        .await
-        .with_context(|| format!("failed to record deliveries to {}", to.channel))?;
-    failpoint!("deliver.after_mark");
-    Ok(())
-}
-
-/// Answers how many of the batch are given up.
-async fn record_failed(
-    store: &Store,
-    clock: Clock,
-    workspace: &Workspace,
-    to: &Recipient,
-    claimant: &str,
-    batch: &[ClaimedEvent],
-    error: &str,
-) -> anyhow::Result<u64> {
-    let now = clock.now();
-    let events: Vec<(String, AfterFailure)> = batch
-        .iter()
-        .map(|event| {
-            let attempts = event.attempts + 1;
-            let after = if attempts >= MAX_ATTEMPTS {
-                AfterFailure::Dead
-            } else {
-                AfterFailure::RetryAt(retry_at(now, &event.event_id, attempts))
-            };
-            (event.event_id.clone(), after)
-        })
-        .collect();
-    store
-        .mark_failed(workspace, to, claimant, &events, error)
-        .await
-        .with_context(|| format!("failed to record failed deliveries to {}", to.channel))?;
-    tracing::warn!(channel = %to.channel, events = batch.len(), error, "delivery failed");
-    Ok(events.iter().filter(|(_, after)| *after == AfterFailure::Dead).count() as u64)
-}
-
-/// When to try again after `attempts` failures: doubling from 30 s to 6 h, less up to a half by the event's own dice,
-/// so that events that failed together do not come back together.
-fn retry_at(now: Timestamp, event_id: &str, attempts: u32) -> Timestamp {
-    let doubled = FIRST_DELAY.num_milliseconds().saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    let delay = doubled.min(LONGEST_DELAY.num_milliseconds());
-    let dice = u64::from_str_radix(&stable_id(&[event_id, &attempts.to_string()])[..8], 16).unwrap_or(0);
-    let less = (delay / 2).saturating_mul(i64::try_from(dice).unwrap_or(0)) >> 32;
-    now + Duration::milliseconds(delay - less)
-}
-
 #[cfg(test)]
-#[path = "deliver_tests.rs"]
 mod tests;

@@ -24,6 +24,7 @@ use crate::render::document::{AlertLine, Body, Report, SCHEMA};
 use crate::render::{ReportFormat, render_report};
 use crate::store::Store;
 use crate::store::alerts::AlertRecord;
+use crate::store::outbox::Audience;
 use crate::store::reports::ReportRow;
 
 /// What a report is about.
@@ -71,6 +72,8 @@ pub struct Options {
     pub path: Option<PathBuf>,
     /// The run that the report is recorded with; null: it is not.
     pub run_id: Option<String>,
+    /// Who hears of it.
+    pub audience: Audience,
     pub now: Timestamp,
     /// Render, and write nothing.
     pub dry_run: bool,
@@ -115,7 +118,7 @@ pub async fn run(store: &Store, lake: &Lake, options: &Options) -> anyhow::Resul
     let is_new = match &options.run_id {
         Some(run_id) if !options.dry_run => {
             let row = report_row(&report, options, run_id, &evidence_hash, size_bytes);
-            store.record_report(&row).await.context("failed to record the report")?
+            store.record_report(&row, &options.audience).await.context("failed to record the report")?
         }
         _ => false,
     };

@@ -1,7 +1,7 @@
 //! Retention: drops what is older than the configuration keeps, layer by layer.
 //!
 //! Reads the ages that are configured and what lies beyond them. Deletes raw receipts with their bodies, replaced readings,
-//! alerts that are dealt with, and the ledger of runs and requests; on a server the months that are empty then. One unit of
+//! alerts that are dealt with, events that were told, and the ledger of runs and requests; on a server the months that are empty then. One unit of
 //! work is a batch of rows. A second run finds nothing to drop; a killed one goes on where it was.
 //!
 //! Daily rows, their ranks and the readings they come from are never dropped: the lake is rebuilt from them when its
@@ -54,19 +54,23 @@ pub enum Layer {
     /// Readings of observations that a newer one replaced.
     Readings,
     Alerts,
+    /// What was told of runs, reports and incidents.
+    Events,
     /// Requests to providers.
     Requests,
     Runs,
 }
 
 impl Layer {
-    const ALL: [Layer; 5] = [Layer::Raw, Layer::Readings, Layer::Alerts, Layer::Requests, Layer::Runs];
+    const ALL: [Layer; 6] =
+        [Layer::Raw, Layer::Readings, Layer::Alerts, Layer::Events, Layer::Requests, Layer::Runs];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Layer::Raw => "raw",
             Layer::Readings => "readings",
             Layer::Alerts => "alerts",
+            Layer::Events => "events",
             Layer::Requests => "requests",
             Layer::Runs => "runs",
         }
@@ -77,7 +81,7 @@ impl Layer {
         match self {
             Layer::Raw => ("raw_days", ages.raw),
             Layer::Readings => ("readings_days", ages.readings),
-            Layer::Alerts => ("alerts_days", ages.alerts),
+            Layer::Alerts | Layer::Events => ("alerts_days", ages.alerts),
             Layer::Requests | Layer::Runs => ("ledger_days", ages.ledger),
         }
     }
@@ -96,7 +100,9 @@ impl Layer {
             Layer::Readings => {
                 (LEAST_READINGS_DAYS, "what a new version of the normalizer changed is looked into")
             }
-            Layer::Alerts => (LEAST_ALERTS_DAYS, "a late fact has the 90 days behind it judged again"),
+            Layer::Alerts | Layer::Events => {
+                (LEAST_ALERTS_DAYS, "a late fact has the 90 days behind it judged again")
+            }
             Layer::Requests | Layer::Runs => {
                 (LEAST_LEDGER_DAYS, "budgets count whole months, and `costs` tells of the one before")
             }
@@ -247,6 +253,7 @@ async fn count(store: &Store, layer: Layer, cut: Cut) -> crate::store::Result<Dr
         Layer::Raw => store.count_old_raw(cut.at).await,
         Layer::Readings => store.count_old_readings(cut.day).await,
         Layer::Alerts => store.count_old_alerts(cut.day).await,
+        Layer::Events => store.count_old_events(cut.at).await,
         Layer::Requests => store.count_old_requests(cut.day).await,
         Layer::Runs => store.count_old_runs(cut.at).await,
     }
@@ -264,6 +271,7 @@ async fn drop_batch(
         Layer::Raw => store.drop_old_raw(cut.at, after, clock.now(), &options.reason).await,
         Layer::Readings => store.drop_old_readings(cut.day, after).await,
         Layer::Alerts => store.drop_old_alerts(cut.day).await,
+        Layer::Events => store.drop_old_events(cut.at).await,
         Layer::Requests => store.drop_old_requests(cut.day).await,
         Layer::Runs => store.drop_old_runs(cut.at).await,
     }

@@ -3,6 +3,7 @@
 use super::columns::{instant, listed, read_word, to_json, unreadable, word};
 use super::db::{Row, bulk, query, query_scalar};
 use super::ops::set_mark;
+use super::outbox::{About, Audience, Resolved, ResolvedBy, Subscriber, insert_events, resolved, tell};
 use super::{Result, Store, Tx};
 use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, Workspace, words};
 use crate::rollup::rules::{Rule, Severity};
@@ -59,7 +60,9 @@ pub struct Escalation {
 pub struct NewEvent {
     pub event_id: String,
     pub event_type: &'static str,
+    /// '' for what is no alert.
     pub alert_id: String,
+    pub about: About,
     /// JSON; every attempt at delivery sends these bytes.
     pub payload: String,
 }
@@ -203,7 +206,7 @@ impl Store {
         rows.iter().map(judged_alert).collect()
     }
 
-    /// Writes alerts, their events and one delivery per event and recipient, and with `judged_through` moves the
+    /// Writes alerts, their events and one delivery per event and subscriber who hears of it, and with `judged_through` moves the
     /// mark, all in one transaction. Writing the same batch again changes nothing.
     pub async fn commit_alerts(
         &self,
@@ -211,7 +214,7 @@ impl Store {
         run_id: &str,
         now: Timestamp,
         batch: &AlertBatch,
-        recipients: &[Recipient],
+        subscribers: &[Subscriber],
         judged_through: Option<i64>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -242,7 +245,7 @@ impl Store {
                 .execute(&mut tx)
                 .await?;
         }
-        super::outbox::insert_events(&mut tx, workspace, now, &batch.events, recipients).await?;
+        insert_events(&mut tx, workspace, now, &batch.events, subscribers).await?;
         if let Some(seq) = judged_through {
             set_mark(&mut tx, &judged_mark(workspace), seq).await?;
         }
@@ -324,12 +327,14 @@ impl Store {
             .collect()
     }
 
-    /// Moves alerts where their state leads there, and records each change, in one transaction.
+    /// Moves alerts where their state leads there, records each change, and tells the audience of those that were resolved, in
+    /// one transaction.
     pub async fn change_alert_states(
         &self,
         workspace: &Workspace,
         ids: &[String],
         transition: Transition<'_>,
+        audience: &Audience,
         now: Timestamp,
     ) -> Result<Vec<StateChange>> {
         let Transition { from, to, actor, note } = transition;
@@ -373,11 +378,40 @@ impl Store {
             .bind(now.timestamp_micros())
             .execute(&mut tx)
             .await?;
+            if to == AlertState::Resolved {
+                let by = Resolved { by: ResolvedBy::Person(actor), note, at: now, times: 0 };
+                tell_resolved(&mut tx, workspace, audience, id, by).await?;
+            }
             changes.push(StateChange::Changed);
         }
         tx.commit().await?;
         Ok(changes)
     }
+}
+
+/// Tells of an alert that was just resolved, after its change was recorded, in the same transaction.
+pub(super) async fn tell_resolved(
+    tx: &mut Tx,
+    workspace: &Workspace,
+    audience: &Audience,
+    alert_id: &str,
+    by: Resolved<'_>,
+) -> Result<()> {
+    let row = query("SELECT * FROM alerts WHERE workspace = $1 AND alert_id = $2")
+        .bind(workspace.as_str())
+        .bind(alert_id)
+        .fetch_one(&mut *tx)
+        .await?;
+    let times: i64 = query_scalar(
+        "SELECT COUNT(*) FROM alert_changes c JOIN alerts a ON a.alert_id = c.alert_id
+         WHERE a.workspace = $1 AND c.alert_id = $2 AND c.to_state = 'resolved'",
+    )
+    .bind(workspace.as_str())
+    .bind(alert_id)
+    .fetch_one(&mut *tx)
+    .await?;
+    let event = resolved(workspace, &alert_record(&row)?, Resolved { times, ..by });
+    tell(tx, audience, by.at, vec![event]).await
 }
 
 /// What became worse and is told again is open again, if somebody had closed it.

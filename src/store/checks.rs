@@ -105,9 +105,18 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "event_orphans",
-        says: "every outbox event belongs to an alert",
+        says: "every outbox event about an alert belongs to one",
         broken_by: "SELECT e.event_id AS subject FROM outbox_events e
-            WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.alert_id = e.alert_id)",
+            WHERE e.alert_id <> '' AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.alert_id = e.alert_id)",
+    },
+    Invariant {
+        name: "delivery_message",
+        says: "a delivery that was sent or given up is in a message, and each message has its events in their places",
+        broken_by: "SELECT d.message_id || ' to ' || d.channel AS subject FROM deliveries d
+            JOIN outbox_events e ON e.event_id = d.event_id AND e.workspace = d.workspace
+            WHERE d.message_id <> ''
+            GROUP BY d.message_id, d.channel, d.recipient, d.workspace
+            HAVING COUNT(*) <> COUNT(DISTINCT d.place) OR COUNT(DISTINCT d.state) > 1",
     },
 ];
 
@@ -234,10 +243,9 @@ impl Store {
                     (SELECT COUNT(*) FROM alerts WHERE workspace = $1 AND state = 'open') AS alerts,
                     (SELECT COUNT(*) FROM alerts
                      WHERE workspace = $1 AND state = 'open' AND severity = 'critical') AS alerts_critical,
-                    (SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
-                     WHERE e.workspace = $1 AND d.state IN ('pending', 'claimed')) AS deliveries_pending,
-                    (SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
-                     WHERE e.workspace = $1 AND d.state = 'dead') AS deliveries_dead",
+                    (SELECT COUNT(*) FROM deliveries WHERE workspace = $1 AND state = 'pending')
+                    + (SELECT COUNT(*) FROM deliveries WHERE workspace = $1 AND state = 'claimed') AS deliveries_pending,
+                    (SELECT COUNT(*) FROM deliveries WHERE workspace = $1 AND state = 'dead') AS deliveries_dead",
         )
         .bind(workspace.as_str())
         .fetch_one(self.reader())

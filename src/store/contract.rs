@@ -3,6 +3,7 @@
 
 mod backup;
 mod claims;
+mod delivery;
 mod landing;
 mod leases;
 mod leaving;

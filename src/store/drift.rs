@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::columns::{instant, to_json};
 use super::db::{query, query_of, query_scalar_of};
 use super::ops::set_mark;
+use super::outbox::{Audience, incident_opened, tell};
 use super::{Result, Store, Tx};
 use crate::model::{Day, HISTORY_SOURCE, ReportingZone, Timestamp};
 
@@ -77,12 +78,13 @@ pub struct NewIncident {
     pub day: Day,
 }
 
-/// Opens an incident; false when it was opened before.
+/// Opens an incident and tells the audience of it; false when it was opened before.
 pub(super) async fn insert_incident(
     tx: &mut Tx,
     run_id: &str,
     now: Timestamp,
     incident: &NewIncident,
+    audience: &Audience,
 ) -> Result<bool> {
     let written = query(
         "INSERT INTO incidents (incident_id, kind, source, field, reason, detail, day, state, run_id, recorded_at)
@@ -97,9 +99,13 @@ pub(super) async fn insert_incident(
     .bind(incident.day.to_string())
     .bind(run_id)
     .bind(now.timestamp_micros())
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(written.rows_affected() > 0)
+    let is_new = written.rows_affected() > 0;
+    if is_new {
+        tell(tx, audience, now, vec![incident_opened(&audience.workspace, incident, now)]).await?;
+    }
+    Ok(is_new)
 }
 
 impl Delivery {
@@ -293,7 +299,7 @@ impl Store {
         Ok(Known { records: row.try_get(0)?, fields })
     }
 
-    /// Writes what was found about deliveries and marks receipts up to `last_receipt` watched, in one transaction;
+    /// Writes what was found about deliveries, tells the audience, and marks receipts up to `last_receipt` watched, in one transaction;
     /// answers the new incidents.
     pub async fn commit_incidents(
         &self,
@@ -301,11 +307,12 @@ impl Store {
         now: Timestamp,
         last_receipt: i64,
         incidents: &[NewIncident],
+        audience: &Audience,
     ) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
         let mut new = Vec::new();
         for incident in incidents {
-            if insert_incident(&mut tx, run_id, now, incident).await? {
+            if insert_incident(&mut tx, run_id, now, incident, audience).await? {
                 new.push(incident.detail.clone());
             }
         }

@@ -4,6 +4,7 @@
 //! leaves requests of which nobody knows the answer, never answers of which nobody knows the price.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -13,6 +14,7 @@ use super::core::history::ask_for_days;
 use super::db::{Database, Monthly, Row, bulk, query, query_scalar};
 use super::drift::{NewIncident, insert_incident};
 use super::leases::now;
+use super::outbox::Audience;
 use super::raw::{RawBody, ReceiptKey, month_of};
 use super::retention::were_dropped;
 use super::spending::{count_spending, over_limit};
@@ -217,6 +219,7 @@ pub enum Step {
         run_id: String,
         at: Timestamp,
         incident: NewIncident,
+        audience: Arc<Audience>,
     },
 }
 
@@ -259,9 +262,9 @@ impl Store {
                     give_up(&mut tx, run_id, *failed_at, failures).await?;
                     StepEffect::Noted
                 }
-                Step::Incident { run_id, at, incident } => {
-                    StepEffect::Incident { is_new: insert_incident(&mut tx, run_id, *at, incident).await? }
-                }
+                Step::Incident { run_id, at, incident, audience } => StepEffect::Incident {
+                    is_new: insert_incident(&mut tx, run_id, *at, incident, audience).await?,
+                },
             });
         }
         failpoint!("fetch.inside_commit");

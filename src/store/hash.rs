@@ -15,16 +15,18 @@ use crate::ids::hex;
 /// What is dumped of a table.
 struct Dump {
     table: &'static str,
+    /// Rows left out for the same reason, as a condition on those that stay.
+    only: &'static str,
     /// Columns left out because they tell how and when the state came to be, not what it is.
     without: &'static [&'static str],
 }
 
 const fn all(table: &'static str) -> Dump {
-    Dump { table, without: &[] }
+    Dump { table, only: "TRUE", without: &[] }
 }
 
 const fn without(table: &'static str, without: &'static [&'static str]) -> Dump {
-    Dump { table, without }
+    Dump { table, only: "TRUE", without }
 }
 
 /// Every table that is state. Not state: runs, marks, ingest_files, lake_files, mart_days, changed_days,
@@ -69,9 +71,32 @@ const STATE: &[Dump] = &[
     without("reports", &["path", "run_id", "created_at"]),
     without("alerts", &["run_id", "recorded_at"]),
     without("alert_changes", &["change_id", "changed_at"]),
-    without("outbox_events", &["created_at"]),
-    without("deliveries", &["attempts", "next_attempt_at", "claimed_by", "last_error", "delivered_at"]),
+    Dump { only: OF_NO_RUN, ..without("outbox_events", &["created_at"]) },
+    Dump {
+        only: OF_NO_RUN_EITHER,
+        ..without(
+            "deliveries",
+            &[
+                "attempts",
+                "next_attempt_at",
+                "claimed_by",
+                "last_error",
+                "delivered_at",
+                "message_id",
+                "place",
+                "digest_at",
+                "maybe_sent",
+                "failed_at",
+            ],
+        )
+    },
+    Dump { only: OF_NO_RUN_EITHER, ..without("delivery_changes", &["change_id", "changed_at"]) },
 ];
+
+/// How often something was run is no state.
+const OF_NO_RUN: &str = "event_type NOT IN ('run.finished', 'run.failed')";
+const OF_NO_RUN_EITHER: &str = "event_id NOT IN (SELECT e.event_id FROM outbox_events e
+    WHERE e.event_type IN ('run.finished', 'run.failed') AND e.workspace IS NOT NULL)";
 
 /// The rows and the hash of one table.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -100,7 +125,8 @@ impl Store {
         let dumped = names.into_iter().map(|(name, _)| name);
         let dumped: Vec<String> = dumped.filter(|name| !dump.without.contains(&name.as_str())).collect();
         let order: Vec<String> = dumped.iter().map(|name| format!("{name} NULLS FIRST")).collect();
-        Ok(format!("SELECT {} FROM {} ORDER BY {}", dumped.join(", "), dump.table, order.join(", ")))
+        let Dump { table, only, .. } = dump;
+        Ok(format!("SELECT {} FROM {table} WHERE {only} ORDER BY {}", dumped.join(", "), order.join(", ")))
     }
 
     /// A table's columns in schema order, with their types in the engine's words.

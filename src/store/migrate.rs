@@ -26,12 +26,20 @@ impl Migration {
     }
 }
 
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
-    postgres: include_str!("../../sql/migrations/postgres/0001_initial.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "delivery",
+        sqlite: include_str!("../../sql/migrations/sqlite/0002_delivery.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0002_delivery.sql"),
+    },
+];
 
 /// The schema version this binary writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

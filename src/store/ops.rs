@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::columns::{instant, known_instant};
 use super::db::{On, Row, query, query_scalar};
+use super::outbox::{Audience, run_ended, tell};
 use super::{Result, Store, StoreError, Tx};
 use crate::model::Timestamp;
 
@@ -90,21 +91,25 @@ impl Store {
         Ok(())
     }
 
+    /// Writes the end of a run, and tells the audience of it, in one transaction.
     pub async fn finish_run(
         &self,
-        run_id: &str,
+        run: &RunStart,
         finished_at: Timestamp,
         exit_code: u8,
         summary: &Value,
+        audience: &Audience,
     ) -> Result<()> {
         let mut tx = self.begin_briefly().await?;
         query("UPDATE runs SET finished_at = $1, exit_code = $2, summary = $3 WHERE run_id = $4")
             .bind(finished_at.timestamp_micros())
             .bind(i64::from(exit_code))
             .bind(summary.to_string())
-            .bind(run_id)
+            .bind(&run.run_id)
             .execute(&mut tx)
             .await?;
+        let ended = run_ended(&audience.workspace, run, finished_at, exit_code, summary);
+        tell(&mut tx, audience, finished_at, vec![ended]).await?;
         tx.commit().await?;
         Ok(())
     }

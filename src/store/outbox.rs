@@ -1,34 +1,33 @@
 //! The outbox: events to be told, and one delivery per event, channel and recipient.
 //!
 //! A delivery goes pending → claimed → delivered; a failed attempt leads back to pending with a later time, the last one to
-//! dead. A claim of somebody who is gone is due again: its event may have been sent. On a server that is whose lease is
-//! over; embedded, one delivers at a time, so it is everybody else.
+//! dead, from where people retry or drop it. What is claimed for the first time is put into messages (`compose`), and
+//! stays in its message: every attempt tells the same events in the same order under the same id.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `audience` | who hears of which event |
+//! | `told` | payloads of what the store itself changes: alerts resolved, incidents, runs, reports |
+//! | `claim` | what is due goes to who delivers, in messages, and how it fared is recorded |
+//! | `compose` | which events one message tells of |
+//! | `dead` | letters that were given up, and what people did with them |
+
+mod audience;
+mod claim;
+mod compose;
+mod dead;
+mod told;
+
+pub use audience::{About, Audience, Subscriber, Wants};
+pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};
+pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
+pub(crate) use told::{Resolved, ResolvedBy, incident_opened, report_published, resolved, run_ended};
 
 use super::alerts::{NewEvent, Recipient};
-use super::columns::{instant, known_instant, to_json};
-use super::db::{bulk, query, query_of, query_scalar};
-use super::leases::{Shared, end_others};
+use super::columns::{instant, known_instant};
+use super::db::{bulk, query, query_scalar};
 use super::{Result, Store, Tx};
 use crate::model::{Timestamp, Workspace};
-
-/// A claimed delivery.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ClaimedEvent {
-    pub event_id: String,
-    /// JSON, the same bytes at every attempt.
-    pub payload: String,
-    /// Attempts that ended, all of them failed.
-    pub attempts: u32,
-    /// An earlier attempt may have reached the recipient: it failed, or its process died.
-    pub maybe_sent: bool,
-}
-
-/// What comes after a failed attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AfterFailure {
-    RetryAt(Timestamp),
-    Dead,
-}
 
 /// How one event fared with one recipient.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,164 +44,11 @@ pub struct DeliveryRecord {
 }
 
 impl Store {
-    /// Gives claims back that were not sent; as far as others know they may have been.
-    pub async fn give_deliveries_back(
-        &self,
-        workspace: &Workspace,
-        to: &Recipient,
-        claimant: &str,
-    ) -> Result<()> {
-        let mut tx = self.begin_briefly().await?;
-        query(
-            "UPDATE deliveries SET claimed_by = ''
-             WHERE state = 'claimed' AND channel = $1 AND recipient = $2 AND claimed_by = $3
-               AND event_id IN (SELECT event_id FROM outbox_events WHERE workspace = $4)",
-        )
-        .bind(&to.channel)
-        .bind(&to.recipient)
-        .bind(claimant)
-        .bind(workspace.as_str())
-        .execute(&mut tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Claims up to `limit` deliveries of a workspace's events that are due, as they are told: by day, then the gravest, then longest due.
-    pub async fn claim_deliveries(
-        &self,
-        workspace: &Workspace,
-        to: &Recipient,
-        now: Timestamp,
-        claimant: &str,
-        limit: u32,
-    ) -> Result<Vec<ClaimedEvent>> {
-        let mut tx = self.begin_briefly().await?;
-        let others_are_gone = match &tx {
-            Tx::Sqlite(_) => "",
-            Tx::Postgres { .. } => {
-                end_others(&mut tx, Shared::Deliver, claimant, &[]).await?;
-                " AND NOT EXISTS (SELECT 1 FROM run_leases l WHERE l.pipeline = d.claimed_by)"
-            }
-        };
-        let rows = query_of(format!(
-            "SELECT d.event_id, d.attempts, d.state, e.payload
-             FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
-               LEFT JOIN alerts a ON a.alert_id = e.alert_id
-             WHERE d.channel = $1 AND d.recipient = $2 AND e.workspace = $6
-               AND ((d.state = 'pending' AND d.next_attempt_at <= $3)
-                 OR (d.state = 'claimed' AND d.claimed_by <> $5{others_are_gone}))
-             ORDER BY a.day NULLS FIRST,
-               CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               d.next_attempt_at, d.event_id LIMIT $4"
-        ))
-        .bind(&to.channel)
-        .bind(&to.recipient)
-        .bind(now.timestamp_micros())
-        .bind(limit)
-        .bind(claimant)
-        .bind(workspace.as_str())
-        .fetch_all(&mut tx)
-        .await?;
-        let mut claimed = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let attempts: u32 = row.try_get("attempts")?;
-            let state: &str = row.try_get("state")?;
-            claimed.push(ClaimedEvent {
-                event_id: row.try_get("event_id")?,
-                payload: row.try_get("payload")?,
-                attempts,
-                maybe_sent: attempts > 0 || state == "claimed",
-            });
-        }
-        let ids: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).collect();
-        query(
-            "UPDATE deliveries SET state = 'claimed', claimed_by = $3
-             WHERE channel = $1 AND recipient = $2
-               AND event_id IN (SELECT event_id FROM outbox_events
-                                WHERE workspace = $5 AND event_id IN (SELECT value FROM json_each($4)))",
-        )
-        .bind(&to.channel)
-        .bind(&to.recipient)
-        .bind(claimant)
-        .bind(to_json(&ids))
-        .bind(workspace.as_str())
-        .execute(&mut tx)
-        .await?;
-        tx.commit().await?;
-        Ok(claimed)
-    }
-
-    /// Records that claimed events reached their recipient.
-    pub async fn mark_delivered(
-        &self,
-        workspace: &Workspace,
-        to: &Recipient,
-        claimant: &str,
-        event_ids: &[String],
-        now: Timestamp,
-    ) -> Result<()> {
-        let mut tx = self.begin_briefly().await?;
-        query(
-            "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, claimed_by = '',
-               last_error = '', delivered_at = $3
-             WHERE channel = $1 AND recipient = $2 AND state = 'claimed' AND claimed_by = $6
-               AND event_id IN (SELECT event_id FROM outbox_events
-                                WHERE workspace = $5 AND event_id IN (SELECT value FROM json_each($4)))",
-        )
-        .bind(&to.channel)
-        .bind(&to.recipient)
-        .bind(now.timestamp_micros())
-        .bind(to_json(event_ids))
-        .bind(workspace.as_str())
-        .bind(claimant)
-        .execute(&mut tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Records a failed attempt of claimed events, and what comes after it.
-    pub async fn mark_failed(
-        &self,
-        workspace: &Workspace,
-        to: &Recipient,
-        claimant: &str,
-        events: &[(String, AfterFailure)],
-        error: &str,
-    ) -> Result<()> {
-        let mut tx = self.begin_briefly().await?;
-        for (event_id, after) in events {
-            let (state, next_attempt_at) = match after {
-                AfterFailure::RetryAt(at) => ("pending", Some(at.timestamp_micros())),
-                AfterFailure::Dead => ("dead", None),
-            };
-            query(
-                "UPDATE deliveries SET state = $4, attempts = attempts + 1, claimed_by = '', last_error = $5,
-                   next_attempt_at = COALESCE($6, next_attempt_at)
-                 WHERE channel = $1 AND recipient = $2 AND event_id = $3 AND state = 'claimed' AND claimed_by = $8
-                   AND EXISTS (SELECT 1 FROM outbox_events WHERE event_id = $3 AND workspace = $7)",
-            )
-            .bind(&to.channel)
-            .bind(&to.recipient)
-            .bind(event_id)
-            .bind(state)
-            .bind(error)
-            .bind(next_attempt_at)
-            .bind(workspace.as_str())
-            .bind(claimant)
-            .execute(&mut tx)
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// How many deliveries of a workspace are pending or claimed, due or not, of all channels.
     pub async fn count_undelivered(&self, workspace: &Workspace) -> Result<u64> {
         let count: i64 = query_scalar(
-            "SELECT COUNT(*) FROM deliveries d JOIN outbox_events e ON e.event_id = d.event_id
-             WHERE e.workspace = $1 AND d.state IN ('pending', 'claimed')",
+            "SELECT (SELECT COUNT(*) FROM deliveries WHERE workspace = $1 AND state = 'pending')
+                  + (SELECT COUNT(*) FROM deliveries WHERE workspace = $1 AND state = 'claimed')",
         )
         .bind(workspace.as_str())
         .fetch_one(self.reader())
@@ -244,13 +90,13 @@ impl Store {
     }
 }
 
-/// Writes events and a pending delivery of each to every recipient.
+/// Writes events, and a pending delivery of each to every subscriber who hears of it, in whatever transaction makes the news.
 pub(super) async fn insert_events(
     tx: &mut Tx,
     workspace: &Workspace,
     now: Timestamp,
     events: &[NewEvent],
-    recipients: &[Recipient],
+    subscribers: &[Subscriber],
 ) -> Result<()> {
     let created_at = now.timestamp_micros();
     bulk::insert(
@@ -274,11 +120,14 @@ pub(super) async fn insert_events(
         .iter()
         .rev()
         .zip(0..)
-        .flat_map(|(event, later)| recipients.iter().map(move |to| (event, to, created_at - later)))
+        .flat_map(|(event, later)| {
+            let hears = move |one: &&Subscriber| one.wants.hears(workspace, event.event_type, &event.about);
+            subscribers.iter().filter(hears).map(move |one| (event, &one.to, created_at - later))
+        })
         .collect();
     bulk::insert(
         tx,
-        "deliveries (event_id, channel, recipient, state, next_attempt_at)",
+        "deliveries (event_id, channel, recipient, state, next_attempt_at, workspace, day, gravity)",
         " ON CONFLICT (event_id, channel, recipient) DO NOTHING",
         &deliveries,
         |values, (event, to, due_at)| {
@@ -287,9 +136,23 @@ pub(super) async fn insert_events(
                 .push_bind(to.channel.as_str())
                 .push_bind(to.recipient.as_str())
                 .push_bind("pending")
-                .push_bind(*due_at);
+                .push_bind(*due_at)
+                .push_bind(workspace.as_str().to_owned())
+                .push_bind(event.about.day.as_str())
+                .push_bind(event.about.gravity());
         },
     )
     .await?;
     Ok(())
+}
+
+/// [`insert_events`] without those of which nobody hears: what is no alert is told or forgotten.
+pub(super) async fn tell(
+    tx: &mut Tx,
+    audience: &Audience,
+    now: Timestamp,
+    events: Vec<NewEvent>,
+) -> Result<()> {
+    let events: Vec<NewEvent> = events.into_iter().filter(|event| audience.hears(event)).collect();
+    insert_events(tx, &audience.workspace, now, &events, &audience.subscribers).await
 }

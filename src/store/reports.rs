@@ -1,6 +1,7 @@
 //! Store methods of reports: what was rendered, and the counts that only reports ask for.
 
 use super::db::query;
+use super::outbox::{Audience, report_published, tell};
 use super::{Result, Store};
 use crate::model::{Day, ProductKey, Timestamp, Workspace};
 
@@ -23,8 +24,8 @@ pub struct ReportRow {
 }
 
 impl Store {
-    /// Records a rendered report; false when the same evidence was rendered in this format before.
-    pub async fn record_report(&self, report: &ReportRow) -> Result<bool> {
+    /// Records a rendered report and tells the audience of it; false when the same evidence was rendered in this format before.
+    pub async fn record_report(&self, report: &ReportRow, audience: &Audience) -> Result<bool> {
         let mut tx = self.begin().await?;
         let written = query(
             "INSERT INTO reports (report_id, workspace, subject, as_of, format, evidence_hash, path, size_bytes,
@@ -44,6 +45,9 @@ impl Store {
         .execute(&mut tx)
         .await?
         .rows_affected();
+        if written > 0 {
+            tell(&mut tx, audience, report.created_at, vec![report_published(report)]).await?;
+        }
         tx.commit().await?;
         Ok(written > 0)
     }

@@ -69,6 +69,13 @@ macro_rules! old_alerts {
              WHERE e.alert_id = a.alert_id AND d.state IN ('pending', 'claimed'))"
     };
 }
+/// Events `e` that belong to no alert, from before `$1`.
+macro_rules! old_events {
+    () => {
+        "outbox_events e WHERE e.alert_id = '' AND e.created_at < $1
+           AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.event_id AND d.state IN ('pending', 'claimed'))"
+    };
+}
 /// Runs `u` that began before `$1`. One that was killed has no end, and is over all the same.
 macro_rules! old_runs {
     () => {
@@ -280,11 +287,47 @@ impl Store {
                 .fetch_all(&mut tx)
                 .await?;
         for statement in [
+            "DELETE FROM delivery_changes WHERE event_id IN (SELECT e.event_id FROM outbox_events e
+               WHERE e.alert_id IN (SELECT value FROM json_each($1)))",
             "DELETE FROM deliveries WHERE event_id IN (SELECT e.event_id FROM outbox_events e
                WHERE e.alert_id IN (SELECT value FROM json_each($1)))",
             "DELETE FROM outbox_events WHERE alert_id IN (SELECT value FROM json_each($1))",
             "DELETE FROM alert_changes WHERE alert_id IN (SELECT value FROM json_each($1))",
             "DELETE FROM alerts WHERE alert_id IN (SELECT value FROM json_each($1))",
+        ] {
+            query(statement).bind(to_json(&ids)).execute(&mut tx).await?;
+        }
+        failpoint!("retention.before_commit");
+        tx.commit().await?;
+        Ok(DroppedBatch { rows: ids.len() as i64, bytes: 0, next: (!ids.is_empty()).then_some(0) })
+    }
+
+    /// Events of runs, reports and incidents from before `before` of which no delivery is to be made any more.
+    pub async fn count_old_events(&self, before: Timestamp) -> Result<Droppable> {
+        let row = query(concat!(
+            "SELECT (SELECT COUNT(*) FROM ",
+            old_events!(),
+            ") AS droppable, CAST(NULL AS TEXT) AS oldest"
+        ))
+        .bind(before.timestamp_micros())
+        .fetch_one(self.reader())
+        .await?;
+        droppable(&row)
+    }
+
+    /// Drops the next of these events.
+    pub async fn drop_old_events(&self, before: Timestamp) -> Result<DroppedBatch> {
+        let mut tx = self.begin().await?;
+        let ids: Vec<String> =
+            query_scalar(concat!("SELECT e.event_id FROM ", old_events!(), " ORDER BY e.event_id LIMIT $2"))
+                .bind(before.timestamp_micros())
+                .bind(BATCH)
+                .fetch_all(&mut tx)
+                .await?;
+        for statement in [
+            "DELETE FROM delivery_changes WHERE event_id IN (SELECT value FROM json_each($1))",
+            "DELETE FROM deliveries WHERE event_id IN (SELECT value FROM json_each($1))",
+            "DELETE FROM outbox_events WHERE event_id IN (SELECT value FROM json_each($1))",
         ] {
             query(statement).bind(to_json(&ids)).execute(&mut tx).await?;
         }

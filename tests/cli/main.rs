@@ -14,6 +14,7 @@ mod compare;
 mod config;
 mod db;
 mod db_copy;
+mod delivery;
 mod demo;
 mod dry_run;
 mod exit_codes;

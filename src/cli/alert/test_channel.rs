@@ -27,7 +27,7 @@ pub(super) struct TestChannelArgs {
 pub(super) async fn run(args: TestChannelArgs, context: &Context) -> anyhow::Result<Outcome> {
     let channel = find(&args.name, context)?;
     let notifiers = match deps::notifiers_of(channel, &context.config, context.clock, &|| {
-        super::stdout_notifier(context, false)
+        super::deliver::stdout_notifier(context, false)
     }) {
         Ok(notifiers) => notifiers,
         Err(error) => return Err(failure(&args.name, &error).into()),

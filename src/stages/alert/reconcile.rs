@@ -11,6 +11,7 @@ use crate::model::{Day, Marketplace};
 use crate::notify::EVENT_SCHEMA;
 use crate::rollup::rules::{Finding, Rule};
 use crate::store::alerts::{AlertBatch, Escalation, JudgedAlert, NewAlert, NewEvent};
+use crate::store::outbox::About;
 
 /// What was judged: an alert in it that is not found again is superseded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -178,5 +179,11 @@ fn event(workspace: &str, event_type: &'static str, before: Option<&str>, fired:
         evidence: &finding.evidence,
     };
     let payload = serde_json::to_string(&payload).expect("a payload has string keys");
-    NewEvent { event_id, event_type, alert_id: fired.alert_id.clone(), payload }
+    let about = About {
+        severity: Some(finding.severity),
+        rule: finding.rule.as_str().to_owned(),
+        marketplace: finding.marketplace().to_owned(),
+        day: finding.day.to_string(),
+    };
+    NewEvent { event_id, event_type, alert_id: fired.alert_id.clone(), about, payload }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{ProductKey, Timestamp};
 use crate::rollup::rules::Severity;
 use crate::stages::build_mart;
+use crate::store::alerts::Recipient;
 use crate::store::alerts::{AlertFilter, AlertRecord};
 use crate::store::combined;
 use crate::store::ops::Identity;
@@ -26,8 +27,9 @@ fn now() -> Clock {
 }
 
 fn options() -> Options {
-    let recipient =
-        |channel: &str, recipient: &str| Recipient { channel: channel.into(), recipient: recipient.into() };
+    let recipient = |channel: &str, recipient: &str| {
+        Recipient { channel: channel.into(), recipient: recipient.into() }.into()
+    };
     Options {
         run_id: "run".into(),
         workspace: Workspace::default(),

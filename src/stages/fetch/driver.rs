@@ -813,7 +813,8 @@ impl<'a> Driver<'a> {
                     day,
                 };
                 let said = incident.detail.clone();
-                let step = Step::Incident { run_id: self.common.run_id.clone(), at, incident };
+                let (run_id, audience) = (self.common.run_id.clone(), Arc::clone(&self.common.audience));
+                let step = Step::Incident { run_id, at, incident, audience };
                 if (StepEffect::Incident { is_new: true }) == self.common.ledger.commit(step).await? {
                     summary.incidents.push(said);
                 }

@@ -25,6 +25,7 @@ use crate::store::fetching::{
     FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RateHints, RequestState, Settlement, Step,
     StepEffect,
 };
+use crate::store::outbox::Audience;
 use crate::store::raw::{RawBody, ReceiptKey};
 use crate::store::{Store, StoreError};
 
@@ -43,6 +44,7 @@ pub(super) struct Common {
     pub(super) cancel: CancelToken,
     pub(super) deadline: Option<Instant>,
     pub(super) run_id: String,
+    pub(super) audience: Arc<Audience>,
     pub(super) retries: SharedRetries,
 }
 

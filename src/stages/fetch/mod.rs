@@ -28,6 +28,7 @@ use crate::sources::breaker::Breaker;
 use crate::sources::budget::Budget;
 use crate::sources::limiter::Limiter;
 use crate::sources::retry::SharedRetries;
+use crate::store::outbox::Audience;
 use crate::store::{PageCache, Store};
 use commit::Ledger;
 use driver::Driver;
@@ -76,6 +77,8 @@ pub struct Options {
     pub zone: ReportingZone,
     pub deadline: Option<Duration>,
     pub tolerate_failed_pct: f64,
+    /// Who hears of a source in trouble.
+    pub audience: Arc<Audience>,
     /// The days of a backfill, from the first source of the chain; null: what is true now.
     pub history: Option<DayRange>,
     /// Plan, ask nobody, write nothing.
@@ -115,6 +118,7 @@ pub async fn run(
         cancel: cancel.clone(),
         deadline: options.deadline.map(|deadline| time.watch + deadline),
         run_id: options.run_id.clone(),
+        audience: Arc::clone(&options.audience),
         retries,
     };
     let mut driver = Driver::new(common, lanes, planned, options.history, time.began, progress);

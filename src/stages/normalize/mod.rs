@@ -24,6 +24,7 @@ use crate::normalize::{
     adds_nothing, choose_daily_row, content_hash, listing_versions, parse,
 };
 use crate::stages::exceeds_tolerance;
+use crate::store::outbox::Audience;
 use crate::store::{
     BatchEffect, Delivery, Derive, Failure, FieldKnown, NewIncident, NewObservation, NewQuarantine,
     NormalizedBatch, RawRecord, ReceiptOutcome, Store, StoredRecord, Unread,
@@ -54,6 +55,8 @@ pub struct Options {
     pub precedence: Vec<String>,
     /// Percent of the records that may be rejected before the run counts as partly failed.
     pub tolerate_failed_pct: f64,
+    /// Who hears of incidents.
+    pub audience: Audience,
 }
 
 impl Options {
@@ -383,7 +386,7 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     failpoint!("normalize.before_incidents");
     // All of them at once: one file may hold deliveries whose receipts lie between each other's.
     let new = store
-        .commit_incidents(&options.run_id, clock.now(), last_receipt, &incidents)
+        .commit_incidents(&options.run_id, clock.now(), last_receipt, &incidents, &options.audience)
         .await
         .context("failed to save incidents")?;
     for incident in incidents.iter().filter(|incident| new.contains(&incident.detail)) {

@@ -71,6 +71,7 @@ fn options() -> Options {
         zone: ReportingZone(chrono_tz::UTC),
         precedence: vec!["keepa".into(), "apify".into(), "file".into()],
         tolerate_failed_pct: 0.0,
+        audience: Audience::default(),
     }
 }
 

@@ -104,6 +104,7 @@ impl Fixture {
             format,
             path: None,
             run_id: Some("r1".to_owned()),
+            audience: Audience::default(),
             now: "2026-01-11T00:00:00Z".parse().unwrap(),
             dry_run: false,
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::sha256_hex;
 use crate::store::db::bulk;
+use crate::store::outbox::Audience;
 use crate::store::quarantine::QuarantineFilter;
 use crate::store::raw::{
     Checkpoint, FileRead, RawBatch, RawBody, RawProblem, RawReceipt, ReadState, ReceiptKey,
@@ -360,7 +361,8 @@ async fn a_delivery_is_watched_once_and_its_incident_is_one() {
         day: day.parse().unwrap(),
     };
     let incidents = [incident("later", "2026-01-06"), incident("earlier", "2026-01-05")];
-    let watch = || store.commit_incidents("run", at("2026-01-07T00:00:00Z"), 5, &incidents);
+    let nobody = Audience::default();
+    let watch = || store.commit_incidents("run", at("2026-01-07T00:00:00Z"), 5, &incidents, &nobody);
     assert_eq!(watch().await.unwrap(), ["detail of later", "detail of earlier"]);
     assert_eq!(watch().await.unwrap(), [] as [String; 0]);
     assert!(store.load_unwatched_deliveries().await.unwrap().is_empty());

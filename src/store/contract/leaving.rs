@@ -1,14 +1,12 @@
 //! What leaves core: the lake's list of files, what alerts are judged by, and the alerts on their way out.
 
-use chrono::Duration;
-
 use super::*;
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{
     AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, Transition,
 };
 use crate::store::lake::{DAILY_EXPORT, ExportColumn, FileSwap, LakeFile};
-use crate::store::outbox::AfterFailure;
+use crate::store::outbox::{About, Audience};
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -216,16 +214,27 @@ fn event(id: &str, alert_id: &str) -> NewEvent {
         event_id: id.into(),
         event_type: "alert.opened",
         alert_id: alert_id.into(),
+        about: about(alert_id),
         payload: format!("[\"{id}\"]"),
     }
 }
 
-fn to(recipient: &str) -> Recipient {
+/// As the alerts of [`with_alerts`] are.
+fn about(alert_id: &str) -> About {
+    let (severity, day) = match alert_id {
+        "a1" => (Severity::High, "2026-01-05"),
+        "a2" => (Severity::Critical, "2026-01-05"),
+        _ => (Severity::Low, "2026-01-04"),
+    };
+    About { severity: Some(severity), rule: "price_drop".into(), marketplace: "US".into(), day: day.into() }
+}
+
+pub(super) fn to(recipient: &str) -> Recipient {
     Recipient { channel: "file".into(), recipient: recipient.into() }
 }
 
 /// Three alerts of two days, told to one recipient.
-async fn with_alerts(store: &Store) -> AlertBatch {
+pub(super) async fn with_alerts(store: &Store) -> AlertBatch {
     let batch = AlertBatch {
         opened: vec![
             alert("a1", Severity::High, "2026-01-05"),
@@ -235,11 +244,11 @@ async fn with_alerts(store: &Store) -> AlertBatch {
         events: vec![event("e1", "a1"), event("e2", "a2"), event("e3", "b1")],
         ..AlertBatch::default()
     };
-    store.commit_alerts(&main(), "run", now(), &batch, &[to("x")], Some(7)).await.unwrap();
+    store.commit_alerts(&main(), "run", now(), &batch, &[to("x").into()], Some(7)).await.unwrap();
     batch
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     at("2026-01-06T00:00:00Z")
 }
 
@@ -266,7 +275,7 @@ async fn alerts_are_written_once_with_their_mark_and_found_by_day_id_and_filter(
 
     // Again, by another run: nothing changes.
     let later = at("2026-02-01T00:00:00Z");
-    store.commit_alerts(&main(), "other", later, &batch, &[to("x")], None).await.unwrap();
+    store.commit_alerts(&main(), "other", later, &batch, &[to("x").into()], None).await.unwrap();
     let all = store.list_alerts(&main(), &AlertFilter::default()).await.unwrap();
     assert!(all.iter().all(|alert| alert.run_id == "run" && alert.recorded_at == now()));
     assert_eq!(alert_ids(all), ["a2", "a1", "b1"], "the newest day first, then the gravest");
@@ -288,12 +297,12 @@ async fn a_state_changes_only_along_its_ways_and_worse_news_open_it_again() {
     with_alerts(&store).await;
     let ids = ["a1".to_owned(), "absent".to_owned()];
     let open = [AlertState::Open];
-    let main = main();
+    let (main, nobody) = (main(), Audience::default());
     let to = |to| Transition { from: &open, to, actor: "me", note: "done" };
-    let resolve = || store.change_alert_states(&main, &ids, to(AlertState::Resolved), now());
+    let resolve = || store.change_alert_states(&main, &ids, to(AlertState::Resolved), &nobody, now());
     assert_eq!(resolve().await.unwrap(), [StateChange::Changed, StateChange::NotFound]);
     assert_eq!(resolve().await.unwrap(), [StateChange::Unchanged, StateChange::NotFound]);
-    let back = store.change_alert_states(&main, &ids[..1], to(AlertState::Snoozed), now()).await;
+    let back = store.change_alert_states(&main, &ids[..1], to(AlertState::Snoozed), &nobody, now()).await;
     assert_eq!(back.unwrap(), [StateChange::Refused(AlertState::Resolved)]);
 
     let escalate = |is_told| AlertBatch {
@@ -317,52 +326,4 @@ async fn a_state_changes_only_along_its_ways_and_worse_news_open_it_again() {
     let changes: Vec<String> =
         changes.iter().map(|one| format!("{} {} {}", one.from_state, one.to_state, one.actor)).collect();
     assert_eq!(changes, ["open resolved me", "resolved open amzctl"]);
-}
-
-async fn claim(store: &Store, now: Timestamp, limit: u32) -> Vec<(String, u32, bool)> {
-    claim_as(store, "me", now, limit).await
-}
-
-async fn claim_as(store: &Store, claimant: &str, now: Timestamp, limit: u32) -> Vec<(String, u32, bool)> {
-    let claimed = store.claim_deliveries(&main(), &to("x"), now, claimant, limit).await.unwrap();
-    claimed.into_iter().map(|event| (event.event_id, event.attempts, event.maybe_sent)).collect()
-}
-
-#[tokio::test]
-async fn a_delivery_is_claimed_once_while_its_claimant_is_there_and_never_after_it_is_done() {
-    let (_folder, store) = fresh().await;
-    with_alerts(&store).await;
-    let fresh_event = |id: &str| (id.to_owned(), 0, false);
-    assert_eq!(
-        claim(&store, now(), 2).await,
-        [fresh_event("e3"), fresh_event("e2")],
-        "by day, then the gravest"
-    );
-    assert_eq!(claim(&store, now(), 9).await, [fresh_event("e1")], "the others are claimed");
-    assert_eq!(claim(&store, now(), 9).await, []);
-
-    store.mark_delivered(&main(), &to("x"), "me", &["e3".to_owned()], now()).await.unwrap();
-    let (soon, late) = (now() + Duration::minutes(1), now() + Duration::hours(1));
-    let failed = [("e2".to_owned(), AfterFailure::RetryAt(soon)), ("e1".to_owned(), AfterFailure::Dead)];
-    store.mark_failed(&main(), &to("x"), "me", &failed, "no answer").await.unwrap();
-    assert_eq!(store.count_undelivered(&main()).await.unwrap(), 1);
-    assert_eq!(claim(&store, now(), 9).await, [], "it is not due yet");
-    assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)]);
-
-    // Whoever claimed it is gone: it is due again, and may have been sent.
-    assert_eq!(claim_as(&store, "you", soon, 9).await, [("e2".to_owned(), 1, true)]);
-    store.give_deliveries_back(&main(), &to("x"), "you").await.unwrap();
-    assert_eq!(claim(&store, soon, 9).await, [("e2".to_owned(), 1, true)], "given back");
-    store.mark_delivered(&main(), &to("x"), "me", &["e2".to_owned(), "e1".to_owned()], late).await.unwrap();
-    assert_eq!(claim(&store, late + Duration::days(1), 9).await, []);
-
-    let shown = |id: &'static str| {
-        let store = &store;
-        async move {
-            let one = store.load_deliveries(&main(), id).await.unwrap().remove(0);
-            format!("{} {} {}", one.state, one.attempts, one.last_error)
-        }
-    };
-    assert_eq!(shown("a2").await, "delivered 2 ");
-    assert_eq!(shown("a1").await, "dead 1 no answer", "what was not claimed was not delivered");
 }

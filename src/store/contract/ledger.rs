@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::store::ops::{Identity, RunStart};
+use crate::store::outbox::Audience;
 use crate::store::reports::ReportRow;
 
 fn identity(uuid: &str) -> Identity {
@@ -42,7 +43,9 @@ async fn runs_come_newest_first_and_are_found_by_the_beginning_of_their_id() {
         store.begin_run(&start).await.unwrap();
     }
     let summary = json!({"ingest": {"records": 1}});
-    store.finish_run("ab2", at("2026-01-01T00:00:01Z"), 3, &summary).await.unwrap();
+    let ab2 = store.load_runs_by_prefix("ab").await.unwrap().remove(0).start;
+    let nobody = Audience::default();
+    store.finish_run(&ab2, at("2026-01-01T00:00:01Z"), 3, &summary, &nobody).await.unwrap();
     let ids = |runs: Vec<crate::store::ops::RunRecord>| -> Vec<String> {
         runs.into_iter().map(|run| run.start.run_id).collect()
     };
@@ -77,9 +80,11 @@ async fn the_same_report_again_is_no_new_row() {
         run_id: "run".into(),
         created_at: at("2026-01-05T00:00:00Z"),
     };
-    assert!(store.record_report(&report).await.unwrap());
-    assert!(!store.record_report(&report).await.unwrap());
-    assert!(store.record_report(&ReportRow { report_id: "two".into(), ..report }).await.unwrap());
+    let nobody = Audience::default();
+    assert!(store.record_report(&report, &nobody).await.unwrap());
+    assert!(!store.record_report(&report, &nobody).await.unwrap());
+    let two = ReportRow { report_id: "two".into(), ..report };
+    assert!(store.record_report(&two, &nobody).await.unwrap());
 }
 
 #[tokio::test]

@@ -220,6 +220,39 @@ async fn alerts_go_when_they_are_dealt_with_and_nothing_is_to_be_told_of_them() 
 }
 
 #[tokio::test]
+async fn events_of_no_alert_are_dropped_once_nobody_waits_for_them() {
+    let (_folder, store) = fresh().await;
+    for (id, created, alert, delivery) in [
+        ("told", 1, "", "delivered"),
+        ("given-up", 1, "", "dropped"),
+        ("waiting", 1, "", "pending"),
+        ("young", 1_750_000_000_000_000_i64, "", "delivered"),
+    ] {
+        execute(
+            &store,
+            &format!(
+                "INSERT INTO outbox_events (event_id, event_type, alert_id, payload, created_at)
+                   VALUES ('{id}', 'run.failed', '{alert}', '{{}}', {created});
+                 INSERT INTO deliveries (event_id, channel, recipient, state, next_attempt_at)
+                   VALUES ('{id}', 'file', 'a', '{delivery}', 1);
+                 INSERT INTO delivery_changes (event_id, channel, recipient, from_state, to_state, actor, changed_at)
+                   VALUES ('{id}', 'file', 'a', 'dead', '{delivery}', 'me', 1)"
+            ),
+        )
+        .await
+        .unwrap();
+    }
+    let before = at("2025-06-01T00:00:00Z");
+    assert_eq!(store.count_old_events(before).await.unwrap().rows, 2);
+    assert_eq!(store.drop_old_events(before).await.unwrap().rows, 2);
+    assert_eq!(store.drop_old_events(before).await.unwrap().next, None);
+    for table in ["outbox_events", "deliveries", "delivery_changes"] {
+        let kept = store.lines(format!("SELECT event_id FROM {table} ORDER BY 1")).await;
+        assert_eq!(kept, ["waiting", "young"], "{table}");
+    }
+}
+
+#[tokio::test]
 async fn the_ledger_keeps_what_is_open_and_the_runs_it_names() {
     let (_folder, store) = fresh().await;
     execute(

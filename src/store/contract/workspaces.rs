@@ -1,6 +1,7 @@
 //! What is owned is seen and changed in its own workspace only; what is fetched is shared.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::model::{Cohort, Competitor, Tier};
@@ -10,7 +11,9 @@ use crate::store::alerts::{
 };
 use crate::store::export::{ExportFilter, ExportView};
 use crate::store::judging::JudgedProducts;
-use crate::store::outbox::AfterFailure;
+use crate::store::outbox::{
+    About, AfterFailure, Audience, Claim, Fate, Grouping, LetterFate, LetterFilter, LetterKey, Ripe, Settled,
+};
 use crate::store::reports::ReportRow;
 use crate::store::watch::WatchChange;
 
@@ -24,6 +27,7 @@ const OWNED: &[&str] = &[
     "alert_changes",
     "outbox_events",
     "deliveries",
+    "delivery_changes",
 ];
 
 fn rival() -> ProductKey {
@@ -75,6 +79,7 @@ fn alerted(workspace: &Workspace) -> AlertBatch {
         event_id: event_id(workspace),
         event_type: "alert.opened",
         alert_id: id,
+        about: About::default(),
         payload: format!("[\"{workspace}\"]"),
     };
     AlertBatch { opened: vec![alert], events: vec![event], ..AlertBatch::default() }
@@ -94,7 +99,7 @@ async fn fill(store: &Store, workspace: &Workspace) {
     assert_eq!(store.save_watch(workspace, &watch, now(), false).await.unwrap().added, 2);
     assert_eq!(store.save_cohorts(workspace, &[cohort("")], false).await.unwrap().added, 1);
     assert_eq!(store.publish_comparisons(workspace, &record()).await.unwrap(), 1);
-    store.commit_alerts(workspace, "run", now(), &alerted(workspace), &[to()], Some(7)).await.unwrap();
+    store.commit_alerts(workspace, "run", now(), &alerted(workspace), &[to().into()], Some(7)).await.unwrap();
     let acknowledged = change(store, workspace, &alert_id(workspace), AlertState::Acknowledged).await;
     assert_eq!(acknowledged, StateChange::Changed);
     let report = ReportRow {
@@ -109,14 +114,48 @@ async fn fill(store: &Store, workspace: &Workspace) {
         run_id: "run".into(),
         created_at: now(),
     };
-    assert!(store.record_report(&report).await.unwrap());
+    assert!(store.record_report(&report, &Audience::default()).await.unwrap());
+    // A letter that was given up, and had back.
+    let claimed = store.claim_messages(&claim(workspace, "me", now())).await.unwrap();
+    let dead = Fate::Failed { after: AfterFailure::Dead, error: "refused".into(), maybe_sent: false };
+    settle(store, workspace, &claimed[0].message_id, dead).await;
+    assert_eq!(change_letter(store, workspace, &claimed[0].message_id, LetterFate::Retry).await, 1);
+}
+
+fn claim<'a>(workspace: &'a Workspace, claimant: &'a str, now: Timestamp) -> Claim<'a> {
+    static TO: LazyLock<Recipient> = LazyLock::new(to);
+    let grouping = Grouping { most: 1, apart: None, digest_at: None };
+    Claim { workspace, to: &TO, claimant, now, ripe: Ripe::default(), grouping, limit: 9 }
+}
+
+async fn settle(store: &Store, workspace: &Workspace, message_id: &str, fate: Fate) {
+    let settled = [Settled { message_id: message_id.to_owned(), fate }];
+    store.settle_messages(workspace, &to(), "me", &settled, now()).await.unwrap();
+}
+
+async fn change_letter(store: &Store, workspace: &Workspace, message_id: &str, fate: LetterFate) -> u64 {
+    let letters = [LetterKey { message_id: message_id.to_owned(), to: to() }];
+    store.change_letters(workspace, &letters, fate, "me", "", now()).await.unwrap()
+}
+
+fn any_letter() -> LetterFilter {
+    LetterFilter {
+        states: vec!["pending", "claimed", "delivered", "dead", "dropped"],
+        ..LetterFilter::default()
+    }
 }
 
 async fn change(store: &Store, workspace: &Workspace, id: &str, to: AlertState) -> StateChange {
     let from = [AlertState::Open, AlertState::Acknowledged];
     let ids = [id.to_owned()];
     store
-        .change_alert_states(workspace, &ids, Transition { from: &from, to, actor: "me", note: "" }, now())
+        .change_alert_states(
+            workspace,
+            &ids,
+            Transition { from: &from, to, actor: "me", note: "" },
+            &Audience::default(),
+            now(),
+        )
         .await
         .unwrap()[0]
 }
@@ -127,7 +166,9 @@ async fn owned(store: &Store, workspace: &Workspace) -> Vec<String> {
     for table in OWNED {
         let whose = match *table {
             "alert_changes" => "alert_id IN (SELECT alert_id FROM alerts WHERE workspace = '$w')",
-            "deliveries" => "event_id IN (SELECT event_id FROM outbox_events WHERE workspace = '$w')",
+            "deliveries" | "delivery_changes" => {
+                "event_id IN (SELECT event_id FROM outbox_events WHERE workspace = '$w')"
+            }
             _ => "workspace = '$w'",
         };
         let whose = whose.replace("$w", workspace.as_str());
@@ -137,6 +178,10 @@ async fn owned(store: &Store, workspace: &Workspace) -> Vec<String> {
         rows.extend(found.into_iter().map(|row| format!("{table} {row}")));
     }
     rows
+}
+
+async fn next_due(store: &Store, workspace: &Workspace) -> Option<Timestamp> {
+    store.next_due(workspace, &to(), now() - chrono::Duration::days(1)).await.unwrap()
 }
 
 async fn exported(store: &Store, workspace: &Workspace, view: ExportView) -> u64 {
@@ -149,6 +194,8 @@ async fn seen(store: &Store, workspace: &Workspace) -> Vec<(&'static str, u64)> 
     let days = DayRange { first: day(), last: day() };
     let (counts, open) =
         (store.load_counts(workspace).await.unwrap(), store.load_open(workspace).await.unwrap());
+    let letter = LetterKey { message_id: event_id(&main()), to: to() };
+    let letter = store.load_letter(workspace, &letter).await.unwrap();
     let count = |number: i64| number.unsigned_abs();
     let len = |number: usize| number as u64;
     vec![
@@ -174,6 +221,12 @@ async fn seen(store: &Store, workspace: &Workspace) -> Vec<(&'static str, u64)> 
         ("delivery list", len(store.load_deliveries(workspace, &id).await.unwrap().len())),
         ("delivery count", store.count_undelivered(workspace).await.unwrap()),
         ("delivery pending", count(open.deliveries_pending)),
+        ("delivery due", store.has_due(&claim(workspace, "seer", now())).await.unwrap().into()),
+        ("delivery time", len(next_due(store, workspace).await.iter().count())),
+        ("letter list", len(store.load_letters(workspace, &any_letter(), 9).await.unwrap().len())),
+        ("letter count", store.count_letters(workspace, &any_letter()).await.unwrap()),
+        ("letter events", len(letter.0.len())),
+        ("letter history", len(letter.1.len())),
     ]
 }
 
@@ -214,21 +267,26 @@ async fn attack(store: &Store, workspace: &Workspace) {
         superseded: vec![(id.clone(), "no longer found".into())],
         ..AlertBatch::default()
     };
-    store.commit_alerts(workspace, "run", now(), &batch, &[to()], Some(9)).await.unwrap();
+    store.commit_alerts(workspace, "run", now(), &batch, &[to().into()], Some(9)).await.unwrap();
 
     let late = now() + chrono::Duration::days(1);
-    assert_eq!(store.claim_deliveries(workspace, &to(), late, "you", 9).await.unwrap(), []);
+    assert_eq!(store.claim_messages(&claim(workspace, "you", late)).await.unwrap(), []);
     // Under the claim of main's own deliverer.
-    store.give_deliveries_back(workspace, &to(), "me").await.unwrap();
-    store.mark_delivered(workspace, &to(), "me", std::slice::from_ref(&event), late).await.unwrap();
-    store.mark_failed(workspace, &to(), "me", &[(event, AfterFailure::Dead)], "refused").await.unwrap();
+    store.give_messages_back(workspace, &to(), "me", std::slice::from_ref(&event)).await.unwrap();
+    let dead = Fate::Failed { after: AfterFailure::Dead, error: "refused".into(), maybe_sent: true };
+    for fate in [Fate::Delivered, dead] {
+        settle(store, workspace, &event, fate).await;
+    }
+    for fate in [LetterFate::Retry, LetterFate::Drop] {
+        assert_eq!(change_letter(store, workspace, &event, fate).await, 0);
+    }
 }
 
 #[tokio::test]
 async fn a_workspace_changes_nothing_of_another_by_whatever_way() {
     let (_folder, store) = fresh().await;
     fill(&store, &main()).await;
-    assert_eq!(store.claim_deliveries(&main(), &to(), now(), "me", 9).await.unwrap().len(), 1);
+    assert_eq!(store.claim_messages(&claim(&main(), "me", now())).await.unwrap().len(), 1);
     assert_eq!(
         change(&store, &main(), &alert_id(&main()), AlertState::Dismissed).await,
         StateChange::Changed
@@ -249,10 +307,11 @@ async fn the_same_names_in_two_workspaces_are_two_things() {
     let paused = store.pause_watched(&other(), &[key()], true, false).await.unwrap();
     let relabelled = store.save_cohorts(&other(), &[cohort("theirs")], false).await.unwrap();
     assert_eq!((paused, relabelled.changed), (1, 1));
-    let claimed = store.claim_deliveries(&other(), &to(), now(), "you", 9).await.unwrap();
+    let theirs = other();
+    let claimed = store.claim_messages(&claim(&theirs, "me", now())).await.unwrap();
     assert_eq!(claimed.len(), 1, "only its own is delivered");
-    assert_eq!(claimed[0].payload, "[\"other\"]");
-    store.mark_delivered(&other(), &to(), "you", &[claimed[0].event_id.clone()], now()).await.unwrap();
+    assert_eq!(claimed[0].events[0].payload, "[\"other\"]");
+    settle(&store, &theirs, &claimed[0].message_id, Fate::Delivered).await;
     assert_eq!(owned(&store, &main()).await, before, "changed beside it");
 
     assert_eq!(store.remove_watched(&other(), &[key()], false).await.unwrap(), 1);
@@ -341,10 +400,6 @@ const OF_ALL: &[(&str, &str)] = &[
     (
         "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)\n                 VALUES",
         "the alert was found in its workspace",
-    ),
-    (
-        "deliveries (event_id, channel, recipient, state, next_attempt_at)",
-        "of events that were written with theirs",
     ),
     ("SELECT marketplace, asin FROM watch_items WHERE ", "completed by a condition on the workspace"),
     (
