@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod alert;
+mod alert_noise;
 mod bad_input;
 mod build_mart;
 mod check;
@@ -25,6 +26,8 @@ mod lake;
 mod live;
 mod locks;
 mod logs;
+#[path = "../noise/mod.rs"]
+mod noise;
 mod normalize;
 mod quarantine;
 mod readme;
