@@ -26,6 +26,10 @@ soak:
 bench:
     cargo bench --bench pipeline
 
+# How right the alert rule sets are on markets whose true events are known: seeds, --sets, --explain.
+noise *arguments:
+    cargo bench --bench alert_noise -- {{arguments}}
+
 # Against DuckDB, polars, day-by-day PostgreSQL and the limit; sizes such as 1000x365, or full (hours).
 bench-peers *sizes:
     benches/peers/run {{sizes}}

@@ -14,7 +14,7 @@ mod junglee;
 mod lists;
 mod market;
 mod prose;
-mod random;
+pub mod random;
 #[cfg(test)]
 mod round_trip;
 pub mod scenario;

@@ -2,7 +2,7 @@
 
 /// A stream of pseudo-random numbers. Two streams with different names are independent of each other.
 #[derive(Clone, Debug)]
-pub(super) struct Random {
+pub struct Random {
     state: u64,
 }
 
@@ -17,7 +17,7 @@ const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
     /// The stream of `seed` with this name; every part of the name matters, and so does their order.
-    pub(super) fn stream(seed: u64, name: &[u64]) -> Random {
+    pub fn stream(seed: u64, name: &[u64]) -> Random {
         let state = name.iter().fold(mix(seed.wrapping_add(GOLDEN_GAMMA)), |state, part| {
             mix(state.wrapping_add(GOLDEN_GAMMA) ^ mix(part.wrapping_add(GOLDEN_GAMMA)))
         });
@@ -30,33 +30,33 @@ impl Random {
     }
 
     /// A number in `0..bound`; 0 when the bound is 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number in `low..=high`.
-    pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
+    pub fn between(&mut self, low: i64, high: i64) -> i64 {
         low + self.below(high.abs_diff(low) + 1) as i64
     }
 
     /// True `ppm` times in a million.
-    pub(super) fn chance(&mut self, ppm: u64) -> bool {
+    pub fn chance(&mut self, ppm: u64) -> bool {
         self.below(1_000_000) < ppm
     }
 
     /// Bell-shaped around 0, never beyond twice `spread`: the sum of four uniform numbers.
-    pub(super) fn noise(&mut self, spread: i64) -> i64 {
+    pub fn noise(&mut self, spread: i64) -> i64 {
         (0..4).map(|_| self.between(-spread, spread)).sum::<i64>() / 2
     }
 
     /// A number in `low..=high` that is as likely in each octave: small ones are common, large ones happen.
-    pub(super) fn between_octaves(&mut self, low: i64, high: i64) -> i64 {
+    pub fn between_octaves(&mut self, low: i64, high: i64) -> i64 {
         let octaves = (high / low.max(1)).max(1).ilog2() as i64;
         let floor = low << self.between(0, octaves);
         self.between(floor, floor * 2).min(high)
     }
 
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 }

@@ -5,6 +5,7 @@
 
 mod alert;
 mod alert_rules;
+mod alert_noise;
 mod bad_input;
 mod build_mart;
 mod channels;
@@ -28,6 +29,8 @@ mod lake;
 mod live;
 mod locks;
 mod logs;
+#[path = "../noise/mod.rs"]
+mod noise;
 mod normalize;
 mod quarantine;
 mod readme;
