@@ -3,6 +3,7 @@
 
 mod backup;
 mod claims;
+mod gate;
 mod landing;
 mod leases;
 mod leaving;
@@ -10,6 +11,7 @@ mod ledger;
 mod mart;
 mod months;
 mod retention;
+mod states;
 mod workspaces;
 
 use std::path::Path;

@@ -26,12 +26,20 @@ impl Migration {
     }
 }
 
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
-    postgres: include_str!("../../sql/migrations/postgres/0001_initial.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sqlite: include_str!("../../sql/migrations/sqlite/0001_initial.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0001_initial.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "states",
+        sqlite: include_str!("../../sql/migrations/sqlite/0003_states.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0003_states.sql"),
+    },
+];
 
 /// The schema version this binary writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod alert;
+mod alert_states;
 mod bad_input;
 mod build_mart;
 mod check;
