@@ -258,7 +258,7 @@ impl Store {
                AND ($10 IS NULL OR a.marketplace || ':' || a.asin IN (SELECT value FROM json_each($10)))
              ORDER BY a.day DESC,
                CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               a.marketplace, a.asin, a.rule, a.object
+               a.marketplace, a.asin, a.rule, a.object, a.alert_id
              LIMIT $8"
         ))
         .bind(workspace.as_str())
