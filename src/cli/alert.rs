@@ -3,12 +3,17 @@
 mod backtest;
 mod dead;
 mod deliver;
+mod filter;
+mod incidents;
 mod rules;
+mod states;
+mod summary;
 mod test_channel;
 mod view;
 
 pub(super) use deliver::{audience, deliver_lines, deliver_now, tell_of_run};
-pub(super) use view::evidence_lines;
+pub(super) use incidents::{find_incident, held_text, incident_document, incident_text};
+pub(super) use view::{change_document, change_line, evidence_lines, state_line};
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -16,17 +21,18 @@ use serde_json::json;
 
 use super::OutputArgs;
 use super::context::Context;
-use super::dates::DayArg;
 use super::output::{counted, write_text};
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::lake::Lake;
-use crate::model::{Marketplace, ProductRef};
 use crate::render::rows::Format;
-use crate::rollup::rules::{Rule, Severity};
 use crate::stages::alert::{self, Telling};
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertRecord, AlertState, StateChange, Transition};
+use crate::store::alerts::{AlertFilter, AlertRecord, AlertState};
+use filter::FilterArgs;
+use incidents::IncidentsArgs;
+use states::{ChangeArgs, SnoozeArgs};
+use summary::SummaryArgs;
 
 /// Judge what is new, deliver what was found, and say what was done about it
 #[derive(Clone, Debug, clap::Args)]
@@ -54,8 +60,16 @@ enum AlertCommand {
     Show(ShowArgs),
     /// Acknowledge alerts: seen, being worked on
     Ack(ChangeArgs),
+    /// Snooze alerts: of no interest until then, unless they become worse
+    Snooze(SnoozeArgs),
     /// Resolve alerts: dealt with
     Resolve(ChangeArgs),
+    /// Dismiss alerts: of no interest
+    Dismiss(ChangeArgs),
+    /// Summarise what came of the alerts of the last days
+    Summary(SummaryArgs),
+    /// Look at what is held back as implausible, and let it through or drop it
+    Incidents(IncidentsArgs),
     /// Say how often rules would have fired, and what the next day said of it
     ///
     /// Judges stored history by the configured rules, or by others, and writes nothing.
@@ -110,25 +124,8 @@ struct ListArgs {
     )]
     state: Vec<String>,
 
-    /// Only alerts of these severities
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Severity::ALL.iter().map(|s| s.as_str())))]
-    severity: Vec<String>,
-
-    /// Only alerts of these rules
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Rule::ALL.iter().map(|rule| rule.as_str())), hide_possible_values = true)]
-    rule: Vec<String>,
-
-    /// Only alerts of this product: B0…, UK:B0…, URL
-    #[arg(long, value_name = "PRODUCT")]
-    product: Option<ProductRef>,
-
-    /// Only alerts of this marketplace
-    #[arg(long, value_name = "CODE")]
-    marketplace: Option<Marketplace>,
-
-    /// Only alerts of this day and later: YYYY-MM-DD, today, yesterday or -30d
-    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
-    since: Option<DayArg>,
+    #[command(flatten)]
+    filter: FilterArgs,
 
     /// At most this many
     #[arg(long, value_name = "N")]
@@ -148,21 +145,6 @@ struct ShowArgs {
     output: OutputArgs,
 }
 
-#[derive(Clone, Debug, clap::Args)]
-struct ChangeArgs {
-    /// Ids of alerts, or their first digits
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
-
-    /// Why, or what was done; kept with the change
-    #[arg(long, default_value = "", hide_default_value = true)]
-    note: String,
-
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
 pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Outcome> {
     match args.command {
         AlertCommand::Run(args) => judge(args, context).await,
@@ -170,14 +152,12 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
         AlertCommand::Dead(args) => dead::run(args, context).await,
         AlertCommand::List(args) => list(args, context).await,
         AlertCommand::Show(args) => show(args, context).await,
-        AlertCommand::Ack(args) => {
-            let from = [AlertState::Open, AlertState::Snoozed];
-            change(args, &from, AlertState::Acknowledged, context).await
-        }
-        AlertCommand::Resolve(args) => {
-            let from = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
-            change(args, &from, AlertState::Resolved, context).await
-        }
+        AlertCommand::Ack(args) => states::acknowledge(&args, context).await,
+        AlertCommand::Snooze(args) => states::snooze(&args, context).await,
+        AlertCommand::Resolve(args) => states::resolve(&args, context).await,
+        AlertCommand::Dismiss(args) => states::dismiss(&args, context).await,
+        AlertCommand::Summary(args) => summary::run(&args, context).await,
+        AlertCommand::Incidents(args) => incidents::run(args, context).await,
         AlertCommand::Backtest(args) => backtest::run(args, context).await,
         AlertCommand::Rules(args) => rules::run(args, context).await,
         AlertCommand::TestChannel(args) => test_channel::run(args, context).await,
@@ -248,6 +228,7 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
         (summary.escalated, "escalated"),
         (summary.historical, "historical"),
         (summary.superseded, "superseded"),
+        (summary.woken, "no longer snoozed"),
     ] {
         if number > 0 {
             line += &format!(", {number} {what}");
@@ -267,17 +248,9 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
 
 async fn list(args: ListArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let product = args.product;
     let all = args.state.iter().any(|state| state == "all");
-    let filter = AlertFilter {
-        states: args.state.iter().filter(|_| !all).filter_map(|word| AlertState::from_word(word)).collect(),
-        severities: args.severity.iter().filter_map(|word| Severity::from_word(word)).collect(),
-        rules: args.rule.iter().filter_map(|word| Rule::from_word(word)).collect(),
-        marketplace: product.and_then(|product| product.marketplace).or(args.marketplace),
-        asin: product.map(|product| product.asin),
-        since: args.since.map(|day| day.resolve(context.today())),
-        limit: args.limit,
-    };
+    let states = args.state.iter().filter(|_| !all).filter_map(|word| AlertState::from_word(word)).collect();
+    let filter = AlertFilter { limit: args.limit, ..args.filter.filter(states, context) };
     let alerts = store.list_alerts(context.workspace(), &filter).await.context("failed to list alerts")?;
     if alerts.is_empty() {
         context.ui.note("no alerts");
@@ -323,7 +296,19 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
 
 /// The alert whose id begins with the text. Errors: usage when it is none's or several alerts'.
 async fn one_alert(id: &str, store: &Store, context: &Context) -> anyhow::Result<AlertRecord> {
-    find_alert(id, store, context).await?.ok_or_else(|| unknown_alert(id).into())
+    if let Some(alert) = find_alert(id, store, context).await? {
+        return Ok(alert);
+    }
+    let held = store.find_held(context.workspace(), &id.trim().to_ascii_lowercase()).await?;
+    match held.first() {
+        Some(held) if id.len() >= view::SHORT_ID => {
+            let id = view::short_id(&held.alert.alert_id);
+            Err(Failure::usage(format!("{id} is a finding and no alert: {}", held_text(held)))
+                .hint(format!("`amzctl explain {id}` shows it"))
+                .into())
+        }
+        _ => Err(unknown_alert(id).into()),
+    }
 }
 
 /// The alert whose id begins with the text; null when none does. Errors: usage when several do.
@@ -350,69 +335,4 @@ pub(super) async fn find_alert(
 
 pub(super) fn unknown_alert(id: &str) -> Failure {
     Failure::usage(format!("there is no alert `{id}`")).hint("`amzctl alert list` shows their ids")
-}
-
-async fn change(
-    args: ChangeArgs,
-    from: &[AlertState],
-    to: AlertState,
-    context: &Context,
-) -> anyhow::Result<Outcome> {
-    let store = context.open_store().await?;
-    let mut ids = Vec::with_capacity(args.ids.len());
-    for id in &args.ids {
-        let alert_id = one_alert(id, &store, context).await?.alert_id;
-        if !ids.contains(&alert_id) {
-            ids.push(alert_id);
-        }
-    }
-    if args.dry_run {
-        context.ui.note(&format!("dry run, nothing written: {} to be {}", ids.len(), to.as_str()));
-        return Ok(Outcome::Done);
-    }
-    let actor = actor();
-    let transition = Transition { from, to, actor: &actor, note: &args.note };
-    let changes = store
-        .change_alert_states(context.workspace(), &ids, transition, &audience(context), context.clock.now())
-        .await
-        .context("failed to change alerts")?;
-    let mut outcome = Outcome::Done;
-    for (id, change) in ids.iter().zip(&changes) {
-        if let StateChange::Refused(state) = change {
-            context.ui.complain(&format!("{id} is {}: left as it is", state.as_str()));
-            outcome = Outcome::PartlyFailed;
-        }
-    }
-    let changed = changes.iter().filter(|change| **change == StateChange::Changed).count();
-    let rest =
-        if changed < ids.len() { format!(", {} unchanged", ids.len() - changed) } else { String::new() };
-    context.ui.note(&format!("{changed} {}{rest}", to.as_str()));
-    if changed > 0
-        && let Some(next) = next_after(to, &ids, &store, context).await?
-    {
-        context.ui.note(&format!("next: {next}"));
-    }
-    Ok(outcome)
-}
-
-/// Who types this.
-fn actor() -> String {
-    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Who was told of an alert ends it; who has ended one looks at the others. Null when there are none.
-async fn next_after(
-    to: AlertState,
-    changed: &[String],
-    store: &Store,
-    context: &Context,
-) -> anyhow::Result<Option<String>> {
-    if to == AlertState::Acknowledged {
-        let id = if let [id] = changed { view::short_id(id) } else { "ID…" };
-        return Ok(Some(format!("`amzctl alert resolve {id}` when it is dealt with")));
-    }
-    let unresolved = vec![AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
-    let filter = AlertFilter { states: unresolved, limit: Some(1), ..AlertFilter::default() };
-    let left = store.list_alerts(context.workspace(), &filter).await.context("failed to list alerts")?;
-    Ok((!left.is_empty()).then(|| "`amzctl alert list` shows what is left".to_owned()))
 }

@@ -1,16 +1,20 @@
-//! `check`: is the data fresh, complete and sound? Reads only; the answer is rows and an exit code.
+//! `check`: is the data fresh, complete, sound and plausible? Reads only; the answer is rows and an exit code.
 
 use super::OutputArgs;
 use super::context::Context;
+use super::output::counted;
 use crate::error::{Failure, Outcome};
 use crate::model::{Day, Timestamp};
 use crate::render::rows::{Cell, Rows, instant_to_second};
 use crate::store::Store;
 use crate::store::checks::{Broken, Freshness, INVARIANTS};
+use crate::store::gate::GATE;
+use crate::store::incidents::{IncidentFilter, IncidentRecord};
 
-/// Check that the data is fresh, complete and sound
+/// Check that the data is fresh, complete, sound and plausible
 ///
-/// Ends with 5 when a watched product is older than [check] max_age_hours, with 4 when anything else fails.
+/// Ends with 5 when a watched product is older than [check] max_age_hours, with 4 when anything else fails, also when the
+/// quality gate of alerts holds something back.
 #[allow(rustdoc::broken_intra_doc_links, reason = "the text is the help, where `[check]` is a section")]
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct CheckArgs {
@@ -77,6 +81,7 @@ pub(super) async fn run(args: CheckArgs, context: &Context) -> anyhow::Result<Ou
     let mut findings = freshness(&watched, context.clock.now(), max_age_hours, args.all);
     if !args.freshness {
         findings.push(completeness(&watched, limits.min_completeness));
+        findings.push(gate(&store, context).await?);
         findings.extend(invariants(&store).await?);
     }
     let mut rows =
@@ -161,6 +166,27 @@ fn completeness(watched: &[Freshness], limit: f64) -> Finding {
         }
     };
     Finding { check: "completeness", subject: String::new(), status, value, limit: limit.into(), detail }
+}
+
+/// An incident of the quality gate says that what was seen is not believed.
+async fn gate(store: &Store, context: &Context) -> anyhow::Result<Finding> {
+    let filter =
+        IncidentFilter { is_open: Some(true), kinds: vec![GATE.to_owned()], ..IncidentFilter::default() };
+    let open = store.list_incidents(context.workspace(), &filter).await?;
+    Ok(gate_finding(&open))
+}
+
+fn gate_finding(open: &[IncidentRecord]) -> Finding {
+    let said = |incident: &IncidentRecord| {
+        let held = counted(incident.held, "finding");
+        format!("{} of {} ({}, {held} held back)", incident.reason, incident.day, incident.detail)
+    };
+    let (status, detail) = match open {
+        [] => (Status::Ok, "nothing is held back as implausible".to_owned()),
+        open => (Status::Failed, open.iter().map(said).collect::<Vec<_>>().join("; ")),
+    };
+    let (value, limit) = (open.len().into(), 0.into());
+    Finding { check: "gate", subject: String::new(), status, value, limit, detail }
 }
 
 async fn invariants(store: &Store) -> anyhow::Result<Vec<Finding>> {

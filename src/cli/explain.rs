@@ -1,8 +1,9 @@
 //! `explain`: where a figure or an alert comes from, down to the raw payload and its cost.
 
+mod subject;
+
 use serde_json::{Value, json};
 
-use super::alert::{evidence_lines, find_alert, unknown_alert};
 use super::context::Context;
 use super::dates::DayArg;
 use super::output::{OutputArgs, write_bytes};
@@ -12,16 +13,18 @@ use crate::error::{Failure, Outcome};
 use crate::model::{DailyRow, Day, DayRange, Marketplace, Observation, ProductKey, ProductRef};
 use crate::render::format::{amount, integer, plain_line, rank, spoken, stars};
 use crate::render::rows::{Cell, Format, Rows, instant, instant_to_second};
-use crate::store::alerts::AlertRecord;
+use crate::store::alerts::NewAlert;
 use crate::store::{Evidence, Store};
+use subject::{Subject, Told};
 
-/// Explain an alert or a product's figures on a day
+/// Explain an alert, an incident, or a product's figures on a day
 ///
-/// Shows the observations the day was chosen from, the receipt, cost and place of each, and the raw body's hash.
+/// Shows the observations the day was chosen from, the receipt, cost and place of each, and the raw body's hash; of an
+/// alert also why its state is what it is, of a finding that is held back why it is no alert.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// An alert's id (or its first digits), or a product: B0…, UK:B0…, URL
-    #[arg(value_name = "ALERT|PRODUCT")]
+    /// The id of an alert, a held finding or an incident (or its first digits), or a product: B0…, UK:B0…, URL
+    #[arg(value_name = "ID|PRODUCT")]
     pub target: String,
 
     /// The day of the figure [default: the product's newest day]
@@ -190,12 +193,15 @@ struct DayExplained {
 
 pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
-    let (alert, days) = match alert_of(&args.target, &store, context).await? {
-        Some(alert) => {
-            let days = days_of_alert(&store, &alert).await?;
-            (Some(alert), days)
+    let (alert, days) = match Subject::of(&args.target, &store, context).await? {
+        Subject::Told(told) => {
+            let days = days_of_alert(&store, &told.finding).await?;
+            (Some(told), days)
         }
-        None => (None, vec![day_of_product(&args, &store, context).await?]),
+        Subject::Incident(incident) => {
+            return subject::explain_incident(&args.output, &incident, &store, context).await;
+        }
+        Subject::Product => (None, vec![day_of_product(&args, &store, context).await?]),
     };
     if args.raw {
         let bytes = raw_bodies(&store, &days).await?;
@@ -205,36 +211,24 @@ pub(super) async fn run(args: ExplainArgs, context: &Context) -> anyhow::Result<
     let is_flat = args.output.fields.is_some();
     match args.output.format() {
         Format::Table if !is_flat => {
-            let mut text = alert.as_ref().map(alert_text).unwrap_or_default();
+            let mut text = alert.as_deref().map(Told::text).unwrap_or_default();
             text.extend(days.iter().map(|day| day_text(day, args.field)));
             args.output.write(&text, context)?;
         }
         Format::Json if !is_flat => {
-            let document = document(alert.as_ref(), &days, args.field);
+            let document = document(alert.as_deref(), &days, args.field);
             args.output.write(&format!("{document:#}\n"), context)?;
         }
-        _ => args.output.emit(&rows(alert.as_ref(), &days, args.field), context)?,
+        _ => args.output.emit(&rows(alert.as_deref(), &days, args.field), context)?,
     }
     Ok(Outcome::Done)
 }
 
-/// Null when the text is not an alert id.
-async fn alert_of(target: &str, store: &Store, context: &Context) -> anyhow::Result<Option<AlertRecord>> {
-    let looks_like_id = target.len() >= 6 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !looks_like_id {
-        return Ok(None);
-    }
-    match find_alert(target, store, context).await? {
-        // Ten hexadecimal digits may be an ASIN as well.
-        None if target.parse::<ProductRef>().is_err() => Err(unknown_alert(target).into()),
-        found => Ok(found),
-    }
-}
-
 /// The judged day and the days its values are compared with, newest first.
-async fn days_of_alert(store: &Store, alert: &AlertRecord) -> anyhow::Result<Vec<DayExplained>> {
+async fn days_of_alert(store: &Store, alert: &NewAlert) -> anyhow::Result<Vec<DayExplained>> {
     let mut days = vec![alert.day];
-    let named = alert.evidence.as_object().into_iter().flatten();
+    let evidence = subject::evidence_of(alert);
+    let named = evidence.as_object().into_iter().flatten();
     days.extend(
         named
             .filter(|(name, _)| name.ends_with("_day"))
@@ -251,7 +245,7 @@ async fn days_of_alert(store: &Store, alert: &AlertRecord) -> anyhow::Result<Vec
 }
 
 /// Null where the alert is about a source.
-fn product_of(alert: &AlertRecord) -> Option<ProductKey> {
+fn product_of(alert: &NewAlert) -> Option<ProductKey> {
     Some(ProductKey { marketplace: alert.marketplace.parse().ok()?, asin: alert.asin.parse().ok()? })
 }
 
@@ -292,23 +286,6 @@ async fn raw_bodies(store: &Store, days: &[DayExplained]) -> anyhow::Result<Vec<
             .into());
     }
     Ok(bodies.join(&b'\n'))
-}
-
-fn alert_text(alert: &AlertRecord) -> String {
-    let mut text = format!(
-        "alert {}\n{} ({}), {}, {}\n{}\n\nthe rule looked at\n",
-        alert.alert_id,
-        alert.rule,
-        alert.severity,
-        alert.state.as_str(),
-        alert.day,
-        plain_line(&alert.message)
-    );
-    for (name, shown) in evidence_lines(&alert.evidence) {
-        text.push_str(&format!("  {name:<28} {}\n", plain_line(&shown)));
-    }
-    text.push('\n');
-    text
 }
 
 /// The row as an observation, so that both read alike.
@@ -438,7 +415,7 @@ fn cost_text(evidence: &Evidence) -> String {
 }
 
 /// One row per observation that a day was chosen from, with the figures as it gave them.
-fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Rows {
+fn rows(alert: Option<&Told>, days: &[DayExplained], field: Option<&'static Field>) -> Rows {
     let fields = shown_fields(field);
     let mut columns =
         vec!["alert_id", "marketplace", "asin", "day", "source", "observed_at", "found", "gave", "currency"];
@@ -464,7 +441,7 @@ fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'stat
         days.iter().flat_map(|day| day.evidence.iter().map(move |evidence| (day, evidence)))
     {
         let mut row: Vec<Cell> = vec![
-            alert.map(|alert| &alert.alert_id).into(),
+            alert.map(|told| &told.finding.alert_id).into(),
             explained.key.marketplace.into(),
             explained.key.asin.into(),
             explained.day.into(),
@@ -496,7 +473,7 @@ fn rows(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'stat
     rows
 }
 
-fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'static Field>) -> Value {
+fn document(alert: Option<&Told>, days: &[DayExplained], field: Option<&'static Field>) -> Value {
     let days: Vec<Value> = days
         .iter()
         .map(|explained| {
@@ -525,20 +502,6 @@ fn document(alert: Option<&AlertRecord>, days: &[DayExplained], field: Option<&'
             })
         })
         .collect();
-    let alert = alert.map(|alert| {
-        json!({
-            "alert_id": alert.alert_id,
-            "rule": alert.rule.as_str(),
-            "severity": alert.severity.as_str(),
-            "state": alert.state.as_str(),
-            "marketplace": alert.marketplace,
-            "asin": alert.asin,
-            "day": alert.day,
-            "object": alert.object,
-            "message": alert.message,
-            "evidence": alert.evidence,
-            "historical": alert.historical,
-        })
-    });
+    let alert = alert.map(Told::document);
     json!({ "schema": "amzctl.explain/1", "alert": alert, "days": days })
 }

@@ -194,7 +194,7 @@ fn aged(hours: i64) -> String {
     if hours < 48 { counted(hours, "hour") } else { counted(hours / 24, "day") }
 }
 
-fn numbers(document: &Document) -> [(&'static str, i64); 14] {
+fn numbers(document: &Document) -> [(&'static str, i64); 15] {
     let Document { counts, open, .. } = document;
     [
         ("watched", counts.watched),
@@ -207,6 +207,7 @@ fn numbers(document: &Document) -> [(&'static str, i64); 14] {
         ("reviews", counts.reviews),
         ("open_quarantine", open.quarantine),
         ("open_incidents", open.incidents),
+        ("held_findings", open.held_findings),
         ("open_alerts", open.alerts),
         ("open_alerts_critical", open.alerts_critical),
         ("deliveries_pending", open.deliveries_pending),
@@ -223,6 +224,8 @@ fn next_step(document: &Document, context: &Context) {
         }
     } else if *to_normalize > 0 {
         "`amzctl normalize` reads what has landed"
+    } else if open.held_findings > 0 {
+        "`amzctl alert incidents list` shows what is held back as implausible"
     } else if open.alerts > 0 {
         "`amzctl alert list` shows the open alerts"
     } else if open.quarantine > 0 {

@@ -2,8 +2,8 @@
 //!
 //! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist, listing
 //! versions and open incidents. Judges the workspace's products, and in `main` those that no workspace has too. Writes
-//! alerts, events and deliveries. One unit of work is a month of judged days; the last one also holds what tells of the
-//! present and moves the mark. A second run finds every alert there and changes nothing.
+//! alerts, events and deliveries. First of all, what was snoozed until now is open again. One unit of work is a month of
+//! judged days; the last one also holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
 //!
 //! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
 //! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from
@@ -126,6 +126,8 @@ pub struct Summary {
     pub superseded: u64,
     /// Changes left unjudged because the value before is too old.
     pub gap_too_long: u64,
+    /// Snoozed alerts whose time was over: they are open again.
+    pub woken: u64,
     /// Incidents of sources among the new alerts.
     pub source_incidents: u64,
     pub cancelled: bool,
@@ -171,7 +173,7 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let judges = Judges::load(store, options).await?;
     let whole = Stopwatch::start();
-    let mut summary = Summary::default();
+    let mut summary = Summary { woken: wake(store, clock, options).await?, ..Summary::default() };
     let months = by_month(&judges.unjudged.days);
     for (index, days) in months.iter().enumerate() {
         if cancel.is_cancelled() {
@@ -193,6 +195,16 @@ pub async fn run(
     let duration_ms = whole.elapsed_ms();
     tracing::info!(days, opened, escalated, historical, superseded, duration_ms, "alerts judged");
     Ok(summary)
+}
+
+/// Opens the alerts that were snoozed until now; answers how many there are.
+async fn wake(store: &Store, clock: Clock, options: &Options) -> anyhow::Result<u64> {
+    let (workspace, now) = (&options.workspace, clock.now());
+    let woken = match options.dry_run {
+        true => store.count_overslept(workspace, now).await,
+        false => store.wake_snoozed(workspace, now).await,
+    };
+    woken.context("failed to open the alerts that were snoozed until now")
 }
 
 /// What judging some days gave.
@@ -291,7 +303,7 @@ async fn commit(
         }
         _ => BTreeSet::new(),
     };
-    let mut reconciled = reconcile(options.workspace.as_str(), &existing, findings, &scope, |finding| {
+    let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
         let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
         match options.tell {
             Telling::All => true,

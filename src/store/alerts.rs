@@ -1,11 +1,24 @@
-//! Alerts: what was found, and what people did with it.
+//! Alerts: what was found of products and sources.
+//!
+//! `states` is what people and time do with an alert, `events` what is told of it, `summary` what came of many. Findings
+//! that the quality gate holds back are no alerts yet: `store::gate`.
 
-use super::columns::{instant, listed, read_word, to_json, unreadable, word};
+mod events;
+mod states;
+mod summary;
+
+pub use events::AlertNews;
+pub(super) use states::{AMZCTL, new_alert, record_change};
+pub use states::{AlertChange, AlertState, StateChange, Transition};
+pub use summary::{AlertCourse, Noisy, SummaryRow, noisiest, summarise};
+
+use super::columns::{instant, known_instant, listed, to_json, unreadable, word};
 use super::db::{Row, bulk, query, query_scalar};
+use super::gate::{HeldFinding, NewGateIncident};
 use super::ops::set_mark;
-use super::outbox::{About, Audience, Resolved, ResolvedBy, Subscriber, insert_events, resolved, tell};
+use super::outbox::{About, Subscriber, heard, insert_events};
 use super::{Result, Store, Tx};
-use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, Workspace, words};
+use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, Workspace};
 use crate::rollup::rules::{Rule, Severity};
 
 /// The name of the mark up to which the mart's days have been judged for a workspace.
@@ -81,13 +94,24 @@ pub struct AlertBatch {
     pub escalated: Vec<Escalation>,
     /// (alert id, what a later look says instead; '' when it agrees again)
     pub superseded: Vec<(String, String)>,
-    /// In the order in which they are to be delivered.
+    /// (alert id, what cleared it): resolved by amzctl, where somebody has not ended it before.
+    pub cleared: Vec<(String, String)>,
+    /// Incidents of the quality gate.
+    pub incidents: Vec<NewGateIncident>,
+    /// Findings that they hold back.
+    pub held: Vec<HeldFinding>,
+    /// In the order in which they are to be delivered. Those of what is cleared are not among them.
     pub events: Vec<NewEvent>,
 }
 
 impl AlertBatch {
     pub fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.escalated.is_empty() && self.superseded.is_empty()
+        self.opened.is_empty()
+            && self.escalated.is_empty()
+            && self.superseded.is_empty()
+            && self.cleared.is_empty()
+            && self.incidents.is_empty()
+            && self.held.is_empty()
     }
 }
 
@@ -106,38 +130,14 @@ pub struct AlertRecord {
     pub message: String,
     pub evidence: serde_json::Value,
     pub state: AlertState,
+    /// Of a snoozed alert: when it is open again.
+    pub snoozed_until: Option<Timestamp>,
     pub historical: bool,
     pub superseded: String,
     pub run_id: String,
     pub recorded_at: Timestamp,
-}
-
-/// What people did with an alert.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum AlertState {
-    Open,
-    Acknowledged,
-    Resolved,
-    Dismissed,
-    Snoozed,
-}
-
-words!(AlertState {
-    Open = "open",
-    Acknowledged = "acknowledged",
-    Resolved = "resolved",
-    Dismissed = "dismissed",
-    Snoozed = "snoozed",
-});
-
-/// One change of an alert's state.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AlertChange {
-    pub from_state: String,
-    pub to_state: String,
-    pub actor: String,
-    pub note: String,
-    pub changed_at: Timestamp,
+    /// The newest change of its state: why it is what it is. Null where it was never changed.
+    pub last_change: Option<AlertChange>,
 }
 
 /// Which alerts to list; an empty list means all.
@@ -148,30 +148,23 @@ pub struct AlertFilter {
     pub rules: Vec<Rule>,
     pub marketplace: Option<Marketplace>,
     pub asin: Option<Asin>,
+    /// Of products of this brand, in whatever letters.
+    pub brand: Option<String>,
+    /// Of products that the workspace watches with this tag.
+    pub tag: Option<String>,
     /// The first day.
     pub since: Option<Day>,
     pub limit: Option<u32>,
 }
 
-/// A change of states that somebody wants.
-#[derive(Clone, Copy, Debug)]
-pub struct Transition<'a> {
-    /// States that lead to it.
-    pub from: &'a [AlertState],
-    pub to: AlertState,
-    pub actor: &'a str,
-    pub note: &'a str,
-}
-
-/// What a change of states did to each alert, in the order asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StateChange {
-    Changed,
-    /// It was in that state already.
-    Unchanged,
-    /// Its state does not lead there.
-    Refused(AlertState),
-    NotFound,
+/// An alert with the newest change of its state.
+macro_rules! alerts_with_change {
+    () => {
+        "SELECT a.*, c.from_state, c.to_state, c.actor, c.note, c.until, c.changed_at
+         FROM alerts a LEFT JOIN alert_changes c
+           ON c.change_id = (SELECT MAX(l.change_id) FROM alert_changes l WHERE l.alert_id = a.alert_id)
+         WHERE a.workspace = $1"
+    };
 }
 
 impl Store {
@@ -206,7 +199,7 @@ impl Store {
         rows.iter().map(judged_alert).collect()
     }
 
-    /// Writes alerts, their events and one delivery per event and subscriber who hears of it, and with `judged_through` moves the
+    /// Writes alerts, what the gate holds back, their events and one delivery per event and subscriber who hears of it, and with `judged_through` moves the
     /// mark, all in one transaction. Writing the same batch again changes nothing.
     pub async fn commit_alerts(
         &self,
@@ -220,22 +213,7 @@ impl Store {
         let mut tx = self.begin().await?;
         insert_alerts(&mut tx, workspace, run_id, now, &batch.opened).await?;
         for escalation in &batch.escalated {
-            query(
-                "UPDATE alerts SET severity = $2, message = $3, evidence = $4, superseded = '',
-                   historical = CASE WHEN $5 = 1 THEN 0 ELSE historical END
-                 WHERE alert_id = $1 AND workspace = $6",
-            )
-            .bind(&escalation.alert_id)
-            .bind(escalation.severity.as_str())
-            .bind(&escalation.message)
-            .bind(&escalation.evidence)
-            .bind(escalation.is_told)
-            .bind(workspace.as_str())
-            .execute(&mut tx)
-            .await?;
-            if escalation.is_told {
-                reopen(&mut tx, workspace, now, escalation).await?;
-            }
+            escalate(&mut tx, workspace, now, escalation).await?;
         }
         for (alert_id, note) in &batch.superseded {
             query("UPDATE alerts SET superseded = $2 WHERE alert_id = $1 AND workspace = $3")
@@ -245,7 +223,11 @@ impl Store {
                 .execute(&mut tx)
                 .await?;
         }
-        insert_events(&mut tx, workspace, now, &batch.events, subscribers).await?;
+        let mut events = batch.events.clone();
+        let cleared = states::clear(&mut tx, workspace, now, &batch.cleared).await?;
+        events.extend(heard(workspace, cleared, subscribers));
+        super::gate::hold(&mut tx, workspace, run_id, now, batch).await?;
+        insert_events(&mut tx, workspace, now, &events, subscribers).await?;
         if let Some(seq) = judged_through {
             set_mark(&mut tx, &judged_mark(workspace), seq).await?;
         }
@@ -260,17 +242,29 @@ impl Store {
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
         let severities: Vec<&str> = filter.severities.iter().map(|severity| severity.as_str()).collect();
         let rules: Vec<&str> = filter.rules.iter().map(|rule| rule.as_str()).collect();
-        let rows = query(
-            "SELECT * FROM alerts WHERE workspace = $1
-               AND ($2 = '[]' OR state IN (SELECT value FROM json_each($2)))
-               AND ($3 = '[]' OR severity IN (SELECT value FROM json_each($3)))
-               AND ($4 = '[]' OR rule IN (SELECT value FROM json_each($4)))
-               AND ($5 IS NULL OR marketplace = $5) AND ($6 IS NULL OR asin = $6)
-               AND ($7 IS NULL OR day >= $7)
-             ORDER BY day DESC, CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               marketplace, asin, rule, object
-             LIMIT $8",
-        )
+        let brands = match &filter.brand {
+            Some(brand) => Some(to_json(&self.spellings_of(brand).await?)),
+            None => None,
+        };
+        let tagged = match &filter.tag {
+            Some(tag) => Some(to_json(&self.tagged_products(workspace, tag).await?)),
+            None => None,
+        };
+        let rows = query(concat!(
+            alerts_with_change!(),
+            "  AND ($2 = '[]' OR a.state IN (SELECT value FROM json_each($2)))
+               AND ($3 = '[]' OR a.severity IN (SELECT value FROM json_each($3)))
+               AND ($4 = '[]' OR a.rule IN (SELECT value FROM json_each($4)))
+               AND ($5 IS NULL OR a.marketplace = $5) AND ($6 IS NULL OR a.asin = $6)
+               AND ($7 IS NULL OR a.day >= $7)
+               AND ($9 IS NULL OR EXISTS (SELECT 1 FROM products p WHERE p.marketplace = a.marketplace
+                 AND p.asin = a.asin AND p.brand IN (SELECT value FROM json_each($9))))
+               AND ($10 IS NULL OR a.marketplace || ':' || a.asin IN (SELECT value FROM json_each($10)))
+             ORDER BY a.day DESC,
+               CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+               a.marketplace, a.asin, a.rule, a.object, a.alert_id
+             LIMIT $8"
+        ))
         .bind(workspace.as_str())
         .bind(to_json(&states))
         .bind(to_json(&severities))
@@ -279,17 +273,34 @@ impl Store {
         .bind(filter.asin.map(|asin| asin.to_string()))
         .bind(filter.since.map(|day| day.to_string()))
         .bind(filter.limit.map_or(i64::MAX, i64::from))
+        .bind(brands)
+        .bind(tagged)
         .fetch_all(self.reader())
         .await?;
         rows.iter().map(alert_record).collect()
     }
 
+    /// The brand as the products write it.
+    async fn spellings_of(&self, brand: &str) -> Result<Vec<String>> {
+        let wanted = brand.to_lowercase();
+        let brands: Vec<String> = query_scalar("SELECT DISTINCT brand FROM products WHERE brand IS NOT NULL")
+            .fetch_all(self.reader())
+            .await?;
+        Ok(brands.into_iter().filter(|brand| brand.to_lowercase() == wanted).collect())
+    }
+
+    async fn tagged_products(&self, workspace: &Workspace, tag: &str) -> Result<Vec<String>> {
+        let watched = self.load_watchlist(workspace).await?.into_iter().map(|watched| watched.item);
+        let tagged = watched.filter(|item| item.tags.iter().any(|own| own == tag));
+        Ok(tagged.map(|item| item.key.to_string()).collect())
+    }
+
     /// Alerts whose id begins with `prefix`, at most ten, sorted.
     pub async fn find_alerts(&self, workspace: &Workspace, prefix: &str) -> Result<Vec<AlertRecord>> {
-        let rows = query(
-            "SELECT * FROM alerts WHERE workspace = $1 AND alert_id >= $2 AND alert_id < $3
-             ORDER BY alert_id LIMIT 10",
-        )
+        let rows = query(concat!(
+            alerts_with_change!(),
+            " AND a.alert_id >= $2 AND a.alert_id < $3 ORDER BY a.alert_id LIMIT 10"
+        ))
         .bind(workspace.as_str())
         .bind(prefix)
         // Ids are hexadecimal: every one that begins with the prefix sorts before this.
@@ -298,147 +309,35 @@ impl Store {
         .await?;
         rows.iter().map(alert_record).collect()
     }
-
-    /// The history of an alert's state, oldest first.
-    pub async fn load_alert_changes(
-        &self,
-        workspace: &Workspace,
-        alert_id: &str,
-    ) -> Result<Vec<AlertChange>> {
-        let rows = query(
-            "SELECT c.from_state, c.to_state, c.actor, c.note, c.changed_at
-             FROM alert_changes c JOIN alerts a ON a.alert_id = c.alert_id
-             WHERE a.workspace = $1 AND c.alert_id = $2 ORDER BY c.change_id",
-        )
-        .bind(workspace.as_str())
-        .bind(alert_id)
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(AlertChange {
-                    from_state: row.try_get("from_state")?,
-                    to_state: row.try_get("to_state")?,
-                    actor: row.try_get("actor")?,
-                    note: row.try_get("note")?,
-                    changed_at: instant(row, "alert_changes", "changed_at")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Moves alerts where their state leads there, records each change, and tells the audience of those that were resolved, in
-    /// one transaction.
-    pub async fn change_alert_states(
-        &self,
-        workspace: &Workspace,
-        ids: &[String],
-        transition: Transition<'_>,
-        audience: &Audience,
-        now: Timestamp,
-    ) -> Result<Vec<StateChange>> {
-        let Transition { from, to, actor, note } = transition;
-        let mut tx = self.begin().await?;
-        let mut changes = Vec::with_capacity(ids.len());
-        for id in ids {
-            let state: Option<String> =
-                query_scalar("SELECT state FROM alerts WHERE workspace = $1 AND alert_id = $2")
-                    .bind(workspace.as_str())
-                    .bind(id)
-                    .fetch_optional(&mut tx)
-                    .await?;
-            let Some(state) = state else {
-                changes.push(StateChange::NotFound);
-                continue;
-            };
-            let state = read_word(state, "alerts", "state", AlertState::from_word)?;
-            if state == to {
-                changes.push(StateChange::Unchanged);
-                continue;
-            }
-            if !from.contains(&state) {
-                changes.push(StateChange::Refused(state));
-                continue;
-            }
-            query("UPDATE alerts SET state = $3 WHERE workspace = $1 AND alert_id = $2")
-                .bind(workspace.as_str())
-                .bind(id)
-                .bind(to.as_str())
-                .execute(&mut tx)
-                .await?;
-            query(
-                "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(id)
-            .bind(state.as_str())
-            .bind(to.as_str())
-            .bind(actor)
-            .bind(note)
-            .bind(now.timestamp_micros())
-            .execute(&mut tx)
-            .await?;
-            if to == AlertState::Resolved {
-                let by = Resolved { by: ResolvedBy::Person(actor), note, at: now, times: 0 };
-                tell_resolved(&mut tx, workspace, audience, id, by).await?;
-            }
-            changes.push(StateChange::Changed);
-        }
-        tx.commit().await?;
-        Ok(changes)
-    }
 }
 
-/// Tells of an alert that was just resolved, after its change was recorded, in the same transaction.
-pub(super) async fn tell_resolved(
+/// Makes an alert more severe; one that is told is open again.
+pub(super) async fn escalate(
     tx: &mut Tx,
     workspace: &Workspace,
-    audience: &Audience,
-    alert_id: &str,
-    by: Resolved<'_>,
+    now: Timestamp,
+    escalation: &Escalation,
 ) -> Result<()> {
-    let row = query("SELECT * FROM alerts WHERE workspace = $1 AND alert_id = $2")
-        .bind(workspace.as_str())
-        .bind(alert_id)
-        .fetch_one(&mut *tx)
-        .await?;
-    let times: i64 = query_scalar(
-        "SELECT COUNT(*) FROM alert_changes c JOIN alerts a ON a.alert_id = c.alert_id
-         WHERE a.workspace = $1 AND c.alert_id = $2 AND c.to_state = 'resolved'",
-    )
-    .bind(workspace.as_str())
-    .bind(alert_id)
-    .fetch_one(&mut *tx)
-    .await?;
-    let event = resolved(workspace, &alert_record(&row)?, Resolved { times, ..by });
-    tell(tx, audience, by.at, vec![event]).await
-}
-
-/// What became worse and is told again is open again, if somebody had closed it.
-async fn reopen(tx: &mut Tx, workspace: &Workspace, now: Timestamp, escalation: &Escalation) -> Result<()> {
     query(
-        "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)
-         SELECT alert_id, state, 'open', 'amzctl', $2, $3 FROM alerts
-         WHERE alert_id = $1 AND workspace = $4 AND state IN ('resolved', 'dismissed', 'snoozed')",
+        "UPDATE alerts SET severity = $2, message = $3, evidence = $4, superseded = '',
+           historical = CASE WHEN $5 = 1 THEN 0 ELSE historical END
+         WHERE alert_id = $1 AND workspace = $6",
     )
     .bind(&escalation.alert_id)
-    .bind(format!("escalated to {}", escalation.severity))
-    .bind(now.timestamp_micros())
+    .bind(escalation.severity.as_str())
+    .bind(&escalation.message)
+    .bind(&escalation.evidence)
+    .bind(escalation.is_told)
     .bind(workspace.as_str())
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    query(
-        "UPDATE alerts SET state = 'open'
-         WHERE alert_id = $1 AND workspace = $2 AND state IN ('resolved', 'dismissed', 'snoozed')",
-    )
-    .bind(&escalation.alert_id)
-    .bind(workspace.as_str())
-    .execute(tx)
-    .await?;
+    if escalation.is_told {
+        states::reopen(tx, workspace, now, escalation).await?;
+    }
     Ok(())
 }
 
-async fn insert_alerts(
+pub(super) async fn insert_alerts(
     tx: &mut Tx,
     workspace: &Workspace,
     run_id: &str,
@@ -489,6 +388,7 @@ fn judged_alert(row: &Row) -> Result<JudgedAlert> {
 
 fn alert_record(row: &Row) -> Result<AlertRecord> {
     let evidence: String = row.try_get("evidence")?;
+    let is_changed = row.try_get::<Option<i64>, _>("changed_at")?.is_some();
     Ok(AlertRecord {
         alert_id: row.try_get("alert_id")?,
         rule: listed(row, "alerts", "rule", Rule::from_word)?,
@@ -500,9 +400,11 @@ fn alert_record(row: &Row) -> Result<AlertRecord> {
         message: row.try_get("message")?,
         evidence: serde_json::from_str(&evidence).map_err(|_| unreadable("alerts", "evidence", evidence))?,
         state: listed(row, "alerts", "state", AlertState::from_word)?,
+        snoozed_until: known_instant(row, "alerts", "snoozed_until")?,
         historical: row.try_get("historical")?,
         superseded: row.try_get("superseded")?,
         run_id: row.try_get("run_id")?,
         recorded_at: instant(row, "alerts", "recorded_at")?,
+        last_change: is_changed.then(|| states::alert_change(row)).transpose()?,
     })
 }

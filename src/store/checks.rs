@@ -146,6 +146,8 @@ pub struct Counts {
 pub struct Open {
     pub quarantine: i64,
     pub incidents: i64,
+    /// Findings that incidents of the quality gate hold back.
+    pub held_findings: i64,
     pub alerts: i64,
     pub alerts_critical: i64,
     pub deliveries_pending: i64,
@@ -235,11 +237,13 @@ impl Store {
         })
     }
 
-    /// The alerts and deliveries are a workspace's.
+    /// The alerts, deliveries and incidents of the gate are a workspace's.
     pub async fn load_open(&self, workspace: &Workspace) -> Result<Open> {
         let row = query(
             "SELECT (SELECT COUNT(*) FROM quarantine WHERE state = 'open') AS quarantine,
-                    (SELECT COUNT(*) FROM incidents WHERE state = 'open') AS incidents,
+                    (SELECT COUNT(*) FROM incidents
+                     WHERE (workspace = '' OR workspace = $1) AND state = 'open') AS incidents,
+                    (SELECT COUNT(*) FROM held_findings WHERE workspace = $1 AND state = 'held') AS held_findings,
                     (SELECT COUNT(*) FROM alerts WHERE workspace = $1 AND state = 'open') AS alerts,
                     (SELECT COUNT(*) FROM alerts
                      WHERE workspace = $1 AND state = 'open' AND severity = 'critical') AS alerts_critical,
@@ -253,6 +257,7 @@ impl Store {
         Ok(Open {
             quarantine: row.try_get("quarantine")?,
             incidents: row.try_get("incidents")?,
+            held_findings: row.try_get("held_findings")?,
             alerts: row.try_get("alerts")?,
             alerts_critical: row.try_get("alerts_critical")?,
             deliveries_pending: row.try_get("deliveries_pending")?,

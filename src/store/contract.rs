@@ -4,6 +4,7 @@
 mod backup;
 mod claims;
 mod delivery;
+mod gate;
 mod landing;
 mod leases;
 mod leaving;
@@ -11,6 +12,7 @@ mod ledger;
 mod mart;
 mod months;
 mod retention;
+mod states;
 mod workspaces;
 
 use std::path::Path;

@@ -58,7 +58,7 @@ const STATE: &[Dump] = &[
     all("ranks"),
     all("reviews"),
     without("quarantine", &["receipt_id", "run_id", "recorded_at", "file_path", "file_line", "file_offset"]),
-    without("incidents", &["run_id", "recorded_at"]),
+    without("incidents", &["run_id", "recorded_at", "closed_at"]),
     without("watch_items", &["added_at"]),
     without("cohorts", &["created_at"]),
     all("cohort_members"),
@@ -71,6 +71,7 @@ const STATE: &[Dump] = &[
     without("reports", &["path", "run_id", "created_at"]),
     without("alerts", &["run_id", "recorded_at"]),
     without("alert_changes", &["change_id", "changed_at"]),
+    without("held_findings", &["run_id", "held_at", "decided_at"]),
     Dump { only: OF_NO_RUN, ..without("outbox_events", &["created_at"]) },
     Dump {
         only: OF_NO_RUN_EITHER,

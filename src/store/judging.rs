@@ -339,11 +339,11 @@ impl Store {
         Ok(gone)
     }
 
-    /// Incidents that are open.
+    /// Incidents of sources that are open. Those of the quality gate are no findings: they hold findings back.
     pub async fn load_open_incidents(&self) -> Result<Vec<IncidentFacts>> {
         let rows = query(
-            "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents WHERE state = 'open'
-             ORDER BY day, incident_id",
+            "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents
+             WHERE state = 'open' AND workspace = '' ORDER BY day, incident_id",
         )
         .fetch_all(self.reader())
         .await?;

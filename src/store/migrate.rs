@@ -39,6 +39,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0002_delivery.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0002_delivery.sql"),
     },
+    Migration {
+        version: 3,
+        name: "states",
+        sqlite: include_str!("../../sql/migrations/sqlite/0003_states.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0003_states.sql"),
+    },
 ];
 
 /// The schema version this binary writes.

@@ -1,7 +1,7 @@
 //! The store: the only module that knows SQL. One method is one unit of work, named for its purpose.
 //!
 //! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
-//! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `outbox`,
+//! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `gate`, `outbox`,
 //! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
 //! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases`, `months` and `claims`, what hosts
 //! share by leases, are a server's only, `backup` is of the embedded database; `condition` tells how either is, `retention`
@@ -24,7 +24,9 @@ mod error;
 mod explain;
 pub mod export;
 pub mod fetching;
+pub mod gate;
 mod hash;
+pub mod incidents;
 mod integrity;
 pub mod judging;
 pub mod lake;

@@ -21,7 +21,7 @@ mod told;
 pub use audience::{About, Audience, Subscriber, Wants};
 pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};
 pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
-pub(crate) use told::{Resolved, ResolvedBy, incident_opened, report_published, resolved, run_ended};
+pub(crate) use told::{incident_opened, report_published, run_ended};
 
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant};
@@ -146,6 +146,18 @@ pub(super) async fn insert_events(
     Ok(())
 }
 
+/// Those of the events that somebody hears of: what is no alert is told or forgotten.
+pub(super) fn heard(
+    workspace: &Workspace,
+    events: Vec<NewEvent>,
+    subscribers: &[Subscriber],
+) -> Vec<NewEvent> {
+    let is_heard = |event: &NewEvent| {
+        subscribers.iter().any(|one| one.wants.hears(workspace, event.event_type, &event.about))
+    };
+    events.into_iter().filter(is_heard).collect()
+}
+
 /// [`insert_events`] without those of which nobody hears: what is no alert is told or forgotten.
 pub(super) async fn tell(
     tx: &mut Tx,
@@ -153,6 +165,6 @@ pub(super) async fn tell(
     now: Timestamp,
     events: Vec<NewEvent>,
 ) -> Result<()> {
-    let events: Vec<NewEvent> = events.into_iter().filter(|event| audience.hears(event)).collect();
+    let events = heard(&audience.workspace, events, &audience.subscribers);
     insert_events(tx, &audience.workspace, now, &events, &audience.subscribers).await
 }

@@ -76,6 +76,22 @@ macro_rules! old_events {
            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.event_id AND d.state IN ('pending', 'claimed'))"
     };
 }
+
+/// Held findings `h` of days before `$1` that are decided.
+macro_rules! old_held {
+    () => {
+        "held_findings h WHERE h.day < $1 AND h.state <> 'held'"
+    };
+}
+
+/// Incidents `i` of the quality gate of days before `$1` that are closed and of which no finding is left.
+macro_rules! old_gates {
+    () => {
+        "incidents i WHERE i.day < $1 AND i.kind = 'gate' AND i.state = 'closed'
+           AND NOT EXISTS (SELECT 1 FROM held_findings h WHERE h.incident_id = i.incident_id)"
+    };
+}
+
 /// Runs `u` that began before `$1`. One that was killed has no end, and is over all the same.
 macro_rules! old_runs {
     () => {
@@ -261,10 +277,13 @@ impl Store {
 
     /// Alerts of days before `before` that are dealt with, or were found late and never told, and of whose events no
     /// delivery is to be made any more. Those that tell of the present stay: without them they would be told again.
+    /// Findings that the gate held back, when that is decided.
     pub async fn count_old_alerts(&self, before: Day) -> Result<Droppable> {
         let row = query(concat!(
             "SELECT (SELECT COUNT(*) FROM ",
             old_alerts!(),
+            ") + (SELECT COUNT(*) FROM ",
+            old_held!(),
             ") AS droppable, (SELECT MIN(day) FROM alerts WHERE alert_id NOT IN (SELECT a.alert_id FROM ",
             old_alerts!(),
             ")) AS oldest"
@@ -276,7 +295,8 @@ impl Store {
         droppable(&row)
     }
 
-    /// Drops the next of these alerts with what was done and told about them.
+    /// Drops the next of these alerts with what was done and told about them, and of these findings with incidents that
+    /// have none left.
     pub async fn drop_old_alerts(&self, before: Day) -> Result<DroppedBatch> {
         let mut tx = self.begin().await?;
         let ids: Vec<String> =
@@ -297,9 +317,28 @@ impl Store {
         ] {
             query(statement).bind(to_json(&ids)).execute(&mut tx).await?;
         }
+        let held = query(concat!(
+            "DELETE FROM held_findings WHERE (workspace, incident_id, alert_id) IN (
+               SELECT h.workspace, h.incident_id, h.alert_id FROM ",
+            old_held!(),
+            " ORDER BY h.workspace, h.incident_id, h.alert_id LIMIT $2)"
+        ))
+        .bind(before.to_string())
+        .bind(BATCH)
+        .execute(&mut tx)
+        .await?;
+        query(concat!(
+            "DELETE FROM incidents WHERE incident_id IN (SELECT i.incident_id FROM ",
+            old_gates!(),
+            ")"
+        ))
+        .bind(before.to_string())
+        .execute(&mut tx)
+        .await?;
+        let rows = ids.len() as i64 + held.rows_affected() as i64;
         failpoint!("retention.before_commit");
         tx.commit().await?;
-        Ok(DroppedBatch { rows: ids.len() as i64, bytes: 0, next: (!ids.is_empty()).then_some(0) })
+        Ok(DroppedBatch { rows, bytes: 0, next: (rows > 0).then_some(0) })
     }
 
     /// Events of runs, reports and incidents from before `before` of which no delivery is to be made any more.

@@ -67,7 +67,7 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
     delivery    alert.opened to file alerts.ndjson: pending
     delivery    alert.opened to stdout: pending
     "#);
-    answers!(sandbox.run_with("USER", "ada", &format!("alert ack {short} --note seen")), @r#"
+    answers!(sandbox.run(&format!("alert ack {short} --as ada --note seen")), @r#"
     exit 0
     --- stderr
     1 acknowledged
@@ -80,6 +80,9 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
     "#);
     answers!(sandbox.run(&format!("alert resolve {short} --dry-run")), @r#"
     exit 0
+    --- stdout
+    ID          DAY         SEVERITY  PRODUCT        STATE         MESSAGE
+    b8dbb73ee3  2026-02-28  medium    US:B0FDKB341G  acknowledged  price fell 22.3 % from 25.73 to 19.99 USD (2026-02-27 → 2026-02-28) (acknowledged by ada at 2026-03-01T12:00:00Z: seen)
     --- stderr
     dry run, nothing written: 1 to be resolved
     "#);

@@ -25,6 +25,7 @@ fn sound_and_fresh_data_passes_every_check() {
     CHECK                SUBJECT  STATUS  VALUE  LIMIT  DETAIL
     freshness                     ok          0      0  0 of 1 watched products not seen for 48 hours
     completeness                  ok          1    0.5  1 of 1 watched products seen on 2026-02-27
+    gate                          ok          0      0  nothing is held back as implausible
     price_range                   ok          0      0  prices are 1 to 300000000 minor units
     low_high                      ok          0      0  the day's price lies between its low and its high
     rank_range                    ok          0      0  ranks are 1 to 300000000

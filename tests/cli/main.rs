@@ -4,8 +4,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod alert;
-mod alert_rules;
 mod alert_noise;
+mod alert_rules;
+mod alert_states;
 mod bad_input;
 mod build_mart;
 mod channels;

@@ -246,7 +246,7 @@ fn of_alerts() {
     answers!(keys(&sandbox, "alert list --json"), @r#"
     amzctl.alert-list/1
     rows schema
-    rows[]: alert_id asin day evidence historical marketplace message object recorded_at rule run_id severity state superseded
+    rows[]: alert_id asin changed_at changed_by day evidence historical marketplace message note object recorded_at rule run_id severity snoozed_until state superseded
     rows[].evidence: above day price price_basis price_delta price_delta_minor price_minor price_pct price_prev price_prev_day price_prev_minor availability seller_id seller_prev seller_prev_day
     rows[].evidence.price: amount currency
     rows[].evidence.price_delta: amount currency
@@ -254,12 +254,35 @@ fn of_alerts() {
     "#);
     answers!(keys(&sandbox, &format!("alert show {alert} --json")), @r#"
     amzctl.alert/1
-    alert_id asin changes day deliveries evidence historical marketplace message object recorded_at rule run_id schema severity state superseded
+    alert_id asin changes day deliveries evidence historical marketplace message object recorded_at rule run_id schema severity snoozed_until state superseded
     deliveries[]: attempts channel delivered_at event_id event_type last_error next_attempt_at recipient state
     evidence: above day price price_basis price_delta price_delta_minor price_minor price_pct price_prev price_prev_day price_prev_minor
     evidence.price: amount currency
     evidence.price_delta: amount currency
     evidence.price_prev: amount currency
+    "#);
+    answers!(keys(&sandbox, "alert summary --json"), @r#"
+    amzctl.alert-summary/1
+    days from opened products rules schema
+    products[]: asin dismissed marketplace opened still_open
+    rules[]: acknowledged dismissed median_acknowledge_s median_resolve_s opened resolved rule severity still_open
+    "#);
+    sandbox.sql(
+        "INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at, workspace)
+         VALUES ('c0ffee', 'gate', '', 'canary_moved', 'two moved', '2026-02-28', 'open', 'aa', 1, 'main');
+         INSERT INTO held_findings (incident_id, alert_id, rule, severity, marketplace, asin, day, message, evidence,
+           historical, state, run_id, held_at)
+         VALUES ('c0ffee', 'beef00', 'price_drop', 'high', 'US', 'B0FDKB341H', '2026-02-28', 'fell', '{}', 0, 'held', 'aa', 1)",
+    );
+    answers!(keys(&sandbox, "alert incidents list --json"), @r#"
+    amzctl.alert-incidents/1
+    rows schema
+    rows[]: closed_at closed_by day detail dropped field held incident_id kind marketplace note reason recorded_at released run_id source state
+    "#);
+    answers!(keys(&sandbox, "alert incidents show c0ffee --json"), @r#"
+    amzctl.alert-incident/1
+    closed_at closed_by day detail field findings incident_id kind marketplace note reason recorded_at run_id schema source state
+    findings[]: alert_id asin day decided_at decided_by evidence held_at historical marketplace message note object rule run_id severity state
     "#);
     answers!(keys(&sandbox, "alert rules --json"), @r#"
     amzctl.alert-rules/1
@@ -269,7 +292,7 @@ fn of_alerts() {
     answers!(keys(&sandbox, &format!("explain {alert} --json")), @r#"
     amzctl.explain/1
     alert days schema
-    alert: alert_id asin day evidence historical marketplace message object rule severity state
+    alert: alert_id asin changes day evidence held historical marketplace message object rule severity snoozed_until state
     alert.evidence: above day price price_basis price_delta price_delta_minor price_minor price_pct price_prev price_prev_day price_prev_minor
     alert.evidence.price: amount currency
     alert.evidence.price_delta: amount currency
@@ -316,7 +339,7 @@ fn of_the_ledger_and_the_checks() {
     database: database_uuid path schema_version size_bytes zone
     freshness: age_hours newest_day newest_observed_at
     last_runs[]: command exit_code finished_at run_id started_at state
-    open: alerts alerts_critical deliveries_dead deliveries_pending incidents quarantine
+    open: alerts alerts_critical deliveries_dead deliveries_pending held_findings incidents quarantine
     "#);
     answers!(keys(&sandbox, "db status --json"), @r#"
     amzctl.db.status/1
@@ -338,7 +361,7 @@ fn of_the_ledger_and_the_checks() {
     amzctl.runs.show/1
     command duration_s exit_code finished_at host pid run_id schema started_at state summary
     summary: alert build_mart ingest normalize
-    summary.alert: cancelled days_judged escalated gap_too_long historical opened rows_judged source_incidents superseded
+    summary.alert: cancelled days_judged escalated gap_too_long historical opened rows_judged source_incidents superseded woken
     summary.build_mart: comparisons mart
     summary.build_mart.comparisons: changed cohorts
     summary.build_mart.mart: days_built delta_commits delta_rows dry_run files_repaired files_vacuumed first_day lake_rebuilt last_day mart_bytes_written mart_files_written rollup_rows sync

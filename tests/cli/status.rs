@@ -22,6 +22,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
     reviews,0,
     open_quarantine,0,
     open_incidents,0,
+    held_findings,0,
     open_alerts,0,
     open_alerts_critical,0,
     deliveries_pending,0,
@@ -39,7 +40,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
       "database": {
         "path": "[FOLDER]/amzctl.db",
         "size_bytes": [SIZE],
-        "schema_version": 1,
+        "schema_version": 3,
         "zone": "UTC",
         "database_uuid": "[ID]"
       },
@@ -62,6 +63,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
       "open": {
         "quarantine": 0,
         "incidents": 0,
+        "held_findings": 0,
         "alerts": 0,
         "alerts_critical": 0,
         "deliveries_pending": 0,

@@ -6,8 +6,9 @@ use super::super::OutputArgs;
 use super::super::context::Context;
 use super::super::dates::DayArg;
 use super::super::output::{counted, write_text};
+use super::is_for_people;
+use super::states::whoever_types;
 use super::view::{addressed, short_id};
-use super::{actor, is_for_people};
 use crate::error::{Failure, Outcome};
 use crate::render::rows::{Format, Rows, instant, instant_to_second, printable};
 use crate::store::Store;
@@ -351,7 +352,7 @@ async fn change(
     }
     let now = context.clock.now();
     let changed =
-        store.change_letters(context.workspace(), &letters, fate, &actor(), &args.note, now).await?;
+        store.change_letters(context.workspace(), &letters, fate, &whoever_types(), &args.note, now).await?;
     let rest = match letters.len() as u64 - changed {
         0 => String::new(),
         rest => format!(", {rest} changed meanwhile"),

@@ -13,7 +13,7 @@ use crate::store::alerts::{AlertChange, AlertRecord};
 use crate::store::outbox::DeliveryRecord;
 
 /// Digits of an id that tables show; enough to name an alert by.
-const SHORT_ID: usize = 10;
+pub(super) const SHORT_ID: usize = 10;
 
 /// Every column of an alert.
 pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
@@ -34,9 +34,14 @@ pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
             "evidence",
             "run_id",
             "recorded_at",
+            "snoozed_until",
+            "changed_at",
+            "changed_by",
+            "note",
         ],
     );
     for alert in alerts {
+        let change = alert.last_change.as_ref();
         rows.push(vec![
             alert.alert_id.as_str().into(),
             alert.severity.as_str().into(),
@@ -52,6 +57,10 @@ pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
             alert.evidence.clone().into(),
             alert.run_id.as_str().into(),
             alert.recorded_at.into(),
+            alert.snoozed_until.into(),
+            change.map(|change| change.changed_at).into(),
+            change.map(|change| change.actor.as_str()).into(),
+            change.map_or(Cell::Null, |change| known(&change.note)),
         ]);
     }
     rows
@@ -70,10 +79,25 @@ pub(super) fn short_rows(alerts: &[AlertRecord]) -> Rows {
             alert.severity.as_str().into(),
             product(&alert.marketplace, &alert.asin).into(),
             format!("{told}{}", alert.state.as_str()).into(),
-            alert.message.as_str().into(),
+            match alert.last_change {
+                Some(_) => format!("{} ({})", alert.message, state_line(alert)).into(),
+                None => alert.message.as_str().into(),
+            },
         ]);
     }
     rows
+}
+
+/// The state and why it is so: `snoozed until 2026-03-04T00:00:00Z, by ada at 2026-03-01T12:00:00Z: a sale`.
+pub(in crate::cli) fn state_line(alert: &AlertRecord) -> String {
+    let until =
+        alert.snoozed_until.map_or_else(String::new, |at| format!(" until {}", instant_to_second(at)));
+    let why = alert.last_change.as_ref().map_or_else(String::new, |change| {
+        let note = if change.note.is_empty() { String::new() } else { format!(": {}", change.note) };
+        let separator = if until.is_empty() { "" } else { "," };
+        format!("{separator} by {} at {}{note}", change.actor, instant_to_second(change.changed_at))
+    });
+    format!("{}{until}{why}", alert.state.as_str())
 }
 
 /// One row per rule and severity.
@@ -154,6 +178,7 @@ pub(super) fn alert_document(
         "message": alert.message,
         "evidence": alert.evidence,
         "state": alert.state.as_str(),
+        "snoozed_until": alert.snoozed_until.map(instant),
         "historical": alert.historical,
         "superseded": word(&alert.superseded),
         "run_id": alert.run_id,
@@ -163,12 +188,13 @@ pub(super) fn alert_document(
     })
 }
 
-fn change_document(change: &AlertChange) -> Value {
+pub(in crate::cli) fn change_document(change: &AlertChange) -> Value {
     json!({
         "from_state": change.from_state,
         "to_state": change.to_state,
         "actor": change.actor,
         "note": change.note,
+        "until": change.until.map(instant),
         "changed_at": instant(change.changed_at),
     })
 }
@@ -205,7 +231,7 @@ pub(super) fn alert_text(
     line("rule", alert.rule.as_str());
     line("day", &alert.day.to_string());
     line("object", &alert.object);
-    line("state", alert.state.as_str());
+    line("state", &state_line(alert));
     line("historical", if alert.historical { "yes: of a day too old to be told" } else { "" });
     line("superseded", &alert.superseded);
     line("found", &format!("{} by run {}", instant_to_second(alert.recorded_at), alert.run_id));
@@ -213,15 +239,7 @@ pub(super) fn alert_text(
         line("evidence", &format!("{name} = {shown}"));
     }
     for change in changes {
-        let note = if change.note.is_empty() { String::new() } else { format!(": {}", change.note) };
-        let said = format!(
-            "{} {} → {} by {}{note}",
-            instant_to_second(change.changed_at),
-            change.from_state,
-            change.to_state,
-            change.actor
-        );
-        line("change", &said);
+        line("change", &change_line(change));
     }
     for delivery in deliveries {
         let when = delivery.delivered_at.map_or_else(String::new, |at| format!(" {}", instant_to_second(at)));
@@ -239,6 +257,14 @@ pub(super) fn alert_text(
         line("delivery", &said);
     }
     out
+}
+
+/// `2026-03-01T12:00:00Z open → snoozed until 2026-03-04T00:00:00Z by ada: a sale`.
+pub(in crate::cli) fn change_line(change: &AlertChange) -> String {
+    let AlertChange { from_state, to_state, actor, .. } = change;
+    let until = change.until.map_or_else(String::new, |until| format!(" until {}", instant_to_second(until)));
+    let note = if change.note.is_empty() { String::new() } else { format!(": {}", change.note) };
+    format!("{} {from_state} → {to_state}{until} by {actor}{note}", instant_to_second(change.changed_at))
 }
 
 /// What a rule looked at, as (name, text).
@@ -267,11 +293,11 @@ fn evidence_text(value: &Value) -> String {
 }
 
 /// Null for the empty text of what an alert is not about.
-fn known(text: &str) -> Cell {
+pub(super) fn known(text: &str) -> Cell {
     if text.is_empty() { Cell::Null } else { text.into() }
 }
 
-fn product(marketplace: &str, asin: &str) -> String {
+pub(super) fn product(marketplace: &str, asin: &str) -> String {
     if asin.is_empty() { String::new() } else { format!("{marketplace}:{asin}") }
 }
 

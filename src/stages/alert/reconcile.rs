@@ -2,16 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-use serde_json::Value;
-
 use super::Fired;
-use crate::ids::stable_id;
-use crate::model::{Day, Marketplace};
-use crate::notify::EVENT_SCHEMA;
+use crate::model::{Day, Marketplace, Workspace};
 use crate::rollup::rules::{Finding, Rule};
-use crate::store::alerts::{AlertBatch, Escalation, JudgedAlert, NewAlert, NewEvent};
-use crate::store::outbox::About;
+use crate::store::alerts::{AlertBatch, AlertNews, Escalation, JudgedAlert, NewAlert, NewEvent};
 
 /// What was judged: an alert in it that is not found again is superseded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,7 +40,7 @@ pub(super) struct Reconciled {
 /// A higher severity makes the alert more severe. Anything else that differs leaves the alert as it was told and
 /// notes on it what is found now.
 pub(super) fn reconcile(
-    workspace: &str,
+    workspace: &Workspace,
     existing: &[JudgedAlert],
     findings: Vec<Finding>,
     scope: &Scope,
@@ -55,7 +49,7 @@ pub(super) fn reconcile(
     let mut missing: BTreeMap<&str, &JudgedAlert> =
         existing.iter().map(|alert| (alert.alert_id.as_str(), alert)).collect();
     let mut reconciled = Reconciled::default();
-    for (alert_id, finding) in most_severe(workspace, findings) {
+    for (alert_id, finding) in most_severe(workspace.as_str(), findings) {
         let is_told = is_told(&finding);
         match missing.remove(alert_id.as_str()) {
             None => reconciled.open(workspace, Fired { alert_id, escalated: false, is_told, finding }),
@@ -96,27 +90,16 @@ fn most_severe(workspace: &str, findings: Vec<Finding>) -> Vec<(String, Finding)
 }
 
 impl Reconciled {
-    fn open(&mut self, workspace: &str, fired: Fired) {
-        let finding = &fired.finding;
-        self.batch.opened.push(NewAlert {
-            alert_id: fired.alert_id.clone(),
-            rule: finding.rule,
-            severity: finding.severity,
-            marketplace: finding.marketplace().to_owned(),
-            asin: finding.asin(),
-            day: finding.day,
-            object: finding.object.clone(),
-            message: finding.message.clone(),
-            evidence: finding.evidence.to_string(),
-            historical: !fired.is_told,
-        });
+    fn open(&mut self, workspace: &Workspace, fired: Fired) {
+        let alert = new_alert(&fired);
         if fired.is_told {
-            self.batch.events.push(event(workspace, "alert.opened", None, &fired));
+            self.batch.events.push(NewEvent::of(workspace, &alert, AlertNews::Opened));
         }
+        self.batch.opened.push(alert);
         self.fired.push(fired);
     }
 
-    fn escalate(&mut self, workspace: &str, alert: &JudgedAlert, fired: Fired) {
+    fn escalate(&mut self, workspace: &Workspace, alert: &JudgedAlert, fired: Fired) {
         let finding = &fired.finding;
         self.batch.escalated.push(Escalation {
             alert_id: fired.alert_id.clone(),
@@ -126,8 +109,8 @@ impl Reconciled {
             evidence: finding.evidence.to_string(),
         });
         if fired.is_told {
-            let before = alert.severity.as_str();
-            self.batch.events.push(event(workspace, "alert.escalated", Some(before), &fired));
+            let news = AlertNews::Escalated { before: alert.severity };
+            self.batch.events.push(NewEvent::of(workspace, &new_alert(&fired), news));
         }
         self.fired.push(fired);
     }
@@ -139,51 +122,19 @@ impl Reconciled {
     }
 }
 
-/// What receivers get: the order of the fields is the order in the payload.
-#[derive(Serialize)]
-struct Payload<'a> {
-    schema: &'static str,
-    event_id: &'a str,
-    event_type: &'static str,
-    alert_id: &'a str,
-    workspace: &'a str,
-    rule: &'static str,
-    severity: &'static str,
-    previous_severity: Option<&'a str>,
-    marketplace: Option<&'static str>,
-    asin: Option<String>,
-    day: Day,
-    object: Option<&'a str>,
-    message: &'a str,
-    evidence: &'a Value,
-}
-
-/// An alert has each severity at most once, so alert and severity name the event.
-fn event(workspace: &str, event_type: &'static str, before: Option<&str>, fired: &Fired) -> NewEvent {
+/// The alert that a finding makes.
+fn new_alert(fired: &Fired) -> NewAlert {
     let finding = &fired.finding;
-    let event_id = stable_id(&[&fired.alert_id, finding.severity.as_str()]);
-    let payload = Payload {
-        schema: EVENT_SCHEMA,
-        event_id: &event_id,
-        event_type,
-        alert_id: &fired.alert_id,
-        workspace,
-        rule: finding.rule.as_str(),
-        severity: finding.severity.as_str(),
-        previous_severity: before,
-        marketplace: finding.product.map(|product| product.marketplace.code()),
-        asin: finding.product.map(|product| product.asin.to_string()),
-        day: finding.day,
-        object: Some(finding.object.as_str()).filter(|object| !object.is_empty()),
-        message: &finding.message,
-        evidence: &finding.evidence,
-    };
-    let payload = serde_json::to_string(&payload).expect("a payload has string keys");
-    let about = About {
-        severity: Some(finding.severity),
-        rule: finding.rule.as_str().to_owned(),
+    NewAlert {
+        alert_id: fired.alert_id.clone(),
+        rule: finding.rule,
+        severity: finding.severity,
         marketplace: finding.marketplace().to_owned(),
-        day: finding.day.to_string(),
-    };
-    NewEvent { event_id, event_type, alert_id: fired.alert_id.clone(), about, payload }
+        asin: finding.asin(),
+        day: finding.day,
+        object: finding.object.clone(),
+        message: finding.message.clone(),
+        evidence: finding.evidence.to_string(),
+        historical: !fired.is_told,
+    }
 }

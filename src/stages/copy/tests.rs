@@ -48,7 +48,7 @@ async fn original(store: Store) -> Store {
     }
     script += "INSERT INTO cohorts VALUES ('main', 'a', 'US', 'B1', '', 0);
          INSERT INTO cohort_members VALUES ('main', 'a', 'US', 'B2', 'competitor', 1, '');
-         INSERT INTO alerts VALUES ('alert', 'main', 'rule', 'low', 'US', 'B1', '2026-01-01', '', '', '{}', 'open', 0, '', '', 0);
+         INSERT INTO alerts VALUES ('alert', 'main', 'rule', 'low', 'US', 'B1', '2026-01-01', '', '', '{}', 'open', 0, '', '', 0, NULL);
          INSERT INTO alert_changes (alert_id, from_state, to_state, actor, changed_at) VALUES ('alert', 'open', 'open', '', 0);
          INSERT INTO alert_changes (alert_id, from_state, to_state, actor, changed_at) VALUES ('alert', 'open', 'open', '', 1);
          DELETE FROM alert_changes WHERE changed_at = 1;

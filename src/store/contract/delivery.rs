@@ -263,10 +263,12 @@ async fn what_is_no_alert_is_told_to_those_who_asked_for_it() {
     store.finish_run(&other_run, now(), 1, &error, &everything).await.unwrap();
     assert_eq!(told().await, ["run.failed", "run.finished"]);
 
-    let open = [AlertState::Open];
-    let resolve = Transition { from: &open, to: AlertState::Resolved, actor: "ada", note: "done" };
+    let resolve = Transition { to: AlertState::Resolved, until: None, actor: "ada", note: "done" };
     for _ in 0..2 {
-        store.change_alert_states(&main(), &["a1".into()], resolve, &everything, now()).await.unwrap();
+        store
+            .change_alert_states(&main(), &["a1".into()], resolve, now(), &everything.subscribers)
+            .await
+            .unwrap();
     }
     assert_eq!(told().await, ["alert.resolved", "run.failed", "run.finished"]);
     let payloads = store
@@ -290,7 +292,10 @@ async fn what_is_no_alert_is_told_to_those_who_asked_for_it() {
     );
     // Opened again and resolved again, it is other news.
     execute(&store, "UPDATE alerts SET state = 'open' WHERE alert_id = 'a1'").await.unwrap();
-    store.change_alert_states(&main(), &["a1".into()], resolve, &everything, now()).await.unwrap();
+    store
+        .change_alert_states(&main(), &["a1".into()], resolve, now(), &everything.subscribers)
+        .await
+        .unwrap();
     assert_eq!(told().await.iter().filter(|one| *one == "alert.resolved").count(), 2);
     let deliveries = "SELECT DISTINCT d.recipient || ' ' || d.state FROM deliveries d JOIN outbox_events e
         ON e.event_id = d.event_id WHERE e.event_type = 'alert.resolved'";

@@ -6,7 +6,7 @@ use crate::store::alerts::{
     AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, Transition,
 };
 use crate::store::lake::{DAILY_EXPORT, ExportColumn, FileSwap, LakeFile};
-use crate::store::outbox::{About, Audience};
+use crate::store::outbox::About;
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -296,13 +296,12 @@ async fn a_state_changes_only_along_its_ways_and_worse_news_open_it_again() {
     let (_folder, store) = fresh().await;
     with_alerts(&store).await;
     let ids = ["a1".to_owned(), "absent".to_owned()];
-    let open = [AlertState::Open];
-    let (main, nobody) = (main(), Audience::default());
-    let to = |to| Transition { from: &open, to, actor: "me", note: "done" };
-    let resolve = || store.change_alert_states(&main, &ids, to(AlertState::Resolved), &nobody, now());
+    let main = main();
+    let to = |to| Transition { to, until: None, actor: "me", note: "done" };
+    let resolve = || store.change_alert_states(&main, &ids, to(AlertState::Resolved), now(), &[]);
     assert_eq!(resolve().await.unwrap(), [StateChange::Changed, StateChange::NotFound]);
     assert_eq!(resolve().await.unwrap(), [StateChange::Unchanged, StateChange::NotFound]);
-    let back = store.change_alert_states(&main, &ids[..1], to(AlertState::Snoozed), &nobody, now()).await;
+    let back = store.change_alert_states(&main, &ids[..1], to(AlertState::Snoozed), now(), &[]).await;
     assert_eq!(back.unwrap(), [StateChange::Refused(AlertState::Resolved)]);
 
     let escalate = |is_told| AlertBatch {

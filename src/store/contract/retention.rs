@@ -220,6 +220,54 @@ async fn alerts_go_when_they_are_dealt_with_and_nothing_is_to_be_told_of_them() 
 }
 
 #[tokio::test]
+async fn what_the_gate_held_goes_when_it_is_decided_and_its_incident_with_the_last() {
+    let (_folder, store) = fresh().await;
+    for (id, kind, day, state) in [
+        ("done", "gate", "2025-01-01", "closed"),
+        ("waits", "gate", "2025-01-01", "open"),
+        ("young", "gate", "2025-06-01", "closed"),
+        ("source", "schema_drift", "2025-01-01", "closed"),
+    ] {
+        execute(
+            &store,
+            &format!(
+                "INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at, workspace)
+                 VALUES ('{id}', '{kind}', '', 'canary_moved', '', '{day}', '{state}', 'run', 1, 'main')"
+            ),
+        )
+        .await
+        .unwrap();
+    }
+    for (incident, id, day, state) in [
+        ("done", "released", "2025-01-01", "released"),
+        ("done", "dropped", "2025-01-01", "dropped"),
+        ("waits", "dropped", "2025-01-01", "dropped"),
+        ("waits", "held", "2025-01-01", "held"),
+        ("young", "dropped", "2025-06-01", "dropped"),
+    ] {
+        execute(
+            &store,
+            &format!(
+                "INSERT INTO held_findings (incident_id, alert_id, rule, severity, marketplace, asin, day, message, evidence,
+                   historical, state, run_id, held_at)
+                 VALUES ('{incident}', '{id}', 'price_drop', 'high', 'US', 'B000000001', '{day}', '', '{{}}', 0, '{state}',
+                   'run', 1)"
+            ),
+        )
+        .await
+        .unwrap();
+    }
+    let before = "2025-06-01".parse().unwrap();
+    assert_eq!(store.count_old_alerts(before).await.unwrap().rows, 3);
+    assert_eq!(store.drop_old_alerts(before).await.unwrap().rows, 3);
+    assert_eq!(store.drop_old_alerts(before).await.unwrap().next, None);
+    let held = store.lines("SELECT incident_id, alert_id FROM held_findings ORDER BY 1").await;
+    assert_eq!(held, ["waits held", "young dropped"]);
+    let kept = store.lines("SELECT incident_id FROM incidents ORDER BY 1").await;
+    assert_eq!(kept, ["source", "waits", "young"]);
+}
+
+#[tokio::test]
 async fn events_of_no_alert_are_dropped_once_nobody_waits_for_them() {
     let (_folder, store) = fresh().await;
     for (id, created, alert, delivery) in [

@@ -10,6 +10,8 @@ use crate::store::alerts::{
     AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, Transition,
 };
 use crate::store::export::{ExportFilter, ExportView};
+use crate::store::gate::{Decision, GateReason, HeldFinding, NewGateIncident, Verdict};
+use crate::store::incidents::IncidentFilter;
 use crate::store::judging::JudgedProducts;
 use crate::store::outbox::{
     About, AfterFailure, Audience, Claim, Fate, Grouping, LetterFate, LetterFilter, LetterKey, Ripe, Settled,
@@ -28,6 +30,8 @@ const OWNED: &[&str] = &[
     "outbox_events",
     "deliveries",
     "delivery_changes",
+    "incidents",
+    "held_findings",
 ];
 
 fn rival() -> ProductKey {
@@ -44,6 +48,11 @@ fn day() -> Day {
 
 fn to() -> Recipient {
     Recipient { channel: "file".into(), recipient: "alerts.ndjson".into() }
+}
+
+/// Of what is told of resolved alerts, apart from what the tests deliver.
+fn to_me() -> Recipient {
+    Recipient { channel: "file".into(), recipient: "resolved.ndjson".into() }
 }
 
 fn cohort(label: &str) -> Cohort {
@@ -82,7 +91,25 @@ fn alerted(workspace: &Workspace) -> AlertBatch {
         about: About::default(),
         payload: format!("[\"{workspace}\"]"),
     };
-    AlertBatch { opened: vec![alert], events: vec![event], ..AlertBatch::default() }
+    let incident = NewGateIncident {
+        incident_id: incident_id(workspace),
+        reason: GateReason::CanaryMoved,
+        marketplace: "US".into(),
+        day: day(),
+        detail: "two of three canaries moved".into(),
+    };
+    let doubted = NewAlert { alert_id: format!("{}d", alert.alert_id), ..alert.clone() };
+    AlertBatch {
+        opened: vec![alert],
+        events: vec![event],
+        held: vec![HeldFinding { incident_id: incident.incident_id.clone(), alert: doubted }],
+        incidents: vec![incident],
+        ..AlertBatch::default()
+    }
+}
+
+fn incident_id(workspace: &Workspace) -> String {
+    if workspace.is_main() { "cccc".into() } else { "dddd".into() }
 }
 
 fn alert_id(workspace: &Workspace) -> String {
@@ -146,16 +173,9 @@ fn any_letter() -> LetterFilter {
 }
 
 async fn change(store: &Store, workspace: &Workspace, id: &str, to: AlertState) -> StateChange {
-    let from = [AlertState::Open, AlertState::Acknowledged];
-    let ids = [id.to_owned()];
+    let transition = Transition { to, until: None, actor: "me", note: "" };
     store
-        .change_alert_states(
-            workspace,
-            &ids,
-            Transition { from: &from, to, actor: "me", note: "" },
-            &Audience::default(),
-            now(),
-        )
+        .change_alert_states(workspace, &[id.to_owned()], transition, now(), &[to_me().into()])
         .await
         .unwrap()[0]
 }
@@ -216,6 +236,18 @@ async fn seen(store: &Store, workspace: &Workspace) -> Vec<(&'static str, u64)> 
             len(store.load_alerts_by_id(workspace, std::slice::from_ref(&id)).await.unwrap().len()),
         ),
         ("alert of day", len(store.load_alerts_of_days(workspace, days).await.unwrap().len())),
+        ("alert course", len(store.load_alert_courses(workspace, now()).await.unwrap().len())),
+        (
+            "incident list",
+            len(store.list_incidents(workspace, &IncidentFilter::default()).await.unwrap().len()),
+        ),
+        ("incident show", len(store.find_incidents(workspace, "cccc").await.unwrap().len())),
+        ("incident open", count(open.incidents)),
+        ("held of days", len(store.load_held(workspace, days).await.unwrap().len())),
+        ("held undecided", len(store.load_undecided(workspace).await.unwrap().len())),
+        ("held of incident", len(store.load_held_of(workspace, "cccc").await.unwrap().len())),
+        ("held by id", len(store.find_held(workspace, "aaaa").await.unwrap().len())),
+        ("held count", count(open.held_findings)),
         ("alert history", len(store.load_alert_changes(workspace, &id).await.unwrap().len())),
         ("alert export", exported(store, workspace, ExportView::Alerts).await),
         ("delivery list", len(store.load_deliveries(workspace, &id).await.unwrap().len())),
@@ -265,9 +297,19 @@ async fn attack(store: &Store, workspace: &Workspace) {
     let batch = AlertBatch {
         escalated: vec![escalation(true), escalation(false)],
         superseded: vec![(id.clone(), "no longer found".into())],
+        cleared: vec![(id.clone(), "the price is back".into())],
         ..AlertBatch::default()
     };
     store.commit_alerts(workspace, "run", now(), &batch, &[to().into()], Some(9)).await.unwrap();
+    let later = now() + chrono::Duration::days(9);
+    assert_eq!(store.count_overslept(workspace, later).await.unwrap(), 0);
+    assert_eq!(store.wake_snoozed(workspace, later).await.unwrap(), 0);
+    for verdict in [Verdict::Release, Verdict::Drop] {
+        let decision =
+            Decision { incident_id: incident_id(&main()), alert_id: None, verdict, note: "theirs".into() };
+        let decided = store.decide_held(workspace, &[decision], "me", now(), &[to().into()]).await.unwrap();
+        assert!(decided.is_nothing());
+    }
 
     let late = now() + chrono::Duration::days(1);
     assert_eq!(store.claim_messages(&claim(workspace, "you", late)).await.unwrap(), []);
@@ -398,9 +440,10 @@ const OF_ALL: &[(&str, &str)] = &[
     ("SELECT DISTINCT source_chain FROM watch_items", "what is fetched is shared"),
     ("SELECT 1 FROM alerts a WHERE a.alert_id = e.alert_id", "an invariant holds in all"),
     (
-        "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at)\n                 VALUES",
-        "the alert was found in its workspace",
+        "INSERT INTO alert_changes (alert_id, from_state, to_state, actor, note, changed_at, until)",
+        "the alert was found",
     ),
+    ("INSERT INTO incidents (incident_id, kind, source, field, ", "a source's incident is everybody's"),
     ("SELECT marketplace, asin FROM watch_items WHERE ", "completed by a condition on the workspace"),
     (
         " UNION SELECT marketplace, asin FROM cohort_members WHERE ",

@@ -10,90 +10,16 @@ use super::audience::About;
 use crate::error::Outcome;
 use crate::ids::stable_id;
 use crate::model::{Timestamp, Workspace};
-use crate::store::alerts::{AlertRecord, NewEvent};
+use crate::store::alerts::NewEvent;
 use crate::store::columns::to_json;
 use crate::store::drift::NewIncident;
 use crate::store::ops::RunStart;
 use crate::store::reports::ReportRow;
 
-/// The schema of what is told of alerts, of incidents, of runs, and of reports.
-const ALERT_SCHEMA: &str = "amzctl.alert-event/1";
+/// The schema of what is told of incidents, of runs, and of reports.
 const INCIDENT_SCHEMA: &str = "amzctl.incident-event/1";
 const RUN_SCHEMA: &str = "amzctl.run-event/1";
 const REPORT_SCHEMA: &str = "amzctl.report-event/1";
-
-/// Who resolved an alert.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ResolvedBy<'a> {
-    Person(&'a str),
-    /// What it was about is over.
-    #[expect(dead_code, reason = "for whoever resolves alerts whose condition cleared")]
-    Cleared,
-}
-
-/// A resolution.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Resolved<'a> {
-    pub(crate) by: ResolvedBy<'a>,
-    pub(crate) note: &'a str,
-    pub(crate) at: Timestamp,
-    /// How often the alert has been resolved, this time included: one that was opened again can be resolved again.
-    pub(crate) times: i64,
-}
-
-/// The order of the fields is the order in the payload.
-#[derive(Serialize)]
-struct ResolvedPayload<'a> {
-    schema: &'static str,
-    event_id: &'a str,
-    event_type: &'static str,
-    alert_id: &'a str,
-    workspace: &'a str,
-    rule: &'static str,
-    severity: &'static str,
-    previous_severity: Option<&'a str>,
-    marketplace: Option<&'a str>,
-    asin: Option<&'a str>,
-    day: String,
-    object: Option<&'a str>,
-    message: &'a str,
-    evidence: &'a Value,
-    resolution: Value,
-}
-
-/// The alert as it was told, and how it was resolved.
-pub(crate) fn resolved(workspace: &Workspace, alert: &AlertRecord, resolved: Resolved<'_>) -> NewEvent {
-    let event_id = stable_id(&[&alert.alert_id, "resolved", &resolved.times.to_string()]);
-    let (by, actor) = match resolved.by {
-        ResolvedBy::Person(actor) => ("person", Some(actor)),
-        ResolvedBy::Cleared => ("cleared", None),
-    };
-    let day = alert.day.to_string();
-    let payload = to_json(&ResolvedPayload {
-        schema: ALERT_SCHEMA,
-        event_id: &event_id,
-        event_type: "alert.resolved",
-        alert_id: &alert.alert_id,
-        workspace: workspace.as_str(),
-        rule: alert.rule.as_str(),
-        severity: alert.severity.as_str(),
-        previous_severity: None,
-        marketplace: known(&alert.marketplace),
-        asin: known(&alert.asin),
-        day: day.clone(),
-        object: known(&alert.object),
-        message: &alert.message,
-        evidence: &alert.evidence,
-        resolution: json!({ "by": by, "actor": actor, "note": known(resolved.note), "at": instant(resolved.at) }),
-    });
-    let about = About {
-        severity: Some(alert.severity),
-        rule: alert.rule.as_str().to_owned(),
-        marketplace: alert.marketplace.clone(),
-        day,
-    };
-    NewEvent { event_id, event_type: "alert.resolved", alert_id: alert.alert_id.clone(), about, payload }
-}
 
 /// An incident of a source, or of what was found about it.
 pub(crate) fn incident_opened(workspace: &Workspace, incident: &NewIncident, at: Timestamp) -> NewEvent {

@@ -1,0 +1,444 @@
+//! The quality gate's books: its incidents, and the findings that they hold back until somebody, or the evidence, decides.
+//!
+//! ```text
+//! held ─▶ released (it is an alert, or has made one more severe, and is told)
+//!   └───▶ dropped  (it was no finding)
+//! ```
+//!
+//! What trips the gate, and what counts as evidence, is decided by `stages::alert`. An incident is open as long as it
+//! holds something back; one that holds nothing, because data are missing, until somebody decides it. Incidents of
+//! sources lie in the same table, have no workspace, and hold nothing back.
+
+use super::alerts::{
+    AMZCTL, AlertBatch, AlertChange, AlertNews, AlertState, Escalation, NewAlert, NewEvent, escalate,
+    insert_alerts, new_alert, record_change,
+};
+use super::columns::{instant, known_instant, listed, read_word, to_json};
+use super::db::{Row, query, query_scalar};
+use super::outbox::{Subscriber, insert_events};
+use super::{Result, Store, Tx};
+use crate::ids::stable_id;
+use crate::model::{Day, DayRange, Timestamp, Workspace, words};
+use crate::rollup::rules::Severity;
+
+/// The kind of the gate's incidents.
+pub const GATE: &str = "gate";
+
+/// Why the gate tripped: the names are a contract.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum GateReason {
+    CurrencyMismatch,
+    ImplausibleJump,
+    CanaryMoved,
+    WatchlistMoved,
+    MissingData,
+}
+
+words!(GateReason {
+    CurrencyMismatch = "currency_mismatch",
+    ImplausibleJump = "implausible_jump",
+    CanaryMoved = "canary_moved",
+    WatchlistMoved = "watchlist_moved",
+    MissingData = "missing_data",
+});
+
+/// An incident of the gate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewGateIncident {
+    pub incident_id: String,
+    pub reason: GateReason,
+    /// '' where it is about several.
+    pub marketplace: String,
+    pub day: Day,
+    /// One sentence with the numbers that tripped the gate.
+    pub detail: String,
+}
+
+impl NewGateIncident {
+    /// The id of the incident: the same whenever the gate trips for the same reason about the same thing. `subject` tells
+    /// incidents of a day apart, as by product or source; '' where there is one for all.
+    pub fn id(
+        workspace: &Workspace,
+        reason: GateReason,
+        marketplace: &str,
+        day: Day,
+        subject: &str,
+    ) -> String {
+        stable_id(&[GATE, workspace.as_str(), reason.as_str(), marketplace, &day.to_string(), subject])
+    }
+}
+
+/// A finding that an incident holds back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldFinding {
+    pub incident_id: String,
+    /// The alert that comes of it. `historical` where nobody is told then either.
+    pub alert: NewAlert,
+}
+
+/// What became of a finding that was held back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HeldState {
+    Held,
+    Released,
+    Dropped,
+}
+
+words!(HeldState { Held = "held", Released = "released", Dropped = "dropped" });
+
+/// A held finding as people and the engine see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldRecord {
+    pub incident_id: String,
+    pub reason: GateReason,
+    pub alert: NewAlert,
+    pub state: HeldState,
+    pub run_id: String,
+    pub held_at: Timestamp,
+    pub decided_at: Option<Timestamp>,
+    /// '' while it is held.
+    pub decided_by: String,
+    pub note: String,
+}
+
+/// What is to become of what an incident holds back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Release,
+    Drop,
+}
+
+impl Verdict {
+    fn state(self) -> HeldState {
+        match self {
+            Verdict::Release => HeldState::Released,
+            Verdict::Drop => HeldState::Dropped,
+        }
+    }
+}
+
+/// A verdict on one finding of an incident, or on all that it holds back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    pub incident_id: String,
+    /// Null: all that are held.
+    pub alert_id: Option<String>,
+    pub verdict: Verdict,
+    /// Why; kept with each finding.
+    pub note: String,
+}
+
+/// What decisions changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Decided {
+    /// New alerts.
+    pub opened: u64,
+    /// Alerts that became more severe.
+    pub escalated: u64,
+    /// Released findings of alerts that are there already, as severe or more.
+    pub known: u64,
+    pub dropped: u64,
+    /// Incidents that hold nothing back any more.
+    pub closed: u64,
+}
+
+impl Decided {
+    /// Nothing was held any more.
+    pub fn is_nothing(&self) -> bool {
+        *self == Decided::default()
+    }
+}
+
+/// Held findings `h` of a workspace, with why.
+macro_rules! held {
+    () => {
+        "SELECT h.*, i.reason FROM held_findings h JOIN incidents i ON i.incident_id = h.incident_id
+         WHERE h.workspace = $1"
+    };
+}
+
+/// Whom a decision is by, and when.
+#[derive(Clone, Copy, Debug)]
+struct By<'a> {
+    workspace: &'a Workspace,
+    actor: &'a str,
+    now: Timestamp,
+}
+
+impl Store {
+    /// The findings of the days that were ever held back, whatever became of them, sorted by alert and incident.
+    pub async fn load_held(&self, workspace: &Workspace, days: DayRange) -> Result<Vec<HeldRecord>> {
+        let rows = query(concat!(held!(), " AND h.day BETWEEN $2 AND $3 ORDER BY h.alert_id, h.incident_id"))
+            .bind(workspace.as_str())
+            .bind(days.first.to_string())
+            .bind(days.last.to_string())
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter().map(held_record).collect()
+    }
+
+    /// The findings that wait for evidence, whatever their day, sorted by alert and incident.
+    pub async fn load_undecided(&self, workspace: &Workspace) -> Result<Vec<HeldRecord>> {
+        let rows = query(concat!(held!(), " AND h.state = 'held' ORDER BY h.alert_id, h.incident_id"))
+            .bind(workspace.as_str())
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter().map(held_record).collect()
+    }
+
+    /// What an incident holds or held back: by day, then the gravest, then product.
+    pub async fn load_held_of(&self, workspace: &Workspace, incident_id: &str) -> Result<Vec<HeldRecord>> {
+        let rows = query(concat!(
+            held!(),
+            " AND h.incident_id = $2
+             ORDER BY h.day, CASE h.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+               h.marketplace, h.asin, h.rule, h.object"
+        ))
+        .bind(workspace.as_str())
+        .bind(incident_id)
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(held_record).collect()
+    }
+
+    /// Findings whose alert's id begins with `prefix`, at most ten, sorted.
+    pub async fn find_held(&self, workspace: &Workspace, prefix: &str) -> Result<Vec<HeldRecord>> {
+        let rows = query(concat!(
+            held!(),
+            " AND h.alert_id >= $2 AND h.alert_id < $3 ORDER BY h.alert_id, h.incident_id LIMIT 10"
+        ))
+        .bind(workspace.as_str())
+        .bind(prefix)
+        .bind(format!("{prefix}g"))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(held_record).collect()
+    }
+
+    /// Lets findings through or takes them for none, in one transaction. What is released is an alert then, with its event
+    /// and deliveries, as if it had never been held; the decision is the first entry of its history.
+    ///
+    /// What is decided already, of whoever's two decisions was the first, is left as it is.
+    pub async fn decide_held(
+        &self,
+        workspace: &Workspace,
+        decisions: &[Decision],
+        actor: &str,
+        now: Timestamp,
+        subscribers: &[Subscriber],
+    ) -> Result<Decided> {
+        let mut tx = self.begin().await?;
+        let (mut decided, mut events) = (Decided::default(), Vec::new());
+        let by = By { workspace, actor, now };
+        for decision in decisions {
+            apply(&mut tx, decision, by, &mut decided, &mut events).await?;
+        }
+        insert_events(&mut tx, workspace, now, &events, subscribers).await?;
+        tx.commit().await?;
+        Ok(decided)
+    }
+
+    /// The same by what was seen since, in amzctl's name.
+    pub async fn decide_by_evidence(
+        &self,
+        workspace: &Workspace,
+        decisions: &[Decision],
+        now: Timestamp,
+        subscribers: &[Subscriber],
+    ) -> Result<Decided> {
+        if decisions.is_empty() {
+            return Ok(Decided::default());
+        }
+        self.decide_held(workspace, decisions, AMZCTL, now, subscribers).await
+    }
+}
+
+/// Writes a batch's incidents and what they hold back. What is held already is held as a later look says it; what is
+/// decided already stays so, and an incident that holds something again is open again.
+pub(super) async fn hold(
+    tx: &mut Tx,
+    workspace: &Workspace,
+    run_id: &str,
+    now: Timestamp,
+    batch: &AlertBatch,
+) -> Result<()> {
+    for incident in &batch.incidents {
+        query(
+            "INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at,
+               workspace, marketplace)
+             VALUES ($1, $2, '', $3, $4, $5, 'open', $6, $7, $8, $9) ON CONFLICT (incident_id) DO NOTHING",
+        )
+        .bind(&incident.incident_id)
+        .bind(GATE)
+        .bind(incident.reason.as_str())
+        .bind(&incident.detail)
+        .bind(incident.day.to_string())
+        .bind(run_id)
+        .bind(now.timestamp_micros())
+        .bind(workspace.as_str())
+        .bind(&incident.marketplace)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for HeldFinding { incident_id, alert } in &batch.held {
+        query(
+            "INSERT INTO held_findings (workspace, incident_id, alert_id, rule, severity, marketplace, asin, day, object,
+               message, evidence, historical, state, run_id, held_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14)
+             ON CONFLICT (workspace, incident_id, alert_id) DO UPDATE SET severity = excluded.severity,
+               message = excluded.message, evidence = excluded.evidence, historical = excluded.historical
+             WHERE held_findings.state = 'held'",
+        )
+        .bind(workspace.as_str())
+        .bind(incident_id)
+        .bind(&alert.alert_id)
+        .bind(alert.rule.as_str())
+        .bind(alert.severity.as_str())
+        .bind(&alert.marketplace)
+        .bind(&alert.asin)
+        .bind(alert.day.to_string())
+        .bind(&alert.object)
+        .bind(&alert.message)
+        .bind(&alert.evidence)
+        .bind(alert.historical)
+        .bind(run_id)
+        .bind(now.timestamp_micros())
+        .execute(&mut *tx)
+        .await?;
+    }
+    let ids: Vec<&str> = batch.held.iter().map(|held| held.incident_id.as_str()).collect();
+    query(
+        "UPDATE incidents SET state = 'open', closed_at = NULL, closed_by = '', note = ''
+         WHERE workspace = $1 AND state = 'closed' AND incident_id IN (SELECT value FROM json_each($2))
+           AND EXISTS (SELECT 1 FROM held_findings h WHERE h.workspace = $1
+             AND h.incident_id = incidents.incident_id AND h.state = 'held')",
+    )
+    .bind(workspace.as_str())
+    .bind(to_json(&ids))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Applies one decision, and closes its incident when that holds nothing back any more.
+async fn apply(
+    tx: &mut Tx,
+    decision: &Decision,
+    by: By<'_>,
+    decided: &mut Decided,
+    events: &mut Vec<NewEvent>,
+) -> Result<()> {
+    let rows = query(concat!(
+        held!(),
+        " AND h.incident_id = $2 AND h.state = 'held' AND ($3 IS NULL OR h.alert_id = $3)
+         ORDER BY h.day, CASE h.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+           h.marketplace, h.asin, h.rule, h.object"
+    ))
+    .bind(by.workspace.as_str())
+    .bind(&decision.incident_id)
+    .bind(decision.alert_id.as_deref())
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        let held = held_record(row)?;
+        match decision.verdict {
+            Verdict::Drop => decided.dropped += 1,
+            Verdict::Release => events.extend(release(tx, &held, &decision.note, by, decided).await?),
+        }
+        query(
+            "UPDATE held_findings SET state = $4, decided_at = $5, decided_by = $6, note = $7
+             WHERE workspace = $1 AND incident_id = $2 AND alert_id = $3",
+        )
+        .bind(by.workspace.as_str())
+        .bind(&held.incident_id)
+        .bind(&held.alert.alert_id)
+        .bind(decision.verdict.state().as_str())
+        .bind(by.now.timestamp_micros())
+        .bind(by.actor)
+        .bind(&decision.note)
+        .execute(&mut *tx)
+        .await?;
+    }
+    let closed = query(
+        "UPDATE incidents SET state = 'closed', closed_at = $3, closed_by = $4, note = $5
+         WHERE workspace = $1 AND incident_id = $2 AND kind = $6 AND state = 'open'
+           AND NOT EXISTS (SELECT 1 FROM held_findings h
+             WHERE h.workspace = $1 AND h.incident_id = $2 AND h.state = 'held')",
+    )
+    .bind(by.workspace.as_str())
+    .bind(&decision.incident_id)
+    .bind(by.now.timestamp_micros())
+    .bind(by.actor)
+    .bind(&decision.note)
+    .bind(GATE)
+    .execute(tx)
+    .await?;
+    decided.closed += closed.rows_affected();
+    Ok(())
+}
+
+/// Makes an alert of a held finding, or makes the one that is there more severe; answers what is told of it.
+async fn release(
+    tx: &mut Tx,
+    held: &HeldRecord,
+    note: &str,
+    by: By<'_>,
+    decided: &mut Decided,
+) -> Result<Option<NewEvent>> {
+    let (workspace, alert) = (by.workspace, &held.alert);
+    let there: Option<String> =
+        query_scalar("SELECT severity FROM alerts WHERE workspace = $1 AND alert_id = $2")
+            .bind(workspace.as_str())
+            .bind(&alert.alert_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let there = there.map(|word| read_word(word, "alerts", "severity", Severity::from_word)).transpose()?;
+    let news = match there {
+        None => {
+            insert_alerts(tx, workspace, &held.run_id, by.now, std::slice::from_ref(alert)).await?;
+            let why = format!("held back by incident {} ({})", held.incident_id, held.reason);
+            let change = AlertChange {
+                from_state: HeldState::Held.as_str().to_owned(),
+                to_state: AlertState::Open.as_str().to_owned(),
+                actor: by.actor.to_owned(),
+                note: if note.is_empty() { why } else { format!("{why}: {note}") },
+                until: None,
+                changed_at: by.now,
+            };
+            record_change(tx, &alert.alert_id, &change).await?;
+            decided.opened += 1;
+            AlertNews::Opened
+        }
+        Some(before) if alert.severity > before => {
+            let escalation = Escalation {
+                alert_id: alert.alert_id.clone(),
+                is_told: !alert.historical,
+                severity: alert.severity,
+                message: alert.message.clone(),
+                evidence: alert.evidence.clone(),
+            };
+            escalate(tx, workspace, by.now, &escalation).await?;
+            decided.escalated += 1;
+            AlertNews::Escalated { before }
+        }
+        Some(_) => {
+            decided.known += 1;
+            return Ok(None);
+        }
+    };
+    Ok((!alert.historical).then(|| NewEvent::of(workspace, alert, news)))
+}
+
+fn held_record(row: &Row) -> Result<HeldRecord> {
+    Ok(HeldRecord {
+        incident_id: row.try_get("incident_id")?,
+        reason: listed(row, "incidents", "reason", GateReason::from_word)?,
+        alert: new_alert(row)?,
+        state: listed(row, "held_findings", "state", HeldState::from_word)?,
+        run_id: row.try_get("run_id")?,
+        held_at: instant(row, "held_findings", "held_at")?,
+        decided_at: known_instant(row, "held_findings", "decided_at")?,
+        decided_by: row.try_get("decided_by")?,
+        note: row.try_get("note")?,
+    })
+}
