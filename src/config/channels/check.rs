@@ -20,7 +20,7 @@ pub(in crate::config) struct ChannelFault {
 }
 
 /// Checks names, types, keys and kinds of values as they are layered; the error of a value is figment's own.
-pub(in crate::config) fn check_channels(figment: &Figment) -> (Vec<ChannelFault>, Vec<Box<figment::Error>>) {
+pub(in crate::config) fn check_channels(figment: &Figment) -> (Vec<ChannelFault>, Vec<figment::Error>) {
     let (mut faults, mut errors) = (Vec::new(), Vec::new());
     let Ok(FigmentValue::Dict(_, sections)) = figment.find_value("channels") else {
         return (faults, errors);
@@ -60,7 +60,7 @@ pub(in crate::config) fn check_channels(figment: &Figment) -> (Vec<ChannelFault>
             fault(&format!("{key}.{inner}"), message, hint);
         }
         if unknown.is_empty() {
-            errors.extend(ChannelSettings::try_section(kind, figment, &key).err());
+            errors.extend(ChannelSettings::try_section(kind, figment, &key).err().map(|error| *error));
         }
     }
     (faults, errors)
