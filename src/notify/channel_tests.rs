@@ -33,11 +33,14 @@ impl Seen {
     }
 }
 
+/// Status, headers and body.
+type Scripted = (u16, Vec<(&'static str, String)>, String);
+
 #[derive(Clone)]
 struct Receiver {
     base: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    answer: Arc<(u16, Vec<(&'static str, String)>, String)>,
+    answer: Arc<Scripted>,
 }
 
 impl Receiver {
