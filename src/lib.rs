@@ -26,7 +26,7 @@
 //!
 //! - `model`, `normalize`, `rollup` and `render` know no database, no file, no clock and no async.
 //! - `sources` write nothing and decide nothing about money, order or repetition: `stages::fetch` does. Only
-//!   `sources::http` speaks HTTP.
+//!   `sources::http` asks providers by HTTP, and only `notify::http` posts messages.
 //! - Only `store` contains SQL. Only `lake` knows Parquet paths. Only `cli` prints.
 //! - Only `clock` asks for the time of facts. Ids are hashes of what they name; only runs, databases and lakes get
 //!   random ones (`ids::new_run_id`), which no fact depends on.

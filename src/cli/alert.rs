@@ -2,8 +2,10 @@
 
 mod dead;
 mod deliver;
+mod test_channel;
 mod view;
 
+use deliver::stdout_notifier;
 pub(super) use deliver::{audience, deliver_lines, deliver_now, tell_of_run};
 pub(super) use view::evidence_lines;
 
@@ -55,6 +57,11 @@ enum AlertCommand {
     Resolve(ChangeArgs),
     /// List the rules with their thresholds
     Rules(RulesArgs),
+    /// Send a test message through a channel and say what came of it
+    ///
+    /// Ends with 0 when it was accepted, 12 when a key is missing or refused, 7 when the receiver cannot be reached, 2 when
+    /// the channel cannot send as it is configured, 1 when the message was refused.
+    TestChannel(test_channel::TestChannelArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -172,6 +179,7 @@ pub(super) async fn run(args: AlertArgs, context: &Context) -> anyhow::Result<Ou
             let from = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
             change(args, &from, AlertState::Resolved, context).await
         }
+        AlertCommand::TestChannel(args) => test_channel::run(args, context).await,
         AlertCommand::Rules(args) => {
             let set = rule_set(context)?;
             let rows =

@@ -8,9 +8,11 @@ use super::OutputArgs;
 use super::context::Context;
 use super::fetch::source_names;
 use crate::clock::Stopwatch;
+use crate::config::{Channel, Transport};
 use crate::deps::{self, Purpose};
 use crate::error::{Failure, Outcome};
 use crate::model::{BreakerPosition, FaultKind, SourceState};
+use crate::notify::{EventStyle, StdoutNotifier};
 use crate::render::rows::{Cell, Format, Rows, printable};
 use crate::sources::{Fault, Probe};
 use crate::store::Store;
@@ -22,7 +24,7 @@ const MAX_SKEW: chrono::Duration = chrono::Duration::seconds(60);
 
 /// Check that every configured provider can be reached and accepts its key
 ///
-/// Asks each provider once, at no cost, and looks at the database and the lake. Ends with 0 when all is healthy or
+/// Asks each provider once, at no cost, and looks at the database, the lake, and the keys and templates of channels. Ends with 0 when all is healthy or
 /// degraded, 12 when a key is missing or refused, 7 when something cannot be reached, 1 for anything else.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -51,7 +53,7 @@ impl Health {
 
 #[derive(Clone, Debug, Serialize)]
 struct Part {
-    /// `database`, `lake`, or the name of a provider.
+    /// `database`, `lake`, the name of a provider, or `channel NAME`.
     part: String,
     health: Health,
     detail: String,
@@ -81,6 +83,14 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<O
         let state = states.iter().find(|state| state.source == *name);
         parts.push(provider(name, state, context).await);
     }
+    parts.extend(
+        context
+            .config
+            .channels
+            .iter()
+            .filter(|channel| is_section(channel))
+            .map(|channel| way_out(channel, context)),
+    );
     let health = parts.iter().map(|part| part.health).max().unwrap_or(Health::Healthy);
     if args.output.format() == Format::Json && args.output.fields.is_none() {
         let document = Document { schema: "amzctl.doctor/1", health, parts: &parts };
@@ -163,6 +173,26 @@ fn lake(context: &Context) -> Part {
             fix: Some("check the permissions of the folder and the file system".into()),
             outcome: Outcome::Failed,
             ..sound("lake", format!("{}: {error}", root.display()))
+        },
+    }
+}
+
+/// Of `[alerts]` nothing can be missing.
+fn is_section(channel: &Channel) -> bool {
+    matches!(channel.transport, Transport::Section(_))
+}
+
+/// A channel has its keys, and its templates render what may have to be told. Nothing is sent.
+fn way_out(channel: &Channel, context: &Context) -> Part {
+    let name = format!("channel {}", channel.name);
+    let silent = || StdoutNotifier::new(EventStyle::Text, |_: &str| Ok(()));
+    match deps::notifiers_of(channel, &context.config, context.clock, &silent) {
+        Ok(notifiers) => sound(&name, format!("{}, {} to tell", channel.kind(), notifiers.len())),
+        Err(error) => Part {
+            health: Health::Unhealthy,
+            fix: Some(format!("`amzctl alert test-channel {}` tries it", channel.name)),
+            outcome: error.kind.outcome(),
+            ..sound(&name, error.detail)
         },
     }
 }

@@ -1,5 +1,5 @@
-//! The sections `[channels.NAME]`: a way out for alerts each. One table for the user, who hears what and how it is sent;
-//! in code the two are apart: [`Policy`] and the settings of the transport.
+//! The sections `[channels.NAME]`: a way out for alerts each. One table for the user, who hears what and how
+//! it is sent; in code the two are apart: [`Policy`] and the settings of the transport.
 //!
 //! Secrets are never in the file: `*_env`, `*_file` or `*_command` say where one is.
 
@@ -16,18 +16,18 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub use policy::{BUILT_IN_EVENTS, Digesting, EVENT_TYPES, Policy, QuietHours};
+use policy::BUILT_IN_EVENTS;
+pub use policy::{Digesting, EVENT_TYPES, Policy, QuietHours};
 pub use settings::{
-    DigestDay, DigestWord, DiscordSettings, ExecSettings, HttpSettings, LanguageWord, NtfySettings,
-    QuietBypass, SeverityWord, SlackSettings, SmtpSettings, SmtpTls, SnsSettings, SqsSettings, TeamsSettings,
-    TelegramSettings, WebhookSettings,
+    DiscordSettings, ExecSettings, HttpSettings, NtfySettings, SlackSettings, SmtpSettings, SmtpTls,
+    SnsSettings, SqsSettings, TeamsSettings, TelegramSettings, WebhookSettings,
 };
 
 pub(crate) use check::region_of_queue;
 pub(super) use check::{ChannelFault, check_channels, example_of, nearest_key, parse_channels};
 
 /// Names that no section may have: they are the channels of `[alerts]`.
-pub const RESERVED: [&str; 2] = ["stdout", "file"];
+pub(super) const RESERVED: [&str; 2] = ["stdout", "file"];
 
 /// One configured way out, checked.
 #[derive(Clone, Debug)]

@@ -8,12 +8,15 @@ use crate::error::Outcome;
 /// What a failed attempt means for the next one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotSent {
-    /// The receiver refused this message for good, or the channel cannot send it: the same again is of no use.
+    /// The receiver refused this message for good: the same again is of no use.
     Refused,
     /// The receiver does not accept our key.
     KeyRefused,
     /// The key was not found where the configuration says; nothing was sent.
     KeyMissing,
+    /// The channel cannot send as it is configured: an address that is not allowed, a template that fails.
+    /// What it would have told waits until it is set right.
+    Misconfigured,
     /// Not accepted, for a reason that passes.
     Later,
     /// Sent, and no answer came: it may have been accepted.
@@ -31,6 +34,7 @@ impl NotSent {
         match self {
             NotSent::Refused => Outcome::Failed,
             NotSent::KeyRefused | NotSent::KeyMissing => Outcome::Credentials,
+            NotSent::Misconfigured => Outcome::Usage,
             NotSent::Later | NotSent::Unknown => Outcome::Transient,
         }
     }
@@ -54,6 +58,10 @@ impl NotifyError {
 
     pub fn refused(detail: impl Into<String>) -> NotifyError {
         NotifyError::new(NotSent::Refused, detail)
+    }
+
+    pub fn misconfigured(detail: impl Into<String>) -> NotifyError {
+        NotifyError::new(NotSent::Misconfigured, detail)
     }
 
     pub fn later(detail: impl Into<String>) -> NotifyError {

@@ -1,8 +1,9 @@
 //! The channel `file`: events appended to an NDJSON file, each exactly once, also across kills.
 //!
-//! Lines are appended and made durable before an event counts as sent. When an earlier attempt may have written
-//! a message, its events are looked for in the file first; a torn last line, left by a process that died while writing, is
-//! taken away before anything is appended. Needs to be the only writer of the file: delivering holds a lock.
+//! Lines are appended and made durable before an event counts as sent. When an earlier attempt may have
+//! written a message, its events are looked for in the file first; a torn last line, left by a process that
+//! died while writing, is taken away before anything is appended. Needs to be the only writer of the file:
+//! delivering holds a lock.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -80,7 +81,8 @@ fn append(path: &Path, events: &[Event], maybe_sent: bool) -> io::Result<()> {
         lines.push(b'\n');
     }
     file.write_all(&lines)?;
-    // A failed fsync is not repeated: the pages may be gone. The attempt has failed, the next one looks again.
+    // A failed fsync is not repeated: the pages may be gone. The attempt has failed, the next one looks
+    // again.
     file.sync_all()?;
     if is_new {
         crate::files::sync_folder(path)?;

@@ -11,7 +11,8 @@ pub struct Event {
     pub payload: String,
 }
 
-/// One message on its way out. A retry is the same message: the same events in the same order under the same id.
+/// One message on its way out. A retry is the same message: the same events in the same order under the same
+/// id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     /// What a receiver that can deduplicates by: the event's id where there is only one.

@@ -23,7 +23,7 @@ mod table;
 mod terminal;
 mod view;
 mod watchlist_view;
-mod whole;
+pub(crate) mod whole;
 
 use document::{Body, Report};
 use view::View;

@@ -15,7 +15,7 @@ const LONGEST_DATE: usize = 14;
 
 /// The text as HTML, with spaces that do not break inside `98.0 %`, `25.99 USD`, `4.5 stars` and `3 May 2026`, and
 /// `2026-05-03` in an element of its own: a browser breaks it behind its hyphens.
-pub(super) fn kept_whole(text: &str) -> String {
+pub(crate) fn kept_whole(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + 16);
     let mut before: Option<&str> = None;
     for word in text.split(' ') {

@@ -6,6 +6,7 @@
 mod alert;
 mod bad_input;
 mod build_mart;
+mod channels;
 mod check;
 mod cohort;
 mod compare;

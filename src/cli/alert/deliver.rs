@@ -12,7 +12,7 @@ use crate::deps;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
 use crate::notify::{EventStyle, StdoutNotifier};
-use crate::stages::deliver::{self, Options, Summary, Target, Until};
+use crate::stages::deliver::{self, ChannelSummary, Options, Summary, Target, Until};
 use crate::store::Store;
 use crate::store::leases::Shared;
 use crate::store::outbox::{About, Audience};
@@ -137,34 +137,48 @@ async fn deliver_to(
     json: bool,
     until: Until,
 ) -> anyhow::Result<Summary> {
-    let targets = targets(channels, context, json);
+    let (targets, unready) = targets(channels, context, json);
     let id = new_run_id();
     let share = context.share(store, Shared::Deliver, &id).await?;
     let (workspace, claimant) = (context.workspace().clone(), Shared::Deliver.lease(&id));
     let options = Options { workspace, claimant, until };
-    let summary = deliver::run(store, context.clock, &context.cancel(), &targets, &options).await?;
+    let mut summary = deliver::run(store, context.clock, &context.cancel(), &targets, &options).await?;
+    summary.channels.extend(unready);
     if let Some(share) = share {
         share.release().await?;
     }
     Ok(summary)
 }
 
-/// The channels, ready to send.
-fn targets(channels: &[&Channel], context: &Context, json: bool) -> Vec<Target> {
+/// The channels, ready to send; and those that cannot be made, with why: what waits for them goes on waiting.
+fn targets(channels: &[&Channel], context: &Context, json: bool) -> (Vec<Target>, Vec<ChannelSummary>) {
+    let stdout = || stdout_notifier(context, json);
+    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    for channel in channels {
+        match deps::notifiers_of(channel, &context.config, context.clock, &stdout) {
+            Ok(notifiers) => {
+                ready.extend(notifiers.into_iter().map(|notifier| Target::new(notifier, &channel.policy)));
+            }
+            Err(error) => unready.extend(channel.recipients().into_iter().map(|recipient| ChannelSummary {
+                channel: channel.name.clone(),
+                recipient,
+                error: Some(error.detail.clone()),
+                ..ChannelSummary::default()
+            })),
+        }
+    }
+    (ready, unready)
+}
+
+/// Prints events as data.
+pub(super) fn stdout_notifier(context: &Context, json: bool) -> StdoutNotifier {
     let style = if json { EventStyle::Json } else { EventStyle::Text };
-    let stdout = || {
-        let ui = context.ui.clone();
-        StdoutNotifier::new(style, move |text: &str| {
-            ui.data(text);
-            // What nobody reads has not been told.
-            if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
-        })
-    };
-    let of_channel = |channel: &&Channel| {
-        let notifiers = deps::notifiers_of(channel, &context.config, context.clock, &stdout);
-        notifiers.into_iter().map(|notifier| Target::new(notifier, &channel.policy)).collect::<Vec<_>>()
-    };
-    channels.iter().flat_map(of_channel).collect()
+    let ui = context.ui.clone();
+    StdoutNotifier::new(style, move |text: &str| {
+        ui.data(text);
+        // What nobody reads has not been told.
+        if ui.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    })
 }
 
 /// Who hears of what, as the configuration says.
@@ -185,9 +199,12 @@ pub(in crate::cli) fn deliver_lines(summary: &Summary) -> Vec<Line> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
+        let to = view::addressed(&channel.channel, &channel.recipient);
+        if let (true, Some(error)) = (parts.is_empty(), &channel.error) {
+            lines.push(Line::Complaint(format!("deliver: {to}: not ready: {error}")));
+        }
         if !parts.is_empty() {
             let error = channel.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            let to = view::addressed(&channel.channel, &channel.recipient);
             let line = format!("deliver: {to}: {}{error}", parts.join(", "));
             let has_failed = channel.failed + channel.dead > 0;
             lines.push(if has_failed { Line::Complaint(line) } else { Line::Note(line) });

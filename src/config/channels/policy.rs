@@ -20,7 +20,7 @@ pub const EVENT_TYPES: [&str; 7] = [
 ];
 
 /// What is told where a channel does not say.
-pub const BUILT_IN_EVENTS: [&str; 2] = ["alert.opened", "alert.escalated"];
+pub(super) const BUILT_IN_EVENTS: [&str; 2] = ["alert.opened", "alert.escalated"];
 
 /// Who hears what, and when.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +49,8 @@ pub struct Policy {
     pub language: Language,
 }
 
-/// Hours of the day in which nothing is sent: from the first, until before the second, which may be of the next day.
+/// Hours of the day in which nothing is sent: from the first, until before the second, which may be of the
+/// next day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QuietHours {
     pub from: NaiveTime,

@@ -103,7 +103,8 @@ macro_rules! channel_settings {
             pub marketplaces: Vec<String>,
             /// Only what belongs to these workspaces; empty for all.
             pub workspaces: Vec<String>,
-            /// Hours in which nothing is sent, as "22:00-07:00"; what comes up waits for their end. Empty for none.
+            /// Hours in which nothing is sent, as "22:00-07:00"; what comes up waits for their end. Empty for
+            /// none.
             pub quiet_hours: String,
             /// IANA time zone of quiet hours and digests; empty for the reporting zone.
             pub time_zone: String,
@@ -230,8 +231,8 @@ channel_settings! {
         url_file: Option<PathBuf> = None,
         /// Command that prints it instead.
         url_command: String = String::new(),
-        /// Environment variable that holds the signing key: `whsec_…`, or two of them with a space between while the key is
-        /// changed.
+        /// Environment variable that holds the signing key: `whsec_…`, or two of them with a space between
+        /// while the key is changed.
         secret_env: String = String::new(),
         /// File that holds it instead.
         secret_file: Option<PathBuf> = None,
