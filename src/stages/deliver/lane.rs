@@ -294,7 +294,10 @@ impl Lane<'_> {
         );
         self.summary.error = Some(said.clone());
         // Of a notifier that writes here nobody knows how far it came.
-        let maybe_sent = !matches!(error.kind, NotSent::Refused | NotSent::KeyRefused | NotSent::KeyMissing);
+        let maybe_sent = !matches!(
+            error.kind,
+            NotSent::Refused | NotSent::KeyRefused | NotSent::KeyMissing | NotSent::Misconfigured
+        );
         Settled { message_id: message.message_id, fate: Fate::Failed { after, error: said, maybe_sent } }
     }
 
@@ -332,7 +335,7 @@ async fn send(target: Target, claimed: ClaimedMessage) -> Attempt {
 
 fn sign_of(error: &NotifyError) -> Sign {
     match (error.kind, error.retry_after) {
-        (NotSent::KeyRefused | NotSent::KeyMissing, _) => Sign::Hopeless,
+        (NotSent::KeyRefused | NotSent::KeyMissing | NotSent::Misconfigured, _) => Sign::Hopeless,
         (_, Some(wait)) => Sign::Pause(wait.min(LONGEST_WAIT)),
         (NotSent::Unknown, None) => Sign::Silence,
         (NotSent::Refused | NotSent::Later, None) => Sign::NotAccepted,
