@@ -14,7 +14,7 @@ use crate::sources::sp_api::Region;
 use crate::sources::{Source, apify, firecrawl, html, keepa, rainforest, sp_api};
 use crate::stages::fetch::Configured;
 
-pub use channels::{notifiers, notifiers_of};
+pub use channels::notifiers_of;
 
 /// What a source is built for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

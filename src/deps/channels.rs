@@ -16,7 +16,7 @@ use crate::config::{
 use crate::notify::{
     Address, AwsKeys, AwsNotifier, Chat, ChatNotifier, ExecNotifier, FileNotifier, Guard, MailNotifier,
     MailServer, MailTemplates, MailTls, NotSent, Notifier, NotifyError, NtfyNotifier, OwnTemplate, Poster,
-    RequestNotifier, RequestShape, Sender, SigningKeys, StdoutNotifier, Target, TelegramNotifier, Unready,
+    RequestNotifier, RequestShape, Sender, SigningKeys, StdoutNotifier, Target, TelegramNotifier,
     WebhookNotifier, mailbox, token_header,
 };
 use crate::sources::secret::{Secret, SecretPlace};
@@ -25,20 +25,6 @@ use crate::sources::secret::{Secret, SecretPlace};
 const PASSED: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 type Notifiers = Vec<Box<dyn Notifier>>;
-
-/// A notifier for every recipient of a channel; of one that cannot send as it is, notifiers that say why.
-pub fn notifiers(
-    channel: &Channel,
-    config: &Config,
-    clock: Clock,
-    stdout: &dyn Fn() -> StdoutNotifier,
-) -> Notifiers {
-    notifiers_of(channel, config, clock, stdout).unwrap_or_else(|error| {
-        let group = channel.policy.group;
-        let unready = |to: &String| Unready::new(Address::to(&channel.name, to, group), error.clone());
-        channel.recipients().iter().map(|to| Box::new(unready(to)) as Box<dyn Notifier>).collect()
-    })
-}
 
 /// A notifier for every recipient of a channel.
 ///

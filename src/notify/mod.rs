@@ -32,7 +32,6 @@ mod stdout;
 mod telegram;
 mod templates;
 mod told;
-mod unready;
 mod webhook;
 mod words;
 
@@ -57,7 +56,6 @@ pub use sigv4::AwsKeys;
 pub use stdout::{EventStyle, StdoutNotifier};
 pub use telegram::TelegramNotifier;
 pub use templates::OwnTemplate;
-pub use unready::Unready;
 pub use webhook::{SigningKeys, WebhookNotifier};
 
 /// The schema of an event's payload, which is its first field.

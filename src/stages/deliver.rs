@@ -112,7 +112,7 @@ pub struct ChannelSummary {
     pub failed: u64,
     /// Given up.
     pub dead: u64,
-    /// The last failure.
+    /// The last failure, or why the channel could not be made.
     pub error: Option<String>,
 }
 
@@ -134,7 +134,8 @@ impl Summary {
     }
 
     pub fn outcome(&self) -> Outcome {
-        if self.failed() > 0 { Outcome::PartlyFailed } else { Outcome::Done }
+        let is_troubled = self.channels.iter().any(|channel| channel.error.is_some());
+        if self.failed() > 0 || is_troubled { Outcome::PartlyFailed } else { Outcome::Done }
     }
 }
 

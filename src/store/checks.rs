@@ -111,7 +111,7 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "delivery_message",
-        says: "a delivery that was sent or given up is in a message, and each message has its events in their places",
+        says: "the deliveries of a message have places of their own and one state",
         broken_by: "SELECT d.message_id || ' to ' || d.channel AS subject FROM deliveries d
             JOIN outbox_events e ON e.event_id = d.event_id AND e.workspace = d.workspace
             WHERE d.message_id <> ''

@@ -35,7 +35,8 @@ fn sound_and_fresh_data_passes_every_check() {
     rank_orphans                  ok          0      0  every rank belongs to a daily row
     product_days                  ok          0      0  every daily row lies between its product's first and last day
     listing_versions              ok          0      0  a listing's versions follow one another, the newest is open
-    event_orphans                 ok          0      0  every outbox event belongs to an alert
+    event_orphans                 ok          0      0  every outbox event about an alert belongs to one
+    delivery_message              ok          0      0  the deliveries of a message have places of their own and one state
     foreign_keys                  ok          0      0  every row's parent exists
     "#);
     answers!(sandbox.run("check --freshness --all --json"), @r#"

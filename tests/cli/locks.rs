@@ -82,7 +82,7 @@ fn a_database_of_a_newer_schema_is_refused_untouched() {
     exit 1
     --- stderr
     error: failed to open [FOLDER]/amzctl.db
-      caused by: the database has schema version 99, newer than this amzctl knows (3)
+      caused by: the database has schema version 99, newer than this amzctl knows ([SCHEMA])
     hint: install the newer amzctl; this database is not changed
     "#);
 }

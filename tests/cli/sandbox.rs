@@ -220,6 +220,8 @@ pub(crate) const FILTERS: &[(&str, &str)] = &[
     (r"(records|receipts) up to \d+", "$1 up to [COUNT]"),
     (r#"(size_bytes"?[:,] ?)\d+"#, "${1}[SIZE]"),
     (r"[\d.]+ [KMG]iB, schema", "[SIZE], schema"),
+    // That of this amzctl; a test's own is 99.
+    (r#"(schema[ _]version"?:? |than this amzctl knows \()\d\b"#, "${1}[SCHEMA]"),
     (r"[\d.]+ [KMG]iB at most", "[SIZE] at most"),
     (r#"("duration_ms":)\d+"#, "${1}[MS]"),
 ];

@@ -40,7 +40,7 @@ fn status_tells_what_there_is_and_what_comes_next() {
       "database": {
         "path": "[FOLDER]/amzctl.db",
         "size_bytes": [SIZE],
-        "schema_version": 3,
+        "schema_version": [SCHEMA],
         "zone": "UTC",
         "database_uuid": "[ID]"
       },

@@ -14,7 +14,7 @@ fn the_version_says_what_the_binary_is() {
     exit 0
     --- stdout
     amzctl 0.1.0
-    schema version 3
+    schema version [SCHEMA]
     features none
     "#);
     answers!(answer("version --json"), @r#"
@@ -23,7 +23,7 @@ fn the_version_says_what_the_binary_is() {
     {
       "schema": "amzctl.version/1",
       "version": "0.1.0",
-      "schema_version": 3,
+      "schema_version": [SCHEMA],
       "features": []
     }
     "#);
@@ -34,7 +34,7 @@ fn the_version_and_the_keys_of_the_configuration_come_in_every_format() {
     let sandbox = Sandbox::empty();
     assert_eq!(
         sandbox.succeed("version --format csv --fields version,schema_version"),
-        "version,schema_version\n0.1.0,3\n"
+        format!("version,schema_version\n0.1.0,{}\n", amzctl::store::Store::SCHEMA_VERSION)
     );
     assert_eq!(sandbox.succeed("version --format json"), sandbox.succeed("version --json"));
 

@@ -13,7 +13,7 @@ use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
 use crate::lock::RunLock;
 use crate::notify::{EventStyle, StdoutNotifier};
-use crate::stages::deliver::{self, Options, Summary, Target, Until};
+use crate::stages::deliver::{self, ChannelSummary, Options, Summary, Target, Until};
 use crate::store::Store;
 use crate::store::leases::Shared;
 use crate::store::outbox::{About, Audience};
@@ -135,22 +135,33 @@ async fn deliver_to(
     until: Until,
     (id, share): (&str, RunLock),
 ) -> anyhow::Result<Summary> {
-    let targets = targets(channels, context, json);
+    let (targets, unready) = targets(channels, context, json);
     let (workspace, claimant) = (context.workspace().clone(), Shared::Deliver.lease(id));
     let options = Options { workspace, claimant, until };
-    let summary = deliver::run(store, context.clock, &context.cancel(), &targets, &options).await?;
+    let mut summary = deliver::run(store, context.clock, &context.cancel(), &targets, &options).await?;
+    summary.channels.extend(unready);
     share.release().await?;
     Ok(summary)
 }
 
-/// The channels, ready to send.
-fn targets(channels: &[&Channel], context: &Context, json: bool) -> Vec<Target> {
+/// The channels, ready to send; and those that cannot be made, with why: what waits for them goes on waiting.
+fn targets(channels: &[&Channel], context: &Context, json: bool) -> (Vec<Target>, Vec<ChannelSummary>) {
     let stdout = || stdout_notifier(context, json);
-    let of_channel = |channel: &&Channel| {
-        let notifiers = deps::notifiers(channel, &context.config, context.clock, &stdout);
-        notifiers.into_iter().map(|notifier| Target::new(notifier, &channel.policy)).collect::<Vec<_>>()
-    };
-    channels.iter().flat_map(of_channel).collect()
+    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    for channel in channels {
+        match deps::notifiers_of(channel, &context.config, context.clock, &stdout) {
+            Ok(notifiers) => {
+                ready.extend(notifiers.into_iter().map(|notifier| Target::new(notifier, &channel.policy)));
+            }
+            Err(error) => unready.extend(channel.recipients().into_iter().map(|recipient| ChannelSummary {
+                channel: channel.name.clone(),
+                recipient,
+                error: Some(error.detail.clone()),
+                ..ChannelSummary::default()
+            })),
+        }
+    }
+    (ready, unready)
 }
 
 /// Prints events as data.
@@ -182,9 +193,12 @@ pub(in crate::cli) fn deliver_lines(summary: &Summary) -> Vec<Line> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
+        let to = view::addressed(&channel.channel, &channel.recipient);
+        if let (true, Some(error)) = (parts.is_empty(), &channel.error) {
+            lines.push(Line::Complaint(format!("deliver: {to}: not ready: {error}")));
+        }
         if !parts.is_empty() {
             let error = channel.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-            let to = view::addressed(&channel.channel, &channel.recipient);
             let line = format!("deliver: {to}: {}{error}", parts.join(", "));
             let has_failed = channel.failed + channel.dead > 0;
             lines.push(if has_failed { Line::Complaint(line) } else { Line::Note(line) });
