@@ -50,6 +50,7 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// Further ways out for alerts: [channels.NAME].
     pub channels: ChannelSections,
+    pub gate: GateSettings,
     pub own: OwnSettings,
     pub check: CheckSettings,
     pub run: RunSettings,
@@ -210,6 +211,26 @@ impl Default for AlertSettings {
             stale_slots: 2,
             allow_hosts: Vec::new(),
         }
+    }
+}
+
+/// What the rule set `calm` holds back until the next days confirm it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateSettings {
+    /// A price so many times the one before, or as many times less, needs a second look; 0: none does.
+    pub implausible_factor: u32,
+    /// Percent of a source's products that may show the same on one day.
+    pub moved_pct: u32,
+    /// And so many products, at least, before it is the source's doing.
+    pub moved_products: u32,
+    /// Products that do not change: when one does, what its source says that day is held back.
+    pub canaries: Vec<String>,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        GateSettings { implausible_factor: 5, moved_pct: 20, moved_products: 10, canaries: Vec::new() }
     }
 }
 

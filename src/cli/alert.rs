@@ -25,7 +25,9 @@ use super::output::{counted, write_text};
 use super::ui::Line;
 use crate::error::{Failure, Outcome};
 use crate::lake::Lake;
+use crate::model::{ProductKey, ProductRef};
 use crate::render::rows::Format;
+use crate::rollup::rules::Gate;
 use crate::stages::alert::{self, Telling};
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertRecord, AlertState};
@@ -209,15 +211,37 @@ fn judged_outcome(summary: &alert::Summary, exit_code: bool) -> Outcome {
 
 /// How this configuration judges.
 pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
+    let book = rules::rule_book(context)?;
     Ok(alert::Options {
+        gate: if book.base().is_gated { Some(gate(context)?) } else { None },
         run_id: run_id.to_owned(),
         workspace: context.workspace().clone(),
-        rules: rules::rule_book(context)?,
+        rules: book,
         own_sellers: context.config.settings.own.seller_ids.iter().cloned().collect(),
         zone: context.config.zone,
         recipients: audience(context).subscribers,
         tell,
         dry_run: false,
+    })
+}
+
+/// What is held back, as the configuration says.
+fn gate(context: &Context) -> Result<Gate, Failure> {
+    let settings = &context.config.settings.gate;
+    let canaries = settings.canaries.iter().map(|text| {
+        let product: ProductRef = text.parse().map_err(|_| {
+            Failure::usage(format!("[gate] canaries: `{text}` is no product such as US:B0FDKB341G"))
+        })?;
+        let marketplace = context.marketplace_or_default(product.marketplace);
+        let marketplace = marketplace
+            .ok_or_else(|| Failure::usage(format!("[gate] canaries: `{text}` has no marketplace")))?;
+        Ok(ProductKey { marketplace, asin: product.asin })
+    });
+    Ok(Gate {
+        implausible_factor: settings.implausible_factor.into(),
+        moved_pct: settings.moved_pct,
+        moved_products: settings.moved_products,
+        canaries: canaries.collect::<Result<_, Failure>>()?,
     })
 }
 
@@ -228,6 +252,8 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
         (summary.escalated, "escalated"),
         (summary.historical, "historical"),
         (summary.superseded, "superseded"),
+        (summary.released, "released"),
+        (summary.cleared, "resolved as over"),
         (summary.woken, "no longer snoozed"),
     ] {
         if number > 0 {
@@ -238,6 +264,12 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
     if summary.gap_too_long > 0 {
         let changes = counted(summary.gap_too_long, "change");
         lines.push(Line::Note(format!("alert: {changes} not judged, gap too long")));
+    }
+    if summary.held > 0 {
+        let findings = counted(summary.held, "finding");
+        lines.push(Line::Complaint(format!(
+            "alert: {findings} held back, `amzctl alert incidents list` shows why"
+        )));
     }
     if summary.source_incidents > 0 {
         let incidents = counted(summary.source_incidents, "new incident");

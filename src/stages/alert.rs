@@ -13,6 +13,7 @@
 mod around;
 pub mod backtest;
 mod delta_rows;
+mod hold;
 mod reconcile;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,12 +27,13 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Judged, Rule, RuleBook, RuleSet, Subject};
+use crate::rollup::rules::{Finding, Gate, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::JudgedAlert;
 use crate::store::judging::UnjudgedDays;
 use crate::store::outbox::Subscriber;
 use delta_rows::{Look, fold_rows};
+use hold::{AllPending, SaidSince, Sifted};
 use reconcile::{Reconciled, Scope, reconcile};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
@@ -54,6 +56,8 @@ pub struct Options {
     pub run_id: String,
     pub workspace: Workspace,
     pub rules: RuleBook,
+    /// Null: nothing is held back, and nothing resolved by itself.
+    pub gate: Option<Gate>,
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
     pub zone: ReportingZone,
@@ -81,6 +85,8 @@ struct Judges {
     unjudged: Arc<UnjudgedDays>,
     /// Empty where the rules are the same for every product.
     subjects: Arc<HashMap<ProductKey, Subject>>,
+    /// Empty where nothing is held back.
+    pending: Arc<AllPending>,
 }
 
 impl Judges {
@@ -92,7 +98,11 @@ impl Judges {
             false => Ok(HashMap::new()),
         };
         let subjects = Arc::new(subjects.context("failed to load what the rules select by")?);
-        Ok(Judges { book: options.rules.clone(), unjudged, subjects })
+        let pending = match options.gate {
+            Some(_) => hold::load_pending(store, &options.workspace).await?,
+            None => AllPending::new(),
+        };
+        Ok(Judges { book: options.rules.clone(), unjudged, subjects, pending: Arc::new(pending) })
     }
 
     /// Null where the product is not judged in this workspace.
@@ -126,6 +136,14 @@ pub struct Summary {
     pub superseded: u64,
     /// Changes left unjudged because the value before is too old.
     pub gap_too_long: u64,
+    /// Findings that the quality gate holds back.
+    pub held: u64,
+    /// Findings that were held back and are told now.
+    pub released: u64,
+    /// Findings that were held back and were none.
+    pub dropped: u64,
+    /// Alerts that are over.
+    pub cleared: u64,
     /// Snoozed alerts whose time was over: they are open again.
     pub woken: u64,
     /// Incidents of sources among the new alerts.
@@ -212,6 +230,7 @@ async fn wake(store: &Store, clock: Clock, options: &Options) -> anyhow::Result<
 struct JudgedDays {
     findings: Vec<Finding>,
     scope: Scope,
+    since: SaidSince,
 }
 
 /// The days of each month, in order.
@@ -228,6 +247,7 @@ fn by_month(days: &[(Marketplace, Day)]) -> Vec<BTreeSet<(Marketplace, Day)>> {
 struct SeenRows {
     judged: Judged,
     rows: u64,
+    since: SaidSince,
 }
 
 async fn judge_days(
@@ -239,25 +259,31 @@ async fn judge_days(
     summary: &mut Summary,
 ) -> anyhow::Result<JudgedDays> {
     let mut judged = around::judge_listings(store, days, judges, options).await?;
+    let mut since = SaidSince::default();
     let mut by_marketplace: BTreeMap<Marketplace, BTreeSet<Day>> = BTreeMap::new();
     for (marketplace, day) in days {
         by_marketplace.entry(*marketplace).or_default().insert(*day);
     }
     for (marketplace, days) in &by_marketplace {
-        let own_sellers = options.own_sellers.clone();
+        let (own_sellers, pending) = (options.own_sellers.clone(), judges.pending.clone());
         let look = move |seen: &mut SeenRows, look: &Look<'_>| {
             seen.judged.append(look.judge(&own_sellers));
             seen.rows += 1;
+            if let Some(pending) = pending.get(&look.rows[look.at].product) {
+                seen.since.ask(pending, look);
+            }
         };
         let seen: SeenRows = fold_rows(store, lake, *marketplace, days, 0, judges, look).await?;
         judged.append(seen.judged);
+        since.append(seen.since);
         summary.rows_judged += seen.rows;
     }
     let (undercut, undercut_days) = around::judge_cohorts(store, days, judges, options).await?;
     judged.append(undercut);
     summary.days_judged += days.len() as u64;
     summary.gap_too_long += judged.gap_too_long;
-    Ok(JudgedDays { findings: judged.findings, scope: Scope { days: days.clone(), undercut_days } })
+    let scope = Scope { days: days.clone(), undercut_days };
+    Ok(JudgedDays { findings: judged.findings, scope, since })
 }
 
 /// Writes what the days' findings change; the last time together with those of the present and the mark.
@@ -270,7 +296,7 @@ async fn commit(
     is_last: bool,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let JudgedDays { mut findings, scope } = judged;
+    let JudgedDays { mut findings, scope, mut since } = judged;
     let unjudged = &judges.unjudged;
     let mut existing = match around::range_of(scope.all_days()) {
         Some(days) => load_existing(store, options, days).await?,
@@ -290,6 +316,9 @@ async fn commit(
                 .await
                 .context("failed to load alerts of the present")?,
         );
+        if options.gate.is_some() {
+            since.cleared.extend(hold::no_longer_present(&judges.pending, &present, &options.workspace));
+        }
         findings.extend(present);
     }
     let findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
@@ -303,14 +332,32 @@ async fn commit(
         }
         _ => BTreeSet::new(),
     };
-    let mut reconciled = reconcile(&options.workspace, &existing, findings, &scope, |finding| {
+    let is_told = |finding: &Finding| {
         let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
         match options.tell {
             Telling::All => true,
             Telling::Newest => !is_hindsight && is_news(finding, &unjudged.newest_days),
             Telling::Nothing => false,
         }
-    });
+    };
+    let known: BTreeSet<&str> = existing.iter().map(|alert| alert.alert_id.as_str()).collect();
+    let is_new = |finding: &Finding| {
+        is_told(finding) && !known.contains(finding.alert_id(options.workspace.as_str()).as_str())
+    };
+    let Sifted { passed, incidents, held } = hold::sift(store, options, judges, findings, is_new).await?;
+    let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
+    summary.held += held.len() as u64;
+    summary.cleared += since.cleared.len() as u64;
+    let batch = &mut reconciled.batch;
+    (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
+    if !since.decisions.is_empty() && !options.dry_run {
+        // Before the mark moves: a run that is killed in between decides the same again.
+        let (workspace, subscribers) = (&options.workspace, &options.recipients);
+        let decided = store.decide_by_evidence(workspace, &since.decisions, clock.now(), subscribers).await;
+        let decided = decided.context("failed to decide about what was held back")?;
+        summary.released += decided.opened + decided.escalated;
+        summary.dropped += decided.dropped;
+    }
     let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
     let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();
     if has_effect && !options.dry_run {

@@ -19,28 +19,11 @@ use super::outbox::{Subscriber, insert_events};
 use super::{Result, Store, Tx};
 use crate::ids::stable_id;
 use crate::model::{Day, DayRange, Timestamp, Workspace, words};
+pub use crate::rollup::rules::GateReason;
 use crate::rollup::rules::Severity;
 
 /// The kind of the gate's incidents.
 pub const GATE: &str = "gate";
-
-/// Why the gate tripped: the names are a contract.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum GateReason {
-    CurrencyMismatch,
-    ImplausibleJump,
-    CanaryMoved,
-    WatchlistMoved,
-    MissingData,
-}
-
-words!(GateReason {
-    CurrencyMismatch = "currency_mismatch",
-    ImplausibleJump = "implausible_jump",
-    CanaryMoved = "canary_moved",
-    WatchlistMoved = "watchlist_moved",
-    MissingData = "missing_data",
-});
 
 /// An incident of the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,7 +11,7 @@ use crate::model::{
     Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
 };
 use crate::rollup::rules::{
-    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, StaleFacts, Subject,
+    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, Sightings, StaleFacts, Subject,
 };
 
 /// Days that were built since alerts were last judged in a workspace, and the products that it judges.
@@ -133,6 +133,37 @@ impl Store {
         .await?;
         const TABLE: &str = "product_metrics_daily";
         rows.iter().map(|row| Ok((product_key(row, TABLE)?, word(row, TABLE, "day")?))).collect()
+    }
+
+    /// Which source each product's day of these was seen by, and how many products the workspace watches.
+    pub async fn load_sightings(&self, workspace: &Workspace, days: &BTreeSet<Day>) -> Result<Sightings> {
+        const TABLE: &str = "product_metrics_daily";
+        let days: Vec<String> = days.iter().map(Day::to_string).collect();
+        let rows = query(
+            "SELECT marketplace, asin, day, source FROM product_metrics_daily
+             WHERE day IN (SELECT value FROM json_each($1)) AND marketplace IN (SELECT value FROM json_each($2))",
+        )
+        .bind(to_json(&days))
+        .bind(to_json(&Marketplace::ALL.iter().map(|one| one.code()).collect::<Vec<_>>()))
+        .fetch_all(self.reader())
+        .await?;
+        let mut sightings = Sightings::default();
+        for row in &rows {
+            let seen = (product_key(row, TABLE)?, word(row, TABLE, "day")?);
+            sightings.sources.insert(seen, row.try_get("source")?);
+        }
+        let watched = query(
+            "SELECT marketplace, COUNT(*) AS products FROM watch_items WHERE workspace = $1 AND paused = 0
+             GROUP BY marketplace",
+        )
+        .bind(workspace.as_str())
+        .fetch_all(self.reader())
+        .await?;
+        for row in &watched {
+            let products: i64 = row.try_get("products")?;
+            sightings.watched.insert(word(row, "watch_items", "marketplace")?, products.unsigned_abs());
+        }
+        Ok(sightings)
     }
 
     /// The days of the mart in a range, sorted by day, then marketplace.

@@ -181,6 +181,8 @@ pub struct RuleSet {
     pub max_gap_days: i32,
     /// Whole cadence slots without an observation after which a watched product is stale.
     pub stale_slots: u32,
+    /// What says more about the data than about products is held back, and what is over is resolved.
+    pub is_gated: bool,
 }
 
 /// The names of the shipped sets.
@@ -196,7 +198,7 @@ impl RuleSet {
         }
     }
 
-    /// The plain set: fixed thresholds, everything at first sight.
+    /// The plain set: fixed thresholds, everything at first sight, no quality gate.
     pub fn plain(stale_slots: u32) -> RuleSet {
         use Severity::{Critical, High, Low, Medium};
         let spec = RuleSpec::new;
@@ -222,13 +224,13 @@ impl RuleSet {
             spec(Rule::ProductGone, &[(High, 0)], 0),
             spec(Rule::SourceIncident, &[(High, 0)], 0),
         ];
-        RuleSet { name: "plain", rules, max_gap_days: 7, stale_slots }
+        RuleSet { name: "plain", rules, max_gap_days: 7, stale_slots, is_gated: false }
     }
 
     /// The calm set: the plain thresholds, but a change has to be worth something, to last, and to be over before it is
     /// told again.
     pub fn calm(stale_slots: u32) -> RuleSet {
-        let mut set = RuleSet { name: "calm", ..RuleSet::plain(stale_slots) };
+        let mut set = RuleSet { name: "calm", is_gated: true, ..RuleSet::plain(stale_slots) };
         for spec in &mut set.rules {
             let (confirmations, cooldown_days) = match spec.rule {
                 rule if !rule.can_wait() => (1, 0),

@@ -34,6 +34,7 @@ fn options() -> Options {
         run_id: "run".into(),
         workspace: Workspace::default(),
         rules: RuleSet::plain(2).into(),
+        gate: None,
         own_sellers: BTreeSet::from(["OWN".to_owned()]),
         zone: ReportingZone(chrono_tz::UTC),
         recipients: vec![recipient("stdout", "-"), recipient("file", "alerts.ndjson")],
@@ -153,7 +154,11 @@ impl Bench {
     /// Judges one day of B0MAIN0000 to these findings.
     async fn judge(&self, clock: Clock, judged_day: &str, findings: Vec<Finding>) -> Summary {
         let days = BTreeSet::from([(Marketplace::Us, day(judged_day))]);
-        let judged = JudgedDays { findings, scope: Scope { days, undercut_days: BTreeSet::new() } };
+        let judged = JudgedDays {
+            findings,
+            scope: Scope { days, undercut_days: BTreeSet::new() },
+            ..JudgedDays::default()
+        };
         let mut summary = Summary::default();
         let judges = Judges::load(&self.store, &options()).await.unwrap();
         commit(&self.store, clock, &options(), &judges, judged, false, &mut summary).await.unwrap();
