@@ -150,7 +150,8 @@ async fn a_name_that_moves_between_check_and_use_is_not_followed() {
     let () = accepted;
     assert!(first.unwrap().is_err(), "the connection was closed");
     let before = *asked.lock().unwrap();
-    let error = client.get(&url).send().await.unwrap_err();
+    let patience = std::time::Duration::from_secs(5);
+    let error = client.get(&url).timeout(patience).send().await.unwrap_err();
     assert!(super::super::http::blocked_by(&error).is_some(), "{error:?}");
     assert_eq!(*asked.lock().unwrap(), before + 1, "one look-up for one connection");
     // Nobody came to where the second answer leads.

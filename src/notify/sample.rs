@@ -63,6 +63,7 @@ fn sample_alert(number: u32, rule: &str, severity: &str, asin: Option<&str>, day
         Some(_) => (
             "price fell 40.0 % from 24.99 to 14.99 USD (2026-02-27 → 2026-02-28)",
             json!({
+                "above": 30,
                 "price_minor": 1499,
                 "price": { "amount": "14.99", "currency": "USD" },
                 "price_basis": "buy_box",

@@ -225,7 +225,7 @@ fn page_of(marketplace: &str, asin: &str) -> Option<String> {
 fn details(evidence: &Value, language: Language) -> Vec<Detail> {
     let fields = evidence.as_object().into_iter().flatten();
     let readable = fields.filter_map(|(name, value)| {
-        let is_internal = name == "day"
+        let is_internal = ["day", "above"].contains(&name.as_str())
             || name.ends_with("_day")
             || ["_minor", "_x2", "_x4", "_pct", "_centi", "_delta"].iter().any(|end| name.ends_with(end))
             || name.contains("_centi");
