@@ -458,6 +458,9 @@ impl Layers {
                 let found = if is_date { "a date or a time".to_owned() } else { said(actual) };
                 format!("{what} is {found}; it must be {}", expected(default.as_ref(), actual))
             }
+            Kind::UnknownVariant(found, words) => {
+                format!("`{path}` is the text {found:?}; it must be one of {}", words.join(", "))
+            }
             other => format!("`{path}`: {other}"),
         };
         let place = if key.is_empty() { "configuration".to_owned() } else { self.place(key) };

@@ -117,7 +117,8 @@ fn publish_form(arn: &str, message: &Message) -> Result<String, NotifyError> {
         fields.push(("MessageGroupId".to_owned(), FIFO_GROUP.to_owned()));
         fields.push(("MessageDeduplicationId".to_owned(), message.message_id.clone()));
     }
-    let pairs = fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    let in_form = |text: &str| encoded(text).replace("%20", "+");
+    let pairs = fields.iter().map(|(name, value)| format!("{}={}", in_form(name), in_form(value)));
     Ok(pairs.collect::<Vec<_>>().join("&"))
 }
 

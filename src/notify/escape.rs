@@ -20,12 +20,13 @@ pub(super) enum Escape {
 }
 
 impl Escape {
-    /// A text between what a template says. `Html` and `Json` are minijinja's own.
+    /// A text between what a template says. `Json` is minijinja's own.
     pub(super) fn text(self, text: &str) -> String {
         match self {
             Escape::Slack => replaced(text, &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")]),
             Escape::Telegram | Escape::Html => {
-                replaced(text, &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;")])
+                let named = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")];
+                replaced(text, &named)
             }
             Escape::Discord => markdown(text, "\\*_~`|>#[]()<-").replace('@', "@\u{200b}"),
             Escape::Teams => markdown(text, "\\*_~`|>#[]()<-!"),
@@ -79,6 +80,6 @@ mod tests {
             "\\<!channel\\> \\*bold\\* \\_it\\_ \\[a\\]\\(http://x\\) @\u{200b}everyone & \"q\" B0-1 \\- \\`c\\` \\~s\\~ \\# \\>"
         );
         assert_eq!(Escape::Teams.text("![x](y) <at>a</at>"), "\\!\\[x\\]\\(y\\) \\<at\\>a\\</at\\>");
-        assert_eq!(Escape::Telegram.text("<b>&\"</b>"), "&lt;b&gt;&amp;&quot;&lt;/b&gt;");
+        assert_eq!(Escape::Html.text("<b>&\"'</b>"), "&lt;b&gt;&amp;&quot;&#39;&lt;/b&gt;");
     }
 }

@@ -36,6 +36,7 @@ pub struct OwnTemplate {
 pub(super) struct Template {
     environment: Environment<'static>,
     name: String,
+    text: String,
 }
 
 impl Template {
@@ -54,7 +55,6 @@ impl Template {
         environment.set_lstrip_blocks(true);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(move |_| match escape {
-            Escape::Html => AutoEscape::Html,
             Escape::Json => AutoEscape::Json,
             Escape::Plain => AutoEscape::None,
             _ => AutoEscape::Custom("channel"),
@@ -63,7 +63,7 @@ impl Template {
             environment.add_filter("whole", |text: &str| Value::from_safe_string(kept_whole(text)));
         }
         environment.set_formatter(move |out, state, value| write_value(escape, out, state, value));
-        let template = Template { environment, name: name.to_owned() }.with(text)?;
+        let template = Template { environment, name: name.to_owned(), text: text.to_owned() }.parsed()?;
         if own.is_some() {
             // Found now, and not when something has happened.
             for message in sample_messages(Language::English) {
@@ -73,8 +73,8 @@ impl Template {
         Ok(template)
     }
 
-    fn with(mut self, text: &str) -> Result<Template, NotifyError> {
-        let added = self.environment.add_template_owned(self.name.clone(), text.to_owned());
+    fn parsed(mut self) -> Result<Template, NotifyError> {
+        let added = self.environment.add_template_owned(self.name.clone(), self.text.clone());
         added.map_err(|error| self.fault(&error))?;
         Ok(self)
     }
@@ -94,7 +94,10 @@ impl Template {
         let line = error.line().map_or_else(String::new, |line| format!(":{line}"));
         let kind = error.kind();
         let detail = error.detail().map_or_else(String::new, |detail| format!(", {detail}"));
-        NotifyError::misconfigured(format!("template {}{line}: {kind}{detail}", self.name))
+        // What is not there has no name in the error: the line itself says which it is.
+        let written = error.line().and_then(|line| self.text.lines().nth(line.checked_sub(1)?));
+        let written = written.map_or_else(String::new, |text| format!(" in `{}`", cut(text.trim(), 80)));
+        NotifyError::misconfigured(format!("template {}{line}: {kind}{detail}{written}", self.name))
     }
 }
 

@@ -1,10 +1,13 @@
 """SNS and SQS as moto plays them, which computes every signature again and refuses what is not signed right."""
 
 import json
+import logging
 
 import boto3
 import requests
 from moto.server import ThreadedMotoServer
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 REGION = "eu-central-1"
 

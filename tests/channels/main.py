@@ -23,11 +23,10 @@ class Bench:
         self.checks = 0
         self.variables = {}
         self.run("init", "-q")
-        self.plain = (self.folder / "amzctl.toml").read_text()
 
     def configure(self, sections, **variables):
         self.variables = variables
-        (self.folder / "amzctl.toml").write_text(f'{self.plain}\n[alerts]\nstdout = false\nfile = ""\n{sections}')
+        (self.folder / "amzctl.toml").write_text(f'[alerts]\nstdout = false\nfile = ""\n{sections}')
 
     def run(self, *arguments):
         environment = {"HOME": str(self.folder), "PATH": os.environ["PATH"], **self.variables}

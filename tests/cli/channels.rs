@@ -32,7 +32,19 @@ type = "ntfy"
 topic = "prices"
 "#,
     );
-    answers!(sandbox.run("config validate"), @"");
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE           PROBLEM                                                                                                                HINT
+    amzctl.toml:13  `Loud` is no name of a channel: lower-case letters, digits, `-` and `_`, beginning with a letter or digit, at most 40  -
+    amzctl.toml:12  unknown key `channels.chat.url` of a channel of type slack                                                             did you mean `channels.chat.url_env`?
+    amzctl.toml:9   unknown key `channels.mail.hots` of a channel of type smtp                                                             did you mean `channels.mail.host`?
+    amzctl.toml:6   there is no channel type `webhok`                                                                                      did you mean `webhook`?
+    amzctl.toml:17  channel `push` has no `type`                                                                                           it is one of smtp, webhook, slack, discord, teams, telegram, ntfy, http, sns, sqs, exec
+    amzctl.toml:15  `stdout` is the channel of `stdout` under [alerts]                                                                     -
+    --- stderr
+    error: the configuration has 6 problems
+    "#);
 }
 
 #[test]
@@ -57,11 +69,42 @@ url = "ftp://example.com"
 type = "exec"
 "#,
     );
-    answers!(sandbox.run("config validate"), @"");
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE           PROBLEM                                                                                                                                                                                   HINT
+    amzctl.toml:5   `channels.mail.to` is empty: nobody is told                                                                                                                                               -
+    amzctl.toml:5   `channels.mail.password_env` names no place of the secret: set it, or its like that ends in _file or _command                                                                             -
+    amzctl.toml:10  `channels.mail.tls` is "none": a password is not sent over an open connection                                                                                                             -
+    amzctl.toml:11  `channels.mail.events` is not valid: there is no event `alert.opend` (known: alert.opened, alert.escalated, alert.resolved, incident.opened, report.published, run.finished, run.failed)  -
+    amzctl.toml:15  `channels.mail.marketplaces` is not valid: unknown marketplace `XX` (known: US UK DE FR IT ES JP CA MX IN AU BR NL SE PL BE TR AE SA SG EG ZA IE)                                         -
+    amzctl.toml:13  `channels.mail.time_zone` is not valid: `Mars` is not an IANA time zone such as UTC or Europe/Berlin                                                                                      -
+    amzctl.toml:12  `channels.mail.quiet_hours` is not valid: `22:00` is not two times such as 22:00-07:00                                                                                                    -
+    amzctl.toml:14  `channels.mail.group` must be 1 to 1000                                                                                                                                                   -
+    amzctl.toml:18  `channels.ops.url` must be an http address without a user or a password                                                                                                                   -
+    amzctl.toml:16  `channels.ops.secret_env` names no place of the secret: set it, or its like that ends in _file or _command                                                                                -
+    amzctl.toml:19  `channels.run.command` is empty: it names the program and its arguments                                                                                                                   -
+    --- stderr
+    error: the configuration has 11 problems
+    "#);
     sandbox.write("amzctl.toml", "[channels.ops]\ntype = \"exec\"\ncommand = [\"x\"]\ngroup = \"many\"\n");
-    answers!(sandbox.run("config validate"), @"");
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                                                             HINT
+    amzctl.toml:4  `channels.ops.group` is the text "many"; it must be a whole number  -
+    --- stderr
+    error: the configuration has 1 problem
+    "#);
     sandbox.write("amzctl.toml", "[channels.ops]\ntype = \"exec\"\ncommand = [\"x\"]\ndigest = \"hourly\"\n");
-    answers!(sandbox.run("config validate"), @"");
+    answers!(sandbox.run("config validate"), @r#"
+    exit 2
+    --- stdout
+    PLACE          PROBLEM                                                                            HINT
+    amzctl.toml:4  `channels.ops.digest` is the text "hourly"; it must be one of none, daily, weekly  -
+    --- stderr
+    error: the configuration has 1 problem
+    "#);
 }
 
 #[test]
@@ -86,7 +129,12 @@ fn a_key_of_a_channel_can_be_said_by_a_variable_and_its_origin_is_shown() {
     // A list, and a key that no channel has.
     let lines = shown("AMZCTL_CHANNELS__OPS__EVENTS", "alert.opened,run.failed");
     assert!(lines.iter().any(|line| line.contains("run.failed")), "{lines:#?}");
-    answers!(sandbox.run_with("AMZCTL_CHANNELS__OPS__PERMINUTE", "3", "config show"), @"");
+    answers!(sandbox.run_with("AMZCTL_CHANNELS__OPS__PERMINUTE", "3", "config show"), @r#"
+    exit 2
+    --- stderr
+    error: environment variable AMZCTL_CHANNELS__OPS__PERMINUTE: names no setting
+    hint: did you mean `AMZCTL_CHANNELS__OPS__PER_MINUTE`?
+    "#);
 }
 
 #[test]
@@ -109,13 +157,29 @@ fn the_schema_has_every_type_with_its_own_keys() {
 #[test]
 fn a_test_message_says_that_it_is_one() {
     let sandbox = sandbox(EXEC);
-    answers!(sandbox.run("alert test-channel ops --dry-run"), @"");
+    answers!(sandbox.run("alert test-channel ops --dry-run"), @r#"
+    exit 0
+    --- stderr
+    dry run, nothing sent: ops is ready (exec, 1 to tell)
+    "#);
     assert!(!sandbox.path("told.ndjson").exists());
-    answers!(sandbox.run("alert test-channel ops"), @"");
+    answers!(sandbox.run("alert test-channel ops"), @r#"
+    exit 0
+    --- stdout
+    CHANNEL  RECIPIENT  SENT  DETAIL
+    ops      -          true  -
+    --- stderr
+    ops: sent, see whether it arrived
+    "#);
     let told: serde_json::Value = serde_json::from_str(&sandbox.read("told.ndjson")).unwrap();
     assert_eq!((&told["event_type"], &told["workspace"]), (&"channel.test".into(), &"main".into()));
     assert!(told["message"].as_str().unwrap().contains("This is a test message of amzctl"));
-    answers!(sandbox.run("alert test-channel ohps"), @"");
+    answers!(sandbox.run("alert test-channel ohps"), @r#"
+    exit 2
+    --- stderr
+    error: there is no channel `ohps`
+    hint: channels: ops
+    "#);
 }
 
 #[test]
@@ -174,7 +238,12 @@ fn a_template_that_fails_is_found_by_the_doctor_and_holds_up_no_other_channel() 
     assert!(doctor.contains("channel chat\tunhealthy") && doctor.contains("chat.txt:2"), "{doctor}");
     assert!(doctor.contains("channel ops\thealthy"), "{doctor}");
     assert!(!doctor.contains("sesame"));
-    answers!(sandbox.run("alert test-channel chat"), @"");
+    answers!(sandbox.run("alert test-channel chat"), @r#"
+    exit 2
+    --- stderr
+    error: chat: template chat.txt:2: undefined value in `{{ evnts }}`
+    hint: check what its section in amzctl.toml says, and its templates
+    "#);
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn the_version_and_the_keys_of_the_configuration_come_in_every_format() {
     let keys = sandbox.succeed("config schema --format tsv");
     let lines: Vec<&str> = keys.lines().filter(|line| line.contains("alerts.")).collect();
     answers!(lines.join("\n"), @r#"
+    alerts.allow_hosts	array	[]	Hosts and addresses in private networks that channels may reach: names as they are written there, or IP addresses.
     alerts.file	string or null	alerts.ndjson	Append events to this NDJSON file; an empty name writes none.
     alerts.rules	string	plain	Shipped rule set.
     alerts.stale_slots	integer	2	Slots without an observation after which a product is stale.

@@ -83,9 +83,9 @@ fn most_like<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'
     known
         .map(|known| (strsim::normalized_damerau_levenshtein(wrong, known), known))
         .map(|(likeness, known)| {
-            // `url` is meant by who writes `url` where only `url_env` is.
-            let begins = known.strip_prefix(wrong).is_some_and(|rest| rest.starts_with('_'));
-            (if begins { 1.0 } else { likeness }, known)
+            // Who writes a secret down means to say where it is.
+            let is_its_place = known.strip_suffix("_env") == Some(wrong);
+            (if is_its_place { 1.0 } else { likeness }, known)
         })
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
