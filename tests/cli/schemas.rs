@@ -326,6 +326,70 @@ fn of_alerts() {
 }
 
 #[test]
+fn of_what_is_told_beside_alerts() {
+    let sandbox = market();
+    let all = ["alert.resolved", "incident.opened", "report.published", "run.finished", "run.failed"];
+    let channel = format!(
+        "\n[channels.log]\ntype = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"cat >> told.ndjson; echo >> told.ndjson\"]\nevents = {all:?}\n"
+    );
+    sandbox.write("amzctl.toml", sandbox.read("amzctl.toml") + &channel);
+    let bad: String = (0..25)
+        .map(|n| format!("{{\"marketplace\":\"US\",\"asin\":\"B0000000{n:02}\",\"day\":\"2026-02-28\",\"rating_centi\":700}}\n"))
+        .collect();
+    sandbox.write("bad.ndjson", bad);
+    assert_eq!(sandbox.exit_code("run -q --no-deliver bad.ndjson"), 3);
+    assert_eq!(sandbox.exit_code("ingest -q absent.ndjson"), 2);
+    sandbox.succeed("report --watchlist --format json -o report.json");
+    let alert = first_id(&sandbox, "alert list --format csv --fields alert_id");
+    sandbox.succeed(&format!("alert resolve -q --note done {alert}"));
+    sandbox.exit_code("alert deliver -q --channel log");
+    let mut found: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for line in sandbox.read("told.ndjson").lines().filter(|line| !line.is_empty()) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let schema = event["schema"].as_str().unwrap().to_owned();
+        let mut event = event;
+        // What a rule looked at is the rule's own.
+        event.as_object_mut().unwrap().remove("evidence");
+        collect(&event, "", found.entry(schema).or_default());
+    }
+    let mut text = String::new();
+    for (schema, keys) in found {
+        for (path, names) in keys {
+            let _ = writeln!(text, "{schema} {path}: {}", names.join(" "));
+        }
+    }
+    answers!(text, @r#"
+    amzctl.alert-event/1 : alert_id asin day event_id event_type marketplace message object previous_severity resolution rule schema severity workspace
+    amzctl.alert-event/1 resolution: actor at by note
+    amzctl.incident-event/1 : day event_id event_type field incident_id kind message opened_at reason schema source workspace
+    amzctl.report-event/1 : as_of event_id event_type evidence_hash format message path published_at report_id schema size_bytes subject workspace
+    amzctl.run-event/1 : command error event_id event_type exit_code finished_at host message outcome run_id schema started_at workspace
+    "#);
+}
+
+#[test]
+fn of_letters_that_were_given_up() {
+    let sandbox = market();
+    sandbox.sql(
+        "UPDATE deliveries SET state = 'dead', message_id = event_id, failed_at = 1 WHERE channel = 'file'",
+    );
+    let letter = first_id(&sandbox, "alert dead list --format csv --fields message_id");
+    sandbox.succeed(&format!("alert dead drop -q {letter}"));
+    answers!(keys(&sandbox, "alert dead list --state all --json"), @r#"
+    amzctl.alert-dead-list/1
+    rows schema
+    rows[]: attempts channel event_type events failed_at last_error maybe_sent message message_id recipient state
+    "#);
+    let shown = keys(&sandbox, &format!("alert dead show {letter} --json"));
+    let own: Vec<&str> = shown.lines().filter(|line| !line.starts_with("events[]")).collect();
+    answers!(own.join("\n"), @r#"
+    amzctl.alert-dead/1
+    attempts changes channel events failed_at last_error maybe_sent message_id recipient schema state
+    changes[]: actor changed_at from_state note to_state
+    "#);
+}
+
+#[test]
 fn of_the_ledger_and_the_checks() {
     let sandbox = market();
     let (run, quarantined) = (

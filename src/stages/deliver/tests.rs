@@ -119,11 +119,13 @@ fn broken() -> Target {
     Target::new(Box::new(notifier), &policy(|_| {}))
 }
 
+type Answers = Arc<dyn Fn(&Message) -> Result<(), NotifyError> + Send + Sync>;
+
 /// A channel that answers as it is told, and keeps what it was sent.
 #[derive(Clone)]
 struct Scripted {
     channel: &'static str,
-    answer: Arc<dyn Fn(&Message) -> Result<(), NotifyError> + Send + Sync>,
+    answer: Answers,
     sent: Arc<Mutex<Vec<Message>>>,
     /// Each message takes one, and waits for it.
     permits: Arc<Semaphore>,

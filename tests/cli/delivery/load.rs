@@ -118,6 +118,30 @@ fn nothing_is_lost_and_nothing_known_is_sent_twice_under_kills() {
     );
 }
 
+/// The oracle of the tests below is none that is always content.
+#[test]
+fn the_receivers_see_what_should_not_happen() {
+    let receivers = Receivers::start(1);
+    let mut of = Deliveries::new(&receivers, 20);
+    of.sql("UPDATE deliveries SET state = 'delivered', delivered_at = 1 WHERE event_id = 'e1000003' AND channel = 'c1'");
+    of.run("alert deliver -q");
+    of.record(&receivers);
+    assert_eq!((receivers.accepted("c0"), receivers.accepted("c1")), (20, 19), "one was never sent");
+    assert_eq!((of.waiting("c0", "c4"), receivers.violations().len()), (0, 0));
+    of.sql("UPDATE deliveries SET state = 'pending' WHERE event_id = 'e1000007' AND channel = 'c2'");
+    of.sql("UPDATE deliveries SET state = 'pending', message_id = 'other' WHERE event_id = 'e1000008' AND channel = 'c2'");
+    of.run("alert deliver -q");
+    let violations = receivers.violations();
+    assert!(
+        violations.iter().any(|one| one.contains("e1000007") && one.contains("sent again")),
+        "{violations:?}"
+    );
+    assert!(
+        violations.iter().any(|one| one.contains("other") && one.contains("named for")),
+        "{violations:?}"
+    );
+}
+
 /// On a server two deliver at once, and either is killed in the middle.
 #[test]
 fn two_deliver_at_once_under_kills() {
