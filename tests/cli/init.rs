@@ -110,6 +110,7 @@ fn init_of_another_folder_and_of_a_named_file() {
     reviews,0
     open_quarantine,0
     open_incidents,0
+    held_findings,0
     open_alerts,0
     open_alerts_critical,0
     deliveries_pending,0

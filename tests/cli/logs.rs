@@ -73,7 +73,8 @@ fn every_line_of_the_log_is_a_record_with_the_fields_of_its_unit() {
         ("mart published", "info", "build-mart", &["generation", "files", "duration_ms"]),
         ("month judged", "info", "alert", &["month", "days", "rows", "duration_ms"]),
         ("alert fired", "debug", "alert", &["alert_id", "rule", "severity", "day"]),
-        ("events delivered", "info", "deliver", &["channel", "events", "duration_ms"]),
+        ("message delivered", "debug", "deliver", &["channel", "message_id", "events"]),
+        ("outbox delivered", "info", "deliver", &["delivered", "failed", "waiting", "duration_ms"]),
         ("run ends", "info", "run", &["exit_code", "duration_ms"]),
     ] {
         for record in with_message(&records, message) {
