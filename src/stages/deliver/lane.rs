@@ -252,8 +252,14 @@ impl Lane<'_> {
         let now = self.clock.now();
         let mut settled = Vec::with_capacity(ended.len());
         for attempt in ended {
-            // A task that was ended from outside says nothing about its message: it stays claimed.
-            let Ok((message, result)) = attempt else { continue };
+            let (message, result) = match attempt {
+                Ok(attempt) => attempt,
+                // Its message stays claimed, and is sent again by whoever comes next.
+                Err(error) if error.is_panic() => {
+                    return Err(error).with_context(|| format!("the channel {} broke", self.to.channel));
+                }
+                Err(_) => continue,
+            };
             settled.push(self.judge(message, result, now));
         }
         failpoint!("deliver.after_send");

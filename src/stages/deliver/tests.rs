@@ -370,13 +370,14 @@ async fn a_channel_that_hangs_or_is_gone_slows_no_other() {
     let hangs = Scripted { permits: Arc::new(Semaphore::new(0)), ..Scripted::new("hangs", |_| Ok(())) };
     let gone = Scripted::new("gone", |_| Err(NotifyError::later("connection refused")));
     let (stop, open, seen) = (cancel.clone(), Arc::clone(&hangs.permits), Arc::new(Mutex::new(0)));
-    let (count, blocked) = (Arc::clone(&seen), hangs.clone());
+    let (count, blocked, begun) = (Arc::clone(&seen), hangs.clone(), Arc::new(Mutex::new(0)));
+    let begun_there = Arc::clone(&begun);
     let well = Scripted::new("well", move |_| {
         let mut count = count.lock().unwrap();
         *count += 1;
         if *count == 300 {
             // Everything has arrived here, and there nothing has.
-            assert_eq!(blocked.sent.lock().unwrap().len(), 4);
+            *begun_there.lock().unwrap() = blocked.sent.lock().unwrap().len();
             stop.cancel(Outcome::Terminated);
             open.add_permits(300);
         }
@@ -390,6 +391,7 @@ async fn a_channel_that_hangs_or_is_gone_slows_no_other() {
     let watching = options(Until::Stopped { poll: Duration::from_millis(50) }, "me");
     let summary = run(&bench.store, at(0), &cancel, &targets, &watching).await.unwrap();
     assert_eq!(summary.channels[2].delivered, 300);
+    assert_eq!(*begun.lock().unwrap(), 4, "as many as may be on their way at once");
     assert_eq!(summary.channels[0].delivered, 4, "what was on its way is waited for, and no more begun");
     assert_eq!(summary.channels[1].delivered, 0);
     let (hung, gone) = (&summary.channels[0], &summary.channels[1]);
