@@ -253,6 +253,7 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
         (summary.historical, "historical"),
         (summary.superseded, "superseded"),
         (summary.released, "released"),
+        (summary.dropped, "dropped as unconfirmed"),
         (summary.cleared, "resolved as over"),
         (summary.woken, "no longer snoozed"),
     ] {

@@ -203,3 +203,47 @@ fn a_backtest_says_how_often_rules_would_have_fired_and_what_the_next_day_said()
     error: these rules are about events: they have no threshold to propose
     "#);
 }
+
+/// Twelve products of one file a day, all at one price, judged by the calm set each night; what the last night said.
+fn nights(prices: &[i64]) -> (Sandbox, String) {
+    let sandbox = Sandbox::initialised().with("AMZCTL_ALERTS__RULES", "calm");
+    let mut said = String::new();
+    for (day, price) in (1..).zip(prices) {
+        let rows = (0..12).map(|n| format!("US,B{n:09},2026-03-{day:02},{price},USD,Thing {n}\n"));
+        let csv =
+            String::from("marketplace,asin,day,price_minor,currency,title\n") + &rows.collect::<String>();
+        sandbox.write(&format!("{day}.csv"), csv);
+        let now = format!("2026-03-{day:02}T12:00:00Z");
+        said = sandbox.run_with("AMZCTL_NOW", &now, &format!("run --no-deliver {day}.csv"));
+    }
+    (sandbox, said)
+}
+
+#[test]
+fn what_all_products_of_a_source_show_at_once_is_one_incident_until_the_next_day_says_what_it_was() {
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000]);
+    assert!(said.contains("alert: 12 findings held back"), "{said}");
+    assert!(sandbox.run("alert list --state all").contains("no alerts"));
+    answers!(sandbox.run("alert incidents list --format csv --fields day,reason,state,held,detail"), @r#"
+    exit 0
+    --- stdout
+    day,reason,state,held,detail
+    2026-03-04,watchlist_moved,open,12,price_drop: 12 of 12 products that file saw on one day
+    "#);
+
+    // It was a bad day: nobody hears of it.
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 2000]);
+    assert!(said.contains("12 dropped as unconfirmed"), "{said}");
+    assert!(sandbox.run("alert list --state all").contains("no alerts"));
+    assert!(
+        sandbox
+            .succeed("alert incidents list --state all --format csv --fields state,held")
+            .contains("closed,0")
+    );
+
+    // They did become cheaper: everybody hears of it.
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 1000]);
+    assert!(said.contains("12 released"), "{said}");
+    let listed = sandbox.succeed("alert list --format csv --fields rule,day");
+    assert_eq!(listed.lines().filter(|line| *line == "price_drop,2026-03-04").count(), 12, "{listed}");
+}
