@@ -317,7 +317,7 @@ async fn commit(
                 .context("failed to load alerts of the present")?,
         );
         if options.gate.is_some() {
-            since.cleared.extend(hold::no_longer_present(&judges.pending, &present, &options.workspace));
+            since.cleared.extend(hold::no_longer_present(&judges.pending, &present));
         }
         findings.extend(present);
     }

@@ -1,16 +1,17 @@
 //! What is held back before it is told, and what later days say of what was told or held.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context as _;
 use serde_json::Value;
 
 use super::delta_rows::Look;
+use super::reconcile::new_alert;
 use super::{Judges, Options};
 use crate::model::{Day, ProductKey, Workspace};
 use crate::rollup::rules::{Finding, Outlook, Rule, RuleSpec, Tripped, outlook};
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertState, NewAlert};
+use crate::store::alerts::{AlertFilter, AlertState};
 use crate::store::gate::{Decision, HeldFinding, HeldState, NewGateIncident, Verdict};
 
 /// An open alert, or a finding that is held: what happened since matters to it.
@@ -149,7 +150,7 @@ pub(super) async fn sift(
         let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
         sifted.held.extend(held.into_iter().map(|finding| HeldFinding {
             incident_id: incident_id.clone(),
-            alert: alert_of(&options.workspace, &finding),
+            alert: new_alert(finding.alert_id(options.workspace.as_str()), &finding, false),
         }));
         let marketplace = marketplace.to_owned();
         sifted.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
@@ -157,40 +158,16 @@ pub(super) async fn sift(
     Ok(sifted)
 }
 
-/// The alert that comes of a held finding when it is released.
-fn alert_of(workspace: &Workspace, finding: &Finding) -> NewAlert {
-    NewAlert {
-        alert_id: finding.alert_id(workspace.as_str()),
-        rule: finding.rule,
-        severity: finding.severity,
-        marketplace: finding.marketplace().to_owned(),
-        asin: finding.asin(),
-        day: finding.day,
-        object: finding.object.clone(),
-        message: finding.message.clone(),
-        evidence: finding.evidence.to_string(),
-        historical: false,
-    }
-}
-
 /// Alerts of the present that nothing of the present says any more: the product was seen, the incident is closed.
-pub(super) fn no_longer_present(
-    pending: &AllPending,
-    present: &[Finding],
-    workspace: &Workspace,
-) -> Vec<(String, String)> {
-    let still: BTreeMap<(Rule, Option<ProductKey>), &Finding> =
-        present.iter().map(|finding| ((finding.rule, finding.product), finding)).collect();
-    let present_ids: BTreeSet<String> =
-        present.iter().map(|finding| finding.alert_id(workspace.as_str())).collect();
+pub(super) fn no_longer_present(pending: &AllPending, present: &[Finding]) -> Vec<(String, String)> {
+    let still: BTreeSet<(Rule, Option<ProductKey>)> =
+        present.iter().map(|finding| (finding.rule, finding.product)).collect();
     let mut cleared: Vec<(String, String)> = pending
         .iter()
         .flat_map(|(product, all)| all.iter().map(move |one| (*product, one)))
         .filter(|(_, one)| one.incident_id.is_none())
         .filter(|(_, one)| matches!(one.rule, Rule::ProductStale | Rule::ProductGone))
-        .filter(|(product, one)| {
-            !still.contains_key(&(one.rule, Some(*product))) && !present_ids.contains(&one.alert_id)
-        })
+        .filter(|(product, one)| !still.contains(&(one.rule, Some(*product))))
         .map(|(_, one)| (one.alert_id.clone(), "the product was seen again".to_owned()))
         .collect();
     cleared.sort();

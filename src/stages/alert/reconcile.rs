@@ -91,7 +91,7 @@ fn most_severe(workspace: &str, findings: Vec<Finding>) -> Vec<(String, Finding)
 
 impl Reconciled {
     fn open(&mut self, workspace: &Workspace, fired: Fired) {
-        let alert = new_alert(&fired);
+        let alert = new_alert(fired.alert_id.clone(), &fired.finding, !fired.is_told);
         if fired.is_told {
             self.batch.events.push(NewEvent::of(workspace, &alert, AlertNews::Opened));
         }
@@ -110,7 +110,11 @@ impl Reconciled {
         });
         if fired.is_told {
             let news = AlertNews::Escalated { before: alert.severity };
-            self.batch.events.push(NewEvent::of(workspace, &new_alert(&fired), news));
+            self.batch.events.push(NewEvent::of(
+                workspace,
+                &new_alert(fired.alert_id.clone(), &fired.finding, !fired.is_told),
+                news,
+            ));
         }
         self.fired.push(fired);
     }
@@ -123,10 +127,9 @@ impl Reconciled {
 }
 
 /// The alert that a finding makes.
-fn new_alert(fired: &Fired) -> NewAlert {
-    let finding = &fired.finding;
+pub(super) fn new_alert(alert_id: String, finding: &Finding, historical: bool) -> NewAlert {
     NewAlert {
-        alert_id: fired.alert_id.clone(),
+        alert_id,
         rule: finding.rule,
         severity: finding.severity,
         marketplace: finding.marketplace().to_owned(),
@@ -135,6 +138,6 @@ fn new_alert(fired: &Fired) -> NewAlert {
         object: finding.object.clone(),
         message: finding.message.clone(),
         evidence: finding.evidence.to_string(),
-        historical: !fired.is_told,
+        historical,
     }
 }
