@@ -26,6 +26,53 @@ pub struct ListingChange {
     pub after: ListingSide,
 }
 
+/// What one source showed of a product, day by day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListingLooks {
+    pub product: ProductKey,
+    pub source: String,
+    pub versions: Vec<ListingSide>,
+    /// The days on which it looked, in order, and the place of the version that it showed last.
+    pub looks: Vec<(Day, usize)>,
+}
+
+impl ListingLooks {
+    /// The change that has lasted for just so many looks on the day: against what lasted as long before it, or was there
+    /// first. Null where nothing changed, or it was so before.
+    pub fn settled_change(&self, day: Day, looks: u32) -> Option<ListingChange> {
+        let seen = &self.looks[..self.looks.partition_point(|(look, _)| *look <= day)];
+        let (newest, after) = *seen.last()?;
+        let lasted = self.lasted(seen);
+        if newest != day || lasted != looks as usize {
+            return None;
+        }
+        let mut earlier = &seen[..seen.len() - lasted];
+        loop {
+            let (_, before) = *earlier.last()?;
+            let lasted = self.lasted(earlier);
+            if lasted >= looks as usize || lasted == earlier.len() {
+                return Some(ListingChange {
+                    product: self.product,
+                    source: self.source.clone(),
+                    day,
+                    before: self.versions[before].clone(),
+                    after: self.versions[after].clone(),
+                });
+            }
+            earlier = &earlier[..earlier.len() - lasted];
+        }
+    }
+
+    /// How many of the last looks show the same.
+    fn lasted(&self, looks: &[(Day, usize)]) -> usize {
+        let Some(&(_, newest)) = looks.last() else { return 0 };
+        let is_same = |version: usize| {
+            version == newest || changed_fields(&self.versions[version], &self.versions[newest]).is_empty()
+        };
+        looks.iter().rev().take_while(|(_, version)| is_same(*version)).count()
+    }
+}
+
 /// Judges the version changes of one product on one day (of any number of sources, in order): one finding.
 ///
 /// A field counts only where both versions know it: that a source left something out is not a change.
@@ -33,7 +80,7 @@ pub fn judge_listing(changes: &[ListingChange], set: &RuleSet) -> Option<Finding
     let step = set.event(Rule::ListingChanged)?;
     let differing: Vec<(&ListingChange, Vec<Field>)> = changes
         .iter()
-        .map(|change| (change, changed_fields(change)))
+        .map(|change| (change, changed_fields(&change.before, &change.after)))
         .filter(|(_, f)| !f.is_empty())
         .collect();
     let (first, _) = differing.first()?;
@@ -70,8 +117,7 @@ struct Field {
     after: Value,
 }
 
-fn changed_fields(change: &ListingChange) -> Vec<Field> {
-    let (before, after) = (&change.before, &change.after);
+fn changed_fields(before: &ListingSide, after: &ListingSide) -> Vec<Field> {
     [
         ("title", before.title.as_slice(), after.title.as_slice()),
         ("brand", before.brand.as_slice(), after.brand.as_slice()),
@@ -99,6 +145,38 @@ fn folded(texts: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// On which days a title is told, which is shown letter by letter, a day each; a dot is a day without a look.
+    fn told(titles: &str, looks: u32) -> String {
+        let day = |no: usize| "2026-03-01".parse::<Day>().unwrap().plus(i32::try_from(no).unwrap());
+        let letters: Vec<char> = titles.chars().filter(|letter| *letter != '.').collect();
+        let days = titles.chars().enumerate().filter(|(_, letter)| *letter != '.').map(|(no, _)| day(no));
+        let seen = ListingLooks {
+            product: product(),
+            source: "apify".to_owned(),
+            versions: letters.iter().map(|letter| side(&letter.to_string(), &[])).collect(),
+            looks: days.zip(0..).collect(),
+        };
+        let set = RuleSet::plain(2);
+        let told = (0..titles.len()).filter_map(|no| {
+            let finding = judge_listing(&[seen.settled_change(day(no), looks)?], &set)?;
+            let of = |side: &str| finding.evidence["changes"][0][side].as_str().unwrap().to_owned();
+            Some(format!("{no}:{}>{}", of("before"), of("after")))
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_listing_has_to_stay_as_it_was_changed() {
+        assert_eq!(told("aaabbbb", 3), "5:a>b");
+        assert_eq!(told("aaabaaa", 3), "", "one look, and as before");
+        assert_eq!(told("aaabccc", 3), "6:a>c", "one look in between says nothing");
+        assert_eq!(told("aaab..b.bb", 3), "8:a>b", "a day without a look does not count");
+        assert_eq!(told("abbb", 3), "3:a>b", "what was there first lasted");
+        assert_eq!(told("aaabbbaaa", 3), "5:a>b 8:b>a");
+        assert_eq!(told("aab", 1), "2:a>b");
+        assert_eq!(told("aaa", 1), "");
+    }
+
     fn side(title: &str, bullets: &[&str]) -> ListingSide {
         ListingSide {
             title: Some(title.to_owned()),
@@ -108,10 +186,18 @@ mod tests {
         }
     }
 
+    fn product() -> ProductKey {
+        ProductKey { marketplace: crate::model::Marketplace::Us, asin: "B0LISTING0".parse().unwrap() }
+    }
+
     fn change(source: &str, before: ListingSide, after: ListingSide) -> ListingChange {
-        let product =
-            ProductKey { marketplace: crate::model::Marketplace::Us, asin: "B0LISTING0".parse().unwrap() };
-        ListingChange { product, source: source.into(), day: "2026-03-01".parse().unwrap(), before, after }
+        ListingChange {
+            product: product(),
+            source: source.into(),
+            day: "2026-03-01".parse().unwrap(),
+            before,
+            after,
+        }
     }
 
     fn judged(changes: &[ListingChange]) -> Option<Finding> {
