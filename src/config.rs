@@ -204,7 +204,7 @@ pub struct AlertSettings {
 impl Default for AlertSettings {
     fn default() -> Self {
         AlertSettings {
-            rules: "plain".into(),
+            rules: "calm".into(),
             rules_file: Some("rules.toml".into()),
             stdout: true,
             file: Some("alerts.ndjson".into()),

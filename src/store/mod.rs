@@ -31,6 +31,7 @@ mod integrity;
 pub mod judging;
 pub mod lake;
 pub mod leases;
+mod listings;
 pub mod location;
 pub mod mart;
 mod migrate;
