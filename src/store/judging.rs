@@ -8,10 +8,11 @@ use super::columns::{from_json, instant, known_word, listed, product_key, to_jso
 use super::db::query;
 use super::{Result, Store};
 use crate::model::{
-    Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
+    Day, DayRange, HISTORY_SOURCE, Listing, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
 };
 use crate::rollup::rules::{
-    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, Sightings, StaleFacts, Subject,
+    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSeen, ListingSide, Sightings, StaleFacts,
+    Subject,
 };
 
 /// Days that were built since alerts were last judged in a workspace, and the products that it judges.
@@ -306,6 +307,33 @@ impl Store {
                         bullets: from_json(row, TABLE, "new_bullets")?,
                         images: from_json(row, TABLE, "new_images")?,
                     },
+                })
+            })
+            .collect()
+    }
+
+    /// What the sources have shown of a product's listing on these days, sorted by time.
+    pub async fn load_listings_seen(&self, product: ProductKey, days: DayRange) -> Result<Vec<ListingSeen>> {
+        const TABLE: &str = "listing_contents";
+        let rows = query(
+            "SELECT o.source, o.day, c.content
+             FROM observations o JOIN listing_contents c ON c.listing_hash = o.listing_hash
+             WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.day BETWEEN $3 AND $4 AND o.is_current = 1
+             ORDER BY o.day, o.observed_at, o.source",
+        )
+        .bind(product.marketplace.code())
+        .bind(product.asin.as_str())
+        .bind(days.first.to_string())
+        .bind(days.last.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let Listing { title, brand, bullets, images, .. } = from_json(row, TABLE, "content")?;
+                Ok(ListingSeen {
+                    source: row.try_get("source")?,
+                    day: word(row, "observations", "day")?,
+                    side: ListingSide { title, brand, bullets, images },
                 })
             })
             .collect()
