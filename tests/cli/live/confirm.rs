@@ -222,7 +222,7 @@ fn after_a_kill_anywhere_the_finding_is_told_once_and_paid_for_once() {
     whole.live.ok("run -q");
     let everything = whole.everything();
     let mut killed = 0;
-    for name in amzctl::failpoint::ALL.iter().copied() {
+    for name in amzctl::failpoint::ALL {
         // Asking comes twice, of the first source and the second; judging three times, of two months and again.
         let hits = match name.split_once('.') {
             Some(("fetch", _)) => 2,

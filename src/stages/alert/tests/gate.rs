@@ -301,4 +301,35 @@ async fn a_price_that_jumped_implausibly_is_believed_when_another_source_shows_i
     bench.seen_price(4, "keepa", "2026-03-10T11:00:00Z", 410).await;
     assert_eq!(bench.run(now(), &options).await.released, 1);
     assert!(bench.held().await[0].ends_with("released apify shows 4.00 USD, keepa shows 4.10 USD"));
+
+    // Seen by two before it is judged it is no doubt at all.
+    let bench = Bench::with_a_fall().await;
+    bench.sql("UPDATE product_metrics_daily SET price_minor = 400 WHERE day = '2026-03-10'").await;
+    bench.seen_price(3, "apify", "2026-03-10T10:00:00Z", 400).await;
+    bench.seen_price(4, "keepa", "2026-03-10T11:00:00Z", 410).await;
+    bench.build(2, &["2026-03-10"]).await;
+    let summary = bench.run(now(), &options).await;
+    assert_eq!((summary.held, summary.opened), (0, 1));
+}
+
+#[tokio::test]
+async fn a_finding_in_another_currency_is_dropped_when_the_price_is_one_in_the_marketplaces_own() {
+    let bench = Bench::new().await;
+    bench.identify().await;
+    let product = ("B0MAIN0000", "2026-03-09");
+    bench.hold("c", "price_drop", "high", product, GateReason::CurrencyMismatch).await;
+    bench.looked_at("c", r#"{"price":{"currency":"EUR"},"price_minor":900,"price_prev_minor":2000}"#).await;
+    for (seq, on, currency, became) in [
+        (1, "2026-03-09", "EUR", "c held "),
+        (2, "2026-03-10", "EUR", "c held "),
+        (3, "2026-03-11", "USD", "c dropped as before on 2026-03-11"),
+    ] {
+        bench.price("B0MAIN0000", on, 900).await;
+        bench
+            .sql(format!("UPDATE product_metrics_daily SET currency = '{currency}' WHERE day = '{on}'"))
+            .await;
+        bench.build(seq, &[on]).await;
+        bench.run(now(), &gated()).await;
+        assert_eq!(bench.held().await, [became], "{on}");
+    }
 }
