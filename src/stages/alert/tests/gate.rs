@@ -13,7 +13,7 @@ fn gated() -> Options {
 
 /// One look is enough, and a grave finding wants another source's.
 fn asking() -> Options {
-    let (severity, wait, unanswered) = (Severity::High, TimeDelta::hours(6), BTreeMap::new());
+    let (severity, wait, unanswered) = (Severity::Critical, TimeDelta::hours(6), BTreeMap::new());
     let second = Some(SecondSource { severity, wait, unanswered });
     Options { rules: RuleSet::plain(2).into(), second, ..gated() }
 }
