@@ -8,6 +8,7 @@ mod cohort;
 mod compare;
 mod completions;
 mod config;
+mod confirm;
 pub mod context;
 mod costs;
 pub mod dates;

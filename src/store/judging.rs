@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::alerts::judged_mark;
-use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
+use super::columns::{instant, known_word, listed, product_key, to_json, word};
 use super::db::query;
 use super::{Result, Store};
 use crate::model::{

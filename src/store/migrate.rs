@@ -45,6 +45,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0003_states.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0003_states.sql"),
     },
+    Migration {
+        version: 4,
+        name: "second looks",
+        sqlite: include_str!("../../sql/migrations/sqlite/0004_second_looks.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0004_second_looks.sql"),
+    },
 ];
 
 /// The schema version this binary writes.

@@ -361,7 +361,7 @@ fn of_what_is_told_beside_alerts() {
     answers!(text, @r#"
     amzctl.alert-event/1 : alert_id asin day event_id event_type marketplace message object previous_severity resolution rule schema severity workspace
     amzctl.alert-event/1 resolution: actor at by note
-    amzctl.incident-event/1 : day event_id event_type field incident_id kind message opened_at reason schema source workspace
+    amzctl.incident-event/1 : day event_id event_type field incident_id kind marketplace message opened_at reason schema source workspace
     amzctl.report-event/1 : as_of event_id event_type evidence_hash format message path published_at report_id schema size_bytes subject workspace
     amzctl.run-event/1 : command error event_id event_type exit_code finished_at host message outcome run_id schema started_at workspace
     "#);

@@ -5,15 +5,13 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+pub(super) use crate::ids::{SHORT_ID, short_id};
 use crate::notify::ONLY_RECIPIENT;
 use crate::render::rows::{self, Cell, Format, Rows, instant, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
 use crate::store::alerts::{AlertChange, AlertRecord};
 use crate::store::outbox::DeliveryRecord;
-
-/// Digits of an id that tables show; enough to name an alert by.
-pub(super) const SHORT_ID: usize = 10;
 
 /// Every column of an alert.
 pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
@@ -304,8 +302,4 @@ pub(super) fn product(marketplace: &str, asin: &str) -> String {
 /// The channel and who is told through it, where it has several.
 pub(super) fn addressed(channel: &str, recipient: &str) -> String {
     if recipient == ONLY_RECIPIENT { channel.to_owned() } else { format!("{channel} {recipient}") }
-}
-
-pub(super) fn short_id(alert_id: &str) -> &str {
-    alert_id.get(..SHORT_ID).unwrap_or(alert_id)
 }

@@ -16,6 +16,27 @@ pub struct ListingSide {
     pub images: Vec<String>,
 }
 
+impl ListingSide {
+    /// What it says of a field of [`changed_fields`].
+    pub(super) fn field(&self, name: &str) -> &[String] {
+        match name {
+            "title" => self.title.as_slice(),
+            "brand" => self.brand.as_slice(),
+            "bullets" => &self.bullets,
+            "images" => &self.images,
+            _ => &[],
+        }
+    }
+}
+
+/// What one source showed of a product's listing on a day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListingSeen {
+    pub source: String,
+    pub day: Day,
+    pub side: ListingSide,
+}
+
 /// Two consecutive versions of what one source showed of a product; `day` is the day the newer one begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListingChange {
@@ -118,26 +139,22 @@ struct Field {
 }
 
 fn changed_fields(before: &ListingSide, after: &ListingSide) -> Vec<Field> {
-    [
-        ("title", before.title.as_slice(), after.title.as_slice()),
-        ("brand", before.brand.as_slice(), after.brand.as_slice()),
-        ("bullets", before.bullets.as_slice(), after.bullets.as_slice()),
-        ("images", before.images.as_slice(), after.images.as_slice()),
-    ]
-    .into_iter()
-    .filter(|(_, before, after)| is_known(before) && is_known(after) && folded(before) != folded(after))
-    .map(|(name, before, after)| match name {
-        "title" | "brand" => Field { name, before: json!(before.first()), after: json!(after.first()) },
-        _ => Field { name, before: json!(before), after: json!(after) },
-    })
-    .collect()
+    let names = ["title", "brand", "bullets", "images"].into_iter();
+    let sides = names.map(|name| (name, before.field(name), after.field(name)));
+    sides
+        .filter(|(_, before, after)| is_known(before) && is_known(after) && folded(before) != folded(after))
+        .map(|(name, before, after)| match name {
+            "title" | "brand" => Field { name, before: json!(before.first()), after: json!(after.first()) },
+            _ => Field { name, before: json!(before), after: json!(after) },
+        })
+        .collect()
 }
 
-fn is_known(texts: &[String]) -> bool {
+pub(super) fn is_known(texts: &[String]) -> bool {
     texts.iter().any(|text| !text.trim().is_empty())
 }
 
-fn folded(texts: &[String]) -> Vec<String> {
+pub(super) fn folded(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| fold_notation(text)).collect()
 }
 

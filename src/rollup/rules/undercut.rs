@@ -87,16 +87,16 @@ pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Common {
-    day: Day,
-    main: i64,
-    competitor: i64,
+pub(super) struct Common {
+    pub(super) day: Day,
+    pub(super) main: i64,
+    pub(super) competitor: i64,
     currency: Currency,
 }
 
 impl Common {
     /// True where the competitor is cheaper by more than these hundredths of a percent.
-    fn is_below(self, above: i64) -> bool {
+    pub(super) fn is_below(self, above: i64) -> bool {
         self.competitor < self.main && exceeds_pct(self.main - self.competitor, self.main, above)
     }
 }
@@ -142,7 +142,7 @@ fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days
 }
 
 /// Both prices of a day; null unless both are known in one currency.
-fn common_prices(pair: &PairFacts<'_>, day: Day) -> Option<Common> {
+pub(super) fn common_prices(pair: &PairFacts<'_>, day: Day) -> Option<Common> {
     let on_day = |prices: &[DayPrice]| {
         prices.binary_search_by_key(&day, |price| price.day).ok().and_then(|at| prices.get(at)).copied()
     };
