@@ -178,7 +178,7 @@ fn a_backtest_says_how_often_rules_would_have_fired_and_what_the_next_day_said()
     exit 0
     --- stdout
     RULE        SEVERITY  FIRED  PER_WEEK  CONFIRMED  REVERTED  SAMPLE
-    price_drop  medium        1       0.5          1         0  US:B0FDKB341G: price fell 30.0 % from 10.00 to 7.00 USD (2026-02-05 → 2026-02-07)
+    price_drop  medium        1       0.5          1         0  US:B0FDKB341G: price fell 30.0 % from 10.00 to 7.00 USD (2026-02-05 → 2026-02-08)
     --- stderr
     1 findings on 14 days of marketplaces, 2026-02-01 to 2026-02-14; nothing written
     "#);

@@ -9,7 +9,7 @@ use crate::sandbox::{Sandbox, answers};
 
 /// A market over five days with alerts, a cohort, an incident-free quarantine and reports.
 fn market() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let mut text = String::from("not json\n");
     for (day, price) in [(24, 2000), (25, 2000), (26, 2100), (27, 2000), (28, 900)] {
         for (asin, price, rank) in [("B0FDKB341G", price, 300 - day), ("B0FDKB341H", 2500, 700 + day)] {

@@ -280,8 +280,11 @@ impl Judge<'_> {
         };
         let days = i64::from(self.facts.day.no() - prev_day.no());
         let usual = self.facts.ratings_usual;
-        let above = |step: &Step| i128::from(step.above) + i128::from(usual.unwrap_or(0).max(0));
-        let is_passed = |step: &Step| i128::from(delta) > above(step) * i128::from(days);
+        // Beyond what is usual in so many days it does not matter on which of them they came.
+        let is_passed = |step: &Step| match usual {
+            Some(usual) => i128::from(delta) - i128::from(usual) * i128::from(days) > i128::from(step.above),
+            None => i128::from(delta) > i128::from(step.above) * i128::from(days),
+        };
         let Some(step) = self.set.step(Rule::RatingsSpike, is_passed) else { return };
         let pace = match days {
             1 => "in one day".to_owned(),

@@ -257,9 +257,9 @@ impl RuleSet {
                 Rule::PriceDrop | Rule::PriceRise => spec.set_min_abs(of_price),
                 // A price that stays where it went is a drop or a rise, and one that does not is noise.
                 Rule::PriceOutlier => spec.is_enabled = false,
-                // Ranks breathe; what they do not do by themselves is to halve, or to double, for days.
-                Rule::BsrWorsened => spec.set_steps(&[(Medium, 10_000), (High, 20_000), (Critical, 40_000)]),
-                Rule::BsrImproved => spec.set_steps(&[(Low, 5000)]),
+                // Ranks breathe: by a factor of 1.8 for days they do not.
+                Rule::BsrWorsened => spec.set_steps(&[(Medium, 8000), (High, 15_000), (Critical, 30_000)]),
+                Rule::BsrImproved => spec.set_steps(&[(Low, 4500)]),
                 // An average sinks over days, and hardly sways.
                 Rule::RatingFell | Rule::RatingRose => {
                     spec.set_steps(&[(Medium, 40), (High, 100)]);
@@ -337,7 +337,7 @@ impl RuleSet {
             Rule::RatingRose => format!("rating more than {above} stars above {day_before}"),
             Rule::RatingsSpike => match spec.reference {
                 Reference::Median(days) => {
-                    format!("{above} new ratings a day more than usual in the {days} days before")
+                    format!("{above} new ratings more than usual by the {days} days before")
                 }
                 _ => format!("more than {above} new ratings a day since {day_before}"),
             },

@@ -379,8 +379,8 @@ fn what_a_bestseller_gets_every_day_is_no_spike() {
         let values = [(0, 1000), (1, 1090), (2, 1180), (3, 1270), (5, count), (6, count + 90)];
         rows(&values, |row, value, before| row.ratings_count = change(before, value))
     };
-    assert_eq!(found(&after_a_day_unseen(1650), &usual), "", "exactly 100 a day more than usual");
-    assert_eq!(found(&after_a_day_unseen(1651), &usual), "6:ratings_spike:medium");
+    assert_eq!(found(&after_a_day_unseen(1550), &usual), "", "exactly 100 more than usual in two days");
+    assert_eq!(found(&after_a_day_unseen(1551), &usual), "6:ratings_spike:medium");
 }
 
 #[test]

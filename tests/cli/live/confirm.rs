@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Ended, Live, config};
 use crate::simulator::{Simulator, Source};
 
-/// Rainforest is asked every night, Apify is to confirm. The product cost `before` until the day before yesterday
-/// and has cost since yesterday what Rainforest says; `doubter` answers in Apify's place.
+/// Rainforest is asked every night, Apify is to confirm. The product cost `before` until three days ago and
+/// has cost since then what Rainforest says; `doubter` answers in Apify's place.
 struct Night {
     live: Live,
     asin: String,
@@ -39,12 +39,11 @@ impl Night {
     fn with(mut live: Live, asin: String, before: i64, price: i64, doubter: Option<Simulator>) -> Night {
         let csv = format!(
             "marketplace,asin,day,price_minor,price_basis,currency,availability\n\
-             US,{asin},2026-02-26,{before},buy_box,USD,in_stock\nUS,{asin},2026-02-27,{before},buy_box,USD,in_stock\n\
+             US,{asin},2026-02-26,{before},buy_box,USD,in_stock\nUS,{asin},2026-02-27,{price},buy_box,USD,in_stock\n\
              US,{asin},2026-02-28,{price},buy_box,USD,in_stock\n"
         );
         live.sandbox.write("inbox/days.csv", csv);
         live.watch(std::slice::from_ref(&asin), "");
-        live.set("alerts", "rules", "\"calm\"");
         live.set("gate", "confirm_with", "[\"apify\"]");
         live.set("gate", "confirm_max_units_per_day", 5);
         if let Some(doubter) = &doubter {

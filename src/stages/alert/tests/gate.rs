@@ -130,7 +130,8 @@ async fn an_undercut_that_was_told_is_resolved_after_as_many_looks_as_found_it()
     for (seq, on, rival, became) in [
         (1, "2026-03-08", 1900, "open"),
         (2, "2026-03-09", 2000, "open"),
-        (3, "2026-03-10", 2100, "resolved"),
+        (3, "2026-03-10", 2100, "open"),
+        (4, "2026-03-11", 2100, "resolved"),
     ] {
         bench.price("B0MAIN0000", on, 2000).await;
         bench.price("B0RIVAL000", on, rival).await;
