@@ -65,8 +65,8 @@ pub(super) async fn ask(
             asked.unanswered.extend(summary.unanswered.clone());
             asked.summary = Some(summary);
         }
-        // No key of any of them: the findings are told all the same.
-        Err(error) if classify(&error).0 == Outcome::Credentials => {
+        // No key of any of them, or nothing that could be asked: the findings are told all the same.
+        Err(error) if matches!(classify(&error).0, Outcome::Credentials | Outcome::Usage) => {
             let why = format!("{error:#}");
             context.ui.complain(&format!("second source: {why}"));
             asked.unanswered.extend(products.into_iter().map(|product| (product, why.clone())));
@@ -80,8 +80,9 @@ pub(super) async fn ask(
 fn looks(awaiting: &[Awaiting], sources: &[String]) -> Vec<SecondLook> {
     let mut by_product: BTreeMap<ProductKey, (Timestamp, BTreeSet<&str>)> = BTreeMap::new();
     for Awaiting { product, since, rests_on } in awaiting {
-        let (earliest, sources) = by_product.entry(*product).or_insert((*since, BTreeSet::new()));
-        *earliest = (*earliest).min(*since);
+        let (latest, sources) = by_product.entry(*product).or_insert((*since, BTreeSet::new()));
+        // An answer is news for all of them, or it is asked for.
+        *latest = (*latest).max(*since);
         sources.extend(rests_on.iter().map(String::as_str));
     }
     let look = |(key, (since, rests_on)): (ProductKey, (_, BTreeSet<&str>))| SecondLook {

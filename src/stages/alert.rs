@@ -333,7 +333,7 @@ async fn commit(
         if options.gate.is_some() {
             evidence::ask_around(store, judges, &mut since).await?;
             evidence::no_longer_present(judges, &present, &mut since);
-            summary.awaiting = second::decide(store, clock.now(), judges, options, &mut since).await?;
+            summary.awaiting.extend(second::decide(store, clock.now(), judges, options, &mut since).await?);
             evidence::decide_by_time(store, clock.now(), judges, options, &mut since).await?;
         }
         findings.extend(present);

@@ -60,9 +60,9 @@ impl Store {
              JOIN observations o ON o.marketplace = v.marketplace AND o.asin = v.asin AND o.source = v.source
               AND o.found = 1 AND o.is_current = 1 AND o.day BETWEEN $1 AND $2
               AND o.observed_at >= v.valid_from AND (v.valid_until IS NULL OR o.observed_at < v.valid_until)
-             WHERE EXISTS (SELECT 1 FROM listing_versions n
-                           WHERE n.marketplace = v.marketplace AND n.asin = v.asin AND n.source = v.source
-                             AND n.valid_from >= $3 AND n.valid_from < $4)
+             WHERE (v.marketplace, v.asin, v.source) IN (
+               SELECT n.marketplace, n.asin, n.source FROM listing_versions n
+               WHERE n.valid_from >= $3 AND n.valid_from < $4)
              GROUP BY v.marketplace, v.asin, v.source, v.valid_from, o.day
              ORDER BY v.marketplace, v.asin, v.source, o.day, newest",
         )
@@ -76,9 +76,9 @@ impl Store {
             "SELECT v.marketplace, v.asin, v.source, v.valid_from, v.title, v.brand, v.bullets, v.images
              FROM listing_versions v
              WHERE (v.valid_until IS NULL OR v.valid_until >= $1)
-               AND EXISTS (SELECT 1 FROM listing_versions n
-                           WHERE n.marketplace = v.marketplace AND n.asin = v.asin AND n.source = v.source
-                             AND n.valid_from >= $1 AND n.valid_from < $2)
+               AND (v.marketplace, v.asin, v.source) IN (
+                 SELECT n.marketplace, n.asin, n.source FROM listing_versions n
+                 WHERE n.valid_from >= $1 AND n.valid_from < $2)
              ORDER BY v.marketplace, v.asin, v.source, v.valid_from",
         )
         .bind(from.timestamp_micros())

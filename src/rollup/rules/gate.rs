@@ -71,8 +71,8 @@ pub struct Tripped {
 type Place = (GateReason, Marketplace, Day, String);
 
 impl Gate {
-    /// Parts findings into those that may be told and those that are held. `confirmed` says of a rule, for a product, that
-    /// it has looked twice already.
+    /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that it was seen
+    /// more than once, by its rule or by a second source.
     pub fn sift(
         &self,
         findings: Vec<Finding>,

@@ -75,7 +75,10 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
     let word = |name: &str| evidence[name].as_str();
     let lowest = spec.lowest();
     let is_same_currency = evidence["price"]["currency"] == seen.marketplace.currency().code();
-    let price = || seen.offer.price_minor.filter(|_| is_same_currency);
+    // A price of another basis is another price.
+    let bases = seen.offer.price_basis.map(|basis| basis.as_str()).zip(word("price_basis"));
+    let is_same_basis = bases.is_none_or(|(basis, found)| basis == found);
+    let price = || seen.offer.price_minor.filter(|_| is_same_currency && is_same_basis);
     let beyond_pct = |value: i64, old: i64| exceeds_pct(value - old, old, lowest);
     match spec.rule {
         Rule::PriceDrop | Rule::PriceRise => {
@@ -103,7 +106,14 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
         }
         Rule::OutOfStock => in_stock(seen).map(|is_in| !is_in),
         Rule::BackInStock => in_stock(seen),
-        Rule::BuyBoxLost | Rule::BuyBoxSellerChanged => Some(Some(seller(seen)?) != word("seller_prev")),
+        Rule::BuyBoxLost => {
+            let (seller, own) = (seller(seen)?, evidence["own_seller_ids"].as_array());
+            Some(
+                Some(seller) != word("seller_prev")
+                    && !own.is_some_and(|own| own.iter().any(|id| id == seller)),
+            )
+        }
+        Rule::BuyBoxSellerChanged => Some(Some(seller(seen)?) != word("seller_prev")),
         Rule::NewSeller => Some(seen.offer.seller_id.as_deref()? == word("seller_id")?),
         Rule::ListingChanged | Rule::Undercut => None,
         Rule::ProductStale | Rule::ProductGone | Rule::SourceIncident => None,
@@ -163,7 +173,7 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
-    use crate::model::{Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
+    use crate::model::{Listing, Marketplace, OfferBlock, PriceBasis, RankBlock, RatingBlock};
 
     fn seen() -> Observation {
         Observation {
@@ -211,6 +221,11 @@ mod tests {
         assert_eq!(says(Rule::PriceDrop, &fall(), &Observation { found: false, ..priced(400) }), None);
         let euro = json!({ "price": { "currency": "EUR" }, "price_minor": 400, "price_prev_minor": 1000 });
         assert_eq!(says(Rule::PriceDrop, &euro, &priced(400)), None);
+        let mut of_page = fall();
+        of_page["price_basis"] = json!("page");
+        let based = |basis| offer(|offer| (offer.price_minor, offer.price_basis) = (Some(1000), Some(basis)));
+        assert_eq!(says(Rule::PriceDrop, &of_page, &based(PriceBasis::Page)), Some(false));
+        assert_eq!(says(Rule::PriceDrop, &of_page, &based(PriceBasis::NewLowest)), None, "another price");
     }
 
     #[test]
@@ -228,6 +243,8 @@ mod tests {
         assert_eq!(says(Rule::BuyBoxLost, &sellers, &sold_by("OWN")), Some(false));
         assert_eq!(says(Rule::BuyBoxLost, &sellers, &stock(Availability::NoFeaturedOffer)), Some(true));
         assert_eq!(says(Rule::BuyBoxLost, &sellers, &seen()), None);
+        let ours = json!({ "seller_prev": "OWN", "own_seller_ids": ["OWN", "OWN2"] });
+        assert_eq!(says(Rule::BuyBoxLost, &ours, &sold_by("OWN2")), Some(false), "ours too");
         assert_eq!(says(Rule::NewSeller, &sellers, &sold_by("OTHER")), Some(false));
 
         let ranked = |rank| {

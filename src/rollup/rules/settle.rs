@@ -75,7 +75,9 @@ impl<'a> Settling<'a> {
             earlier.day >= quiet_since
                 && earlier.severity >= finding.severity
                 && earlier.object == finding.object
-                && earlier.evidence["seller_id"] == finding.evidence["seller_id"]
+                // Another seller is another change; lost it is once, whoever has it.
+                && (self.spec.rule == Rule::BuyBoxLost
+                    || earlier.evidence["seller_id"] == finding.evidence["seller_id"])
         });
         (!is_known).then_some(finding)
     }
@@ -221,28 +223,51 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// The lowest price before the looks that a change has to wait for, the row's own among them.
+    /// The lowest price before the looks that a change has to wait for, the row's own among them; the lowest of all where
+    /// one of these looks was lower than the row's.
     fn lowest_before(&self, at: usize) -> Option<i64> {
+        let (row, lowest) = (&self.rows[at], self.spec.lowest());
         let known = self.rows[..=at].iter().rev().filter(|row| row.price.value.is_some());
-        known.take(self.spec.confirmations as usize).filter_map(|row| row.price_low_all_prev).last()
+        let looks = known.take(self.spec.confirmations as usize);
+        let price = row.price.value?;
+        let was_lower = |look: i64| look < price && exceeds_pct(price - look, price, lowest);
+        if looks.clone().any(|look| look.price.value.is_some_and(was_lower)) {
+            return row.price_low_all_prev;
+        }
+        looks.filter_map(|row| row.price_low_all_prev).last()
     }
 
     /// The last seller before a row that had the buy box for as many looks as a change has to last, or was there first.
-    /// Of sellers who take turns none has.
+    /// Of sellers who take turns none has; to have lost it, sellers of our own are one. Null across days that lie further
+    /// apart than anything is compared over.
     fn established(&self, at: usize) -> Option<Since<'a>> {
         let mut run: Option<(Since<'a>, u32)> = None;
+        let mut next = self.rows[at].day;
         for row in self.rows[..at].iter().rev() {
-            let Some((seller, _)) = self.look(row) else { continue };
+            let Some((holder, _)) = self.look(row) else { continue };
+            if row.day < next.plus(-self.set.max_gap_days) {
+                return None;
+            }
+            next = row.day;
             let (since, looks) = match run {
-                Some((since, looks)) if since.0 == seller => (since, looks + 1),
-                _ => ((seller, row.day), 1),
+                Some((since, looks)) if self.is_same_holder(since.0, holder) => (since, looks + 1),
+                _ => ((holder, row.day), 1),
             };
+            run = Some((since, looks));
+            // Who comes after nobody is no other seller than the one before.
+            if holder == NOBODY && self.spec.rule == Rule::BuyBoxSellerChanged {
+                continue;
+            }
             if looks >= self.spec.confirmations || row.seller_known_days == Some(0) {
                 return Some(since);
             }
-            run = Some((since, looks));
         }
         None
+    }
+
+    fn is_same_holder(&self, one: Value<'_>, other: Value<'_>) -> bool {
+        let is_own = |holder| matches!(holder, Value::Seller(seller) if self.own_sellers.contains(seller));
+        one == other || (self.spec.rule == Rule::BuyBoxLost && is_own(one) == is_own(other))
     }
 
     /// The lower median of the comparable values from a day on, before the row.
@@ -313,10 +338,7 @@ impl<'a> Settling<'a> {
     fn is_same_change(&self, pending: &Pending<'_>, value: Value<'_>) -> bool {
         match (value, pending.latest) {
             // Lost it is, whoever has it then.
-            (Value::Seller(seller), Value::Seller(latest)) if self.spec.rule == Rule::BuyBoxLost => {
-                self.own_sellers.contains(seller) == self.own_sellers.contains(latest)
-            }
-            (Value::Seller(_), _) => value == pending.latest,
+            (Value::Seller(_), latest) => self.is_same_holder(value, latest),
             _ => match (number(value), number(pending.level.0), number(pending.latest)) {
                 (Some(value), Some(level), Some(latest)) => (value > level) == (latest > level),
                 _ => true,

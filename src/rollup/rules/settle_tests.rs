@@ -236,6 +236,19 @@ fn a_buy_box_is_lost_to_one_seller_or_to_nobody_for_good() {
     let several = [Some("OWN"), Some("OWN"), Some("A"), Some("B"), Some("A")];
     assert_eq!(found(&sellers(&several), &lost), "3:buy_box_lost:high", "lost to whomever");
     assert_eq!(found(&sellers(&several), &changed), "");
+    let turns = [Some("OWN"), Some("OWN"), Some("A"), Some("B"), Some("A"), Some("A"), Some("B"), Some("B")];
+    let calm = only(Rule::BuyBoxLost, |spec| (spec.confirmations, spec.cooldown_days) = (2, 7));
+    assert_eq!(found(&sellers(&turns), &calm), "3:buy_box_lost:high", "once");
+    let ours = BTreeSet::from(["OWN".to_owned(), "OWN2".to_owned()]);
+    let two = [Some("OWN"), Some("OWN2"), Some("OWN"), Some("OWN2"), Some("A"), Some("A")];
+    let judged = judge_newest(&sellers(&two), &lost, &ours).findings;
+    assert_eq!(judged.len(), 1, "ours took turns");
+    let mut late = sellers(&[Some("OWN"), Some("OWN"), Some("A"), Some("A")]);
+    late[2..].iter_mut().for_each(|row| row.day = row.day.plus(7));
+    late[3].seller_prev_day = Some(late[2].day);
+    assert_eq!(found(&late, &lost), "", "nobody looked for more than a week");
+    let nobody_between = [Some("A"), Some("A"), None, None, Some("A"), Some("A")];
+    assert_eq!(found(&sellers(&nobody_between), &changed), "", "who comes back is no other");
     assert_eq!(found(&sellers(&[Some("OWN"), None, Some("OWN"), None, Some("OWN")]), &lost), "");
 }
 
@@ -300,6 +313,8 @@ fn an_all_time_low_has_to_last_and_to_be_worth_something() {
     assert_eq!(found(&daily(&[1000, 900, 900, 900]), &thrice), "3:all_time_low:medium");
     let interrupted = daily(&[1000, 1000, 900, 90_000, 900, 900, 900, 900]);
     assert_eq!(found(&interrupted, &thrice), "6:all_time_low:medium", "one look in between was wrong");
+    let dearer = daily(&[1000, 1000, 900, 1000, 950, 950, 950, 950]);
+    assert_eq!(found(&dearer, &thrice), "", "it was 900 for a day");
     let two_percent = only(Rule::AllTimeLow, |spec| {
         spec.confirmations = 2;
         spec.steps[0].above = 200;

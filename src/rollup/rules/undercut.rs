@@ -114,8 +114,9 @@ fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days
         last = Some(look.day);
         let is_below = look.is_below(spec.lowest());
         let was_cheaper = *is_cheaper.get_or_insert(is_below);
-        // Not cheaper by enough is no news; dearer is the end of it.
-        let is_other = if was_cheaper { look.competitor >= look.main } else { is_below };
+        // Not cheaper by enough is no news; dearer is the end of it. Where one look decides there is nothing in between.
+        let is_over = look.competitor >= look.main || (spec.is_immediate() && !is_below);
+        let is_other = if was_cheaper { is_over } else { is_below };
         if !is_other {
             others = 0;
             if !was_cheaper {

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use super::evidence::days_since;
 use super::hold::{HeldBy, Pending, SaidSince};
 use super::{Judges, Options};
-use crate::model::{Day, ProductKey, Timestamp};
+use crate::model::{Day, HISTORY_SOURCE, ProductKey, Timestamp};
 use crate::rollup::rules::{
     Finding, GateReason, RuleSpec, SecondLook, Severity, Sighting, is_confirmable, second_look, shown_by,
 };
@@ -166,7 +166,7 @@ async fn load_seen(
 fn sightings(seen: &[Evidence]) -> Vec<Sighting<'_>> {
     seen.iter()
         .map(|Evidence { source, observed_at, observation, .. }| Sighting {
-            source,
+            source: provider(source),
             observed_at: *observed_at,
             observation,
         })
@@ -177,6 +177,11 @@ fn rests_on(spec: Option<&RuleSpec>, evidence: &serde_json::Value, seen: &[Evide
     let shown = spec.map(|spec| shown_by(spec, evidence, &sightings(seen))).unwrap_or_default();
     match shown.is_empty() {
         false => shown.into_iter().map(str::to_owned).collect(),
-        true => seen.iter().map(|evidence| evidence.source.clone()).collect(),
+        true => seen.iter().map(|evidence| provider(&evidence.source).to_owned()).collect(),
     }
+}
+
+/// Who says it: what Keepa tells of its history it does not confirm by itself.
+fn provider(source: &str) -> &str {
+    if source == HISTORY_SOURCE { "keepa" } else { source }
 }

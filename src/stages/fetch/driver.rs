@@ -442,8 +442,8 @@ impl<'a> Driver<'a> {
             };
             if let Some((kind, reason)) = self.lanes[lane].stopped() {
                 course.fault = Some(Box::new((lane, Fault::new(kind, reason))));
-                if kind == FaultKind::Budget {
-                    // What a budget leaves is for the next run, not for a dearer source.
+                if kind == FaultKind::Budget && self.common.purpose == Purpose::Due {
+                    // What a budget leaves is for the next run, not for a dearer source; a second look has no next run.
                     return self.give_up(place, summary);
                 }
                 course.step += 1;
@@ -739,7 +739,7 @@ impl<'a> Driver<'a> {
         for place in std::mem::take(&mut self.failed_places) {
             let course = &mut self.courses[place];
             let is_budget = course.fault.as_deref().is_some_and(|(_, fault)| fault.kind == FaultKind::Budget);
-            if is_budget || self.history.is_some() {
+            if (is_budget && self.common.purpose == Purpose::Due) || self.history.is_some() {
                 self.give_up(place, summary);
                 continue;
             }
