@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::columns::{from_json, instant, product_key, word};
+use super::core::listing_content;
 use super::db::{Row, query};
 use super::{Result, Store};
 use crate::model::{Day, DayRange, Listing, ProductKey, Timestamp};
@@ -58,7 +59,7 @@ impl Store {
             "SELECT v.marketplace, v.asin, v.source, v.valid_from, o.day, MAX(o.observed_at) AS newest
              FROM listing_versions v
              JOIN observations o ON o.marketplace = v.marketplace AND o.asin = v.asin AND o.source = v.source
-              AND o.found = 1 AND o.is_current = 1 AND o.day BETWEEN $1 AND $2
+              AND o.found = 1 AND o.is_current = 1 AND o.day BETWEEN $1 AND $2 AND o.listing_hash <> $5
               AND o.observed_at >= v.valid_from AND (v.valid_until IS NULL OR o.observed_at < v.valid_until)
              WHERE (v.marketplace, v.asin, v.source) IN (
                SELECT n.marketplace, n.asin, n.source FROM listing_versions n
@@ -70,6 +71,8 @@ impl Store {
         .bind(days.last.to_string())
         .bind(from.timestamp_micros())
         .bind(until.timestamp_micros())
+        // Who says nothing of the listing has not looked at it.
+        .bind(listing_content(&Listing::default()).1)
         .fetch_all(self.reader())
         .await?;
         let versions = query(

@@ -117,7 +117,7 @@ fn init_of_another_folder_and_of_a_named_file() {
     deliveries_dead,0
     to_normalize,0
     --- stderr
-    next: `amzctl ingest FILE` lands the first data
+    next: `amzctl --config shop/amzctl.toml ingest FILE` lands the first data
     "#);
     answers!(sandbox.run("--config absent.toml init"), @r#"
     exit 2

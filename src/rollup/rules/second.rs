@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::day::exceeds_pct;
 use super::wording::{amount, stars};
 use super::{Rule, RuleSpec};
-use crate::model::{Availability, CategoryRef, Observation, Rank, Timestamp, same_category};
+use crate::model::{Availability, CategoryRef, Observation, PriceBasis, Rank, Timestamp, same_category};
 
 /// What one source showed of a product at one time.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +75,10 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
     let word = |name: &str| evidence[name].as_str();
     let lowest = spec.lowest();
     let is_same_currency = evidence["price"]["currency"] == seen.marketplace.currency().code();
-    // A price of another basis is another price.
-    let bases = seen.offer.price_basis.map(|basis| basis.as_str()).zip(word("price_basis"));
-    let is_same_basis = bases.is_none_or(|(basis, found)| basis == found);
+    // A price of another basis is another price; what the page shows is mostly the buy box's.
+    let is_shown = |basis: PriceBasis| matches!(basis, PriceBasis::BuyBox | PriceBasis::Page);
+    let bases = seen.offer.price_basis.zip(word("price_basis").and_then(PriceBasis::from_word));
+    let is_same_basis = bases.is_none_or(|(one, other)| one == other || (is_shown(one) && is_shown(other)));
     let price = || seen.offer.price_minor.filter(|_| is_same_currency && is_same_basis);
     let beyond_pct = |value: i64, old: i64| exceeds_pct(value - old, old, lowest);
     match spec.rule {
@@ -173,7 +174,7 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
-    use crate::model::{Listing, Marketplace, OfferBlock, PriceBasis, RankBlock, RatingBlock};
+    use crate::model::{Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
 
     fn seen() -> Observation {
         Observation {
@@ -225,6 +226,7 @@ mod tests {
         of_page["price_basis"] = json!("page");
         let based = |basis| offer(|offer| (offer.price_minor, offer.price_basis) = (Some(1000), Some(basis)));
         assert_eq!(says(Rule::PriceDrop, &of_page, &based(PriceBasis::Page)), Some(false));
+        assert_eq!(says(Rule::PriceDrop, &of_page, &based(PriceBasis::BuyBox)), Some(false));
         assert_eq!(says(Rule::PriceDrop, &of_page, &based(PriceBasis::NewLowest)), None, "another price");
     }
 

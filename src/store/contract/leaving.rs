@@ -159,16 +159,21 @@ async fn a_listing_changes_where_one_version_of_a_source_follows_another() {
 #[tokio::test]
 async fn a_listing_was_looked_at_on_the_days_on_which_its_source_showed_a_version() {
     let (_folder, store) = fresh().await;
-    for id in 1..=5 {
+    for id in 1..=6 {
         receipt(&store, id).await;
     }
-    let mut late = observed(5, "2026-01-07", None);
+    let titled = |id, day| {
+        let mut new = observed(id, day, None);
+        new.observation.listing.title = Some("as the version says".into());
+        new
+    };
+    let mut late = titled(5, "2026-01-07");
     late.observed_at = at("2026-01-07T20:00:00Z");
-    let mut other = observed(4, "2026-01-08", None);
+    let mut other = titled(4, "2026-01-08");
     other.source = "keepa".into();
-    let of_days =
-        [observed(1, "2026-01-05", None), observed(2, "2026-01-06", None), observed(3, "2026-01-07", None)];
-    commit(&store, of_days.into_iter().chain([late, other]).collect()).await;
+    let of_days = [titled(1, "2026-01-05"), titled(2, "2026-01-06"), titled(3, "2026-01-07")];
+    let without_listing = observed(6, "2026-01-08", Some(1000));
+    commit(&store, of_days.into_iter().chain([late, other, without_listing]).collect()).await;
     let noon = |day: &str| at(&format!("{day}T12:00:00Z")).timestamp_micros();
     let (first, changed, back) = (noon("2026-01-05"), noon("2026-01-07"), noon("2026-01-07") + 1);
     execute(

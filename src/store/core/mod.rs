@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 #[cfg(test)]
 pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
-pub(super) use observations::facts_of;
+pub(super) use observations::{facts_of, listing_content};
 pub use products::ProductRecord;
 pub use receipts::{RawRecord, StoredRecord, Unread};
 

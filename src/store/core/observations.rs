@@ -104,9 +104,15 @@ fn rendered(new: &NewObservation) -> (&NewObservation, String, String, String) {
         rating: observation.rating.clone(),
         monthly_sold_min: observation.monthly_sold_min,
     };
-    let listing = to_json(&observation.listing);
-    let listing_hash = crate::ids::stable_id(&[&listing]);
+    let (listing, listing_hash) = listing_content(&observation.listing);
     (new, to_json(&facts), listing, listing_hash)
+}
+
+/// A listing as JSON, and its hash, by which observations name it.
+pub(in crate::store) fn listing_content(listing: &Listing) -> (String, String) {
+    let content = to_json(listing);
+    let hash = crate::ids::stable_id(&[&content]);
+    (content, hash)
 }
 
 /// Each observation with its facts as JSON and the hash of its listing.
