@@ -88,7 +88,7 @@ pub(crate) fn take_in(sandbox: &Sandbox) {
 #[test]
 fn both_engines_end_in_the_same_state_and_answer_in_the_same_bytes() {
     let Some((server, _)) = on_server() else { return };
-    let embedded = Sandbox::initialised();
+    let embedded = Sandbox::at_first_sight();
     take_in(&server);
     take_in(&embedded);
     for line in [

@@ -72,7 +72,7 @@ fn a_statement_that_the_server_ends_is_told_and_leaves_nothing_half_written() {
         sandbox.succeed("verify -q");
         sandbox.succeed(line);
     }
-    let embedded = Sandbox::initialised();
+    let embedded = Sandbox::at_first_sight();
     prepare(&embedded);
     STAGES.iter().for_each(|line| drop(embedded.succeed(line)));
     assert_eq!(sandbox.run(state), embedded.run(state));
@@ -141,7 +141,7 @@ fn a_server_whose_files_may_not_grow_ends_a_run_and_the_next_one_goes_on() {
         server.down();
         server.up();
         sandbox.succeed("run -q records.ndjson");
-        let embedded = Sandbox::initialised();
+        let embedded = Sandbox::at_first_sight();
         embedded.write("records.ndjson", records(800));
         embedded.succeed("run -q records.ndjson");
         assert_eq!(sandbox.run("verify --hash --tables"), embedded.run("verify --hash --tables"));
@@ -177,7 +177,7 @@ fn a_full_disk_in_any_stage_is_told_and_the_next_run_goes_on() {
         sql(&url, &format!("DROP TRIGGER full_disk ON {table}"));
         sandbox.succeed(line);
     }
-    let embedded = Sandbox::initialised();
+    let embedded = Sandbox::at_first_sight();
     prepare(&embedded);
     STAGES.iter().for_each(|line| drop(embedded.succeed(line)));
     assert_eq!(sandbox.run("verify --hash --tables"), embedded.run("verify --hash --tables"));

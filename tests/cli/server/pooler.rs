@@ -129,7 +129,7 @@ fn the_whole_chain_behind_a_pooler_ends_in_the_same_state() {
     let pooled = Sandbox::empty_on(&pooler.url).with("AMZCTL_STORE__POOL_MODE", "transaction");
     pooled.succeed("init -q");
     take_in(&pooled);
-    let embedded = Sandbox::initialised();
+    let embedded = Sandbox::at_first_sight();
     take_in(&embedded);
     for line in
         ["verify --hash --tables", "export alerts --format csv", "report --watchlist --format markdown"]

@@ -60,7 +60,7 @@ impl Team {
 #[test]
 fn a_writer_runs_every_stage_and_can_lose_nothing() {
     let Some(team) = Team::new() else { return };
-    let (sandbox, embedded) = (&team.sandbox, Sandbox::initialised());
+    let (sandbox, embedded) = (&team.sandbox, Sandbox::at_first_sight());
     for sandbox in [sandbox, &embedded] {
         take_in(sandbox);
         for line in [
