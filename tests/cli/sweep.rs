@@ -75,6 +75,8 @@ impl Market {
             .current_dir(self.folder.path())
             .env_clear()
             .env("AMZCTL_NOW", "2026-03-05T20:00:00Z")
+            // So that there is something to tell.
+            .env("AMZCTL_ALERTS__RULES", "plain")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
