@@ -64,8 +64,10 @@ impl Rule {
     /// True where it compares a number of today, or how fast it grew, with an earlier one that may be chosen.
     pub fn has_reference(self) -> bool {
         use Rule::{BsrImproved, BsrWorsened, PriceDrop, PriceRise, RatingFell, RatingRose, RatingsSpike};
-        let is_number = matches!(self, PriceDrop | PriceRise | BsrWorsened | BsrImproved);
-        is_number || matches!(self, RatingFell | RatingRose | RatingsSpike)
+        matches!(
+            self,
+            PriceDrop | PriceRise | BsrWorsened | BsrImproved | RatingFell | RatingRose | RatingsSpike
+        )
     }
 
     /// True where a later look at the same product can confirm it.

@@ -321,9 +321,11 @@ impl<'a> Settling<'a> {
 
     /// How many ratings a day are usual for the product before a row; null where the rule does not ask for it.
     fn usual_ratings(&self, at: usize) -> Option<i64> {
-        let Reference::Median(days) = self.spec.reference else { return None };
-        let (rule, first) = (self.spec.rule, self.rows[at].day.plus(-days));
-        let before = self.rows[..at].iter().filter(|row| rule == Rule::RatingsSpike && row.day >= first);
+        let (Rule::RatingsSpike, Reference::Median(days)) = (self.spec.rule, self.spec.reference) else {
+            return None;
+        };
+        let first = self.rows[at].day.plus(-days);
+        let before = self.rows[..at].iter().filter(|row| row.day >= first);
         let mut paces: Vec<i64> = before
             .filter_map(|row| {
                 let days = row.day.no() - row.ratings_count.prev_day?.no();
