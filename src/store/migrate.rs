@@ -45,6 +45,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0003_states.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0003_states.sql"),
     },
+    Migration {
+        version: 5,
+        name: "serve",
+        sqlite: include_str!("../../sql/migrations/sqlite/0005_serve.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0005_serve.sql"),
+    },
 ];
 
 /// The schema version this binary writes.

@@ -18,6 +18,7 @@ mod compose;
 mod dead;
 mod told;
 
+pub(super) use audience::gravity;
 pub use audience::{About, Audience, Subscriber, Wants};
 pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};
 pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
