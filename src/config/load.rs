@@ -526,7 +526,19 @@ fn example_of(key: &str) -> Option<Value> {
 /// (key, is valid, what is expected of it)
 fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
     let Settings {
-        mart, alerts, check, run, store, apify, keepa, sp_api, firecrawl, rainforest, html, ..
+        mart,
+        alerts,
+        check,
+        run,
+        store,
+        apify,
+        keepa,
+        sp_api,
+        firecrawl,
+        rainforest,
+        html,
+        serve,
+        ..
     } = settings;
     let is_price = |dollars: f64| micros_of_dollars(dollars).is_some();
     let own = [
@@ -599,6 +611,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
         .chain(money)
         .map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected))
         .chain(shared)
+        .chain(serve.ranges().map(|(key, is_valid, expected)| (format!("serve.{key}"), is_valid, expected)))
         .collect()
 }
 
