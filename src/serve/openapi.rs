@@ -101,7 +101,7 @@ fn operation(route: &Route, tables: &Tables, schemas: &mut Map<String, Value>) -
         "operationId": route.id,
         "tags": [route.topic],
         "summary": route.summary,
-        "parameters": parameters(route),
+        "parameters": parameters(route, tables),
         "responses": responses(route, tables, schemas),
         "x-weight": route.weight,
     });
@@ -118,7 +118,7 @@ fn operation(route: &Route, tables: &Tables, schemas: &mut Map<String, Value>) -
     operation
 }
 
-fn parameters(route: &Route) -> Vec<Value> {
+fn parameters(route: &Route, tables: &Tables) -> Vec<Value> {
     let mut parameters: Vec<Value> = route.parts().map(part).collect();
     parameters.extend(route.parameters().map(|parameter| {
         json!({
@@ -126,7 +126,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "in": "query",
             "required": false,
             "description": parameter.doc,
-            "schema": taken(parameter),
+            "schema": taken(parameter, &columns_of(route, tables)),
             "explode": false,
         })
     }));
@@ -157,8 +157,21 @@ fn part(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "description": said, "schema": schema })
 }
 
-fn taken(parameter: &Parameter) -> Value {
+/// The names of the columns of a route's rows.
+fn columns_of(route: &Route, tables: &Tables) -> Vec<String> {
+    match route.shape {
+        Shape::Table(columns) | Shape::Record(columns) => {
+            columns(tables).into_iter().map(|(name, _)| name).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn taken(parameter: &Parameter, columns: &[String]) -> Value {
     match parameter.takes {
+        Takes::Columns => {
+            json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "string", "enum": columns } })
+        }
         Takes::Text => json!({ "type": "string" }),
         Takes::Day => json!({ "type": "string", "format": "date" }),
         Takes::Number { from, to } => json!({ "type": "integer", "minimum": from, "maximum": to }),
@@ -307,6 +320,7 @@ fn told(route: &Route, tables: &Tables) -> Value {
         .map(|parameter| {
             let takes = match parameter.takes {
                 Takes::Text => "text".to_owned(),
+                Takes::Columns => "some of the columns below".to_owned(),
                 Takes::Day => "day".to_owned(),
                 Takes::Number { from, to } => format!("{from} to {to}"),
                 Takes::Word(words) => words().join(" | "),
@@ -315,11 +329,7 @@ fn told(route: &Route, tables: &Tables) -> Value {
             json!({ "name": parameter.name, "takes": takes, "doc": parameter.doc })
         })
         .collect();
-    let columns = match route.shape {
-        Shape::Table(columns) | Shape::Record(columns) => columns(tables),
-        _ => Columns::new(),
-    };
-    let columns: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let columns = columns_of(route, tables);
     json!({
         "id": route.id,
         "topic": route.topic,

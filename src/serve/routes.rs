@@ -98,6 +98,8 @@ pub(super) struct Parameter {
 #[derive(Clone, Copy)]
 pub(super) enum Takes {
     Text,
+    /// Some of the columns of the answer's rows.
+    Columns,
     Day,
     Number {
         from: u32,
@@ -128,7 +130,7 @@ fn marketplaces() -> Vec<&'static str> {
 parameters! {
     /// Of every table.
     FIELDS:
-    "fields" Takes::Text, "Only these columns, in this order, with commas between them";
+    "fields" Takes::Columns, "Only these columns, in this order, with commas between them";
     "format" Takes::Word(|| Form::ALL.iter().map(|form| form.word()).collect()), "Instead of `Accept`";
 }
 

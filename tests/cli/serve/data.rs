@@ -272,10 +272,9 @@ fn a_mart_that_another_process_builds_is_told_at_once() {
     assert!(count("amzctl_cache_answers_total{from=\"hit\"}") >= 1);
     assert!(count("amzctl_cache_answers_total{from=\"miss\"}") >= 2);
     assert!(count("amzctl_http_requests_total{route=\"list_metrics\",status=\"200\"}") >= 3);
-    assert_eq!(
+    assert!(
         count("amzctl_alerts_open{severity=\"other\"}") + count("amzctl_alerts_open{severity=\"critical\"}")
-            > 0,
-        true
+            > 0
     );
     assert!(!page.contains("B0FDKB341G"), "no label names a product");
 }
