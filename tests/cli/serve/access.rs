@@ -6,6 +6,52 @@ use amzctl::serve::{RouteFacts, route_facts};
 use super::{Server, key};
 use crate::sandbox::Sandbox;
 
+/// What each route asks for, written down apart from the table that it is built from: whoever adds a route says so here.
+const EXPECTED: &str = "
+    -       GET  /health
+    -       GET  /ready
+    operate GET  /metrics
+    read    GET  /openapi.json
+    read    GET  /docs
+    read    GET  /v1/products
+    read    POST /v1/products/batch
+    read    GET  /v1/products/{product}
+    read    GET  /v1/products/{product}/metrics
+    read    GET  /v1/products/{product}/offers
+    read    GET  /v1/products/{product}/ranks
+    read    GET  /v1/products/{product}/deltas
+    read    GET  /v1/products/{product}/rollups
+    read    GET  /v1/products/{product}/trends
+    read    GET  /v1/products/{product}/listings
+    read    GET  /v1/cohorts
+    read    GET  /v1/cohorts/{cohort}
+    read    GET  /v1/cohorts/{cohort}/competition
+    read    GET  /v1/cohorts/{cohort}/history
+    read    GET  /v1/alerts
+    read    GET  /v1/alerts/{alert}
+    write   POST /v1/alerts/{alert}/acknowledge
+    write   POST /v1/alerts/{alert}/resolve
+    write   POST /v1/alerts/{alert}/dismiss
+    write   POST /v1/alerts/{alert}/snooze
+    read    GET  /v1/reports
+    read    GET  /v1/reports/{report}
+    read    GET  /v1/reports/{report}/content
+    operate GET  /v1/runs
+    operate GET  /v1/costs
+    operate GET  /v1/quarantine
+    operate GET  /v1/audit
+    read    GET  /v1/fields";
+
+#[test]
+fn what_each_route_asks_for_is_as_written_down() {
+    let line = |route: &RouteFacts| {
+        let permission = route.permission.map_or("-", |permission| permission.as_str());
+        format!("{permission:8}{:5}{}", route.method, route.path)
+    };
+    let routes: Vec<String> = route_facts().iter().map(line).collect();
+    assert_eq!(routes, EXPECTED.trim().lines().map(str::trim).collect::<Vec<_>>());
+}
+
 /// An object of every kind, all of workspace main.
 struct Objects {
     alert: String,
