@@ -23,7 +23,7 @@ pub struct ServeSettings {
     pub stale_s: u32,
     /// Memory for answers that are kept, in MiB.
     pub cache_mb: u32,
-    /// Origins whose pages may ask, as https://dashboard.example; none may where this is empty.
+    /// Origins whose pages may ask, as `https://dashboard.example`; none may where this is empty.
     pub cors_origins: Vec<String>,
     /// Addresses of proxies whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<String>,
