@@ -11,8 +11,8 @@ mod sources;
 pub(crate) use channels::region_of_queue;
 pub use channels::{
     Channel, ChannelSections, ChannelSettings, Digesting, DiscordSettings, EVENT_TYPES, ExecSettings,
-    HttpSettings, NtfySettings, Policy, QuietHours, SlackSettings, SmtpSettings, SmtpTls, SnsSettings,
-    SqsSettings, TeamsSettings, TelegramSettings, Transport, WebhookSettings,
+    HttpSettings, NtfySettings, Policy, QuietHours, SeverityWord, SlackSettings, SmtpSettings, SmtpTls,
+    SnsSettings, SqsSettings, TeamsSettings, TelegramSettings, Transport, WebhookSettings,
 };
 pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
 pub use origin::{KeyOrigin, known_keys};
@@ -207,7 +207,7 @@ pub struct AlertSettings {
 impl Default for AlertSettings {
     fn default() -> Self {
         AlertSettings {
-            rules: "plain".into(),
+            rules: "calm".into(),
             rules_file: Some("rules.toml".into()),
             stdout: true,
             file: Some("alerts.ndjson".into()),
@@ -229,11 +229,33 @@ pub struct GateSettings {
     pub moved_products: u32,
     /// Products that do not change: when one does, what its source says that day is held back.
     pub canaries: Vec<String>,
+    /// Days after which what is held back is decided without any evidence: what is held for itself and grave is told, what
+    /// is held with many others goes the way of most of these.
+    pub decide_after_days: u32,
+    /// Providers that are to confirm grave findings, in the order they are asked; none: one source is enough.
+    pub confirm_with: Vec<String>,
+    /// From this severity on a finding is grave: "low", "medium", "high" or "critical".
+    pub confirm_severity: SeverityWord,
+    /// Units that each of these providers may be paid for it a day, in its own counting: tokens, credits, results. Has to
+    /// be said where a provider is named.
+    pub confirm_max_units_per_day: Option<u32>,
+    /// Hours after which a finding is told unconfirmed where nobody could be asked.
+    pub confirm_wait_h: u32,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
-        GateSettings { implausible_factor: 5, moved_pct: 20, moved_products: 10, canaries: Vec::new() }
+        GateSettings {
+            implausible_factor: 5,
+            moved_pct: 20,
+            moved_products: 10,
+            canaries: Vec::new(),
+            decide_after_days: 7,
+            confirm_with: Vec::new(),
+            confirm_severity: SeverityWord::Critical,
+            confirm_max_units_per_day: None,
+            confirm_wait_h: 6,
+        }
     }
 }
 

@@ -22,6 +22,14 @@ pub fn stable_id(parts: &[&str]) -> String {
     hex(&hasher.finalize()[..16])
 }
 
+/// Digits of an id that are shown; enough to ask for it by.
+pub const SHORT_ID: usize = 10;
+
+/// The first digits of an id, as they are shown.
+pub fn short_id(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
 /// A new id for a run, a database or a lake: random, sorts by time of creation. No fact depends on it.
 pub fn new_run_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()

@@ -15,7 +15,10 @@ pub(super) use deliver::{audience, deliver_lines, deliver_now, tell_of_run};
 pub(super) use incidents::{find_incident, held_text, incident_document, incident_text};
 pub(super) use view::{change_document, change_line, evidence_lines, state_line};
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
@@ -28,7 +31,7 @@ use crate::lake::Lake;
 use crate::model::{ProductKey, ProductRef};
 use crate::render::rows::Format;
 use crate::rollup::rules::Gate;
-use crate::stages::alert::{self, Telling};
+use crate::stages::alert::{self, SecondSource, Telling};
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertRecord, AlertState};
 use filter::FilterArgs;
@@ -215,6 +218,8 @@ pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow:
     let book = rules::rule_book(context)?;
     Ok(alert::Options {
         gate: if book.base().is_gated { Some(gate(context)?) } else { None },
+        decide_after_days: context.config.settings.gate.decide_after_days,
+        second: second_source(context),
         run_id: run_id.to_owned(),
         workspace: context.workspace().clone(),
         rules: book,
@@ -246,6 +251,16 @@ fn gate(context: &Context) -> Result<Gate, Failure> {
     })
 }
 
+/// Which findings another source is to confirm; null where none is asked.
+fn second_source(context: &Context) -> Option<SecondSource> {
+    let settings = &context.config.settings.gate;
+    (!settings.confirm_with.is_empty()).then(|| SecondSource {
+        severity: settings.confirm_severity.into(),
+        wait: TimeDelta::hours(settings.confirm_wait_h.into()),
+        unanswered: BTreeMap::new(),
+    })
+}
+
 /// What a run of the judge did, a line each.
 pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
     let mut line = format!("alert: {} judged, {} new", counted(summary.days_judged, "day"), summary.opened);
@@ -267,8 +282,12 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
         let changes = counted(summary.gap_too_long, "change");
         lines.push(Line::Note(format!("alert: {changes} not judged, gap too long")));
     }
-    if summary.held > 0 {
-        let findings = counted(summary.held, "finding");
+    if summary.held_for_second > 0 {
+        let findings = counted(summary.held_for_second, "finding");
+        lines.push(Line::Note(format!("alert: {findings} to be confirmed by a second source")));
+    }
+    if summary.held > summary.held_for_second {
+        let findings = counted(summary.held - summary.held_for_second, "finding");
         lines.push(Line::Complaint(format!(
             "alert: {findings} held back, `amzctl alert incidents list` shows why"
         )));
@@ -328,12 +347,21 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The text as the beginning of an id, as tables show and people copy it; null where no id begins like that.
+fn id_prefix(text: &str) -> Option<String> {
+    let prefix = text.trim().trim_end_matches('…').to_ascii_lowercase();
+    (!prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(prefix)
+}
+
 /// The alert whose id begins with the text. Errors: usage when it is none's or several alerts'.
 async fn one_alert(id: &str, store: &Store, context: &Context) -> anyhow::Result<AlertRecord> {
     if let Some(alert) = find_alert(id, store, context).await? {
         return Ok(alert);
     }
-    let held = store.find_held(context.workspace(), &id.trim().to_ascii_lowercase()).await?;
+    let held = match id_prefix(id) {
+        Some(prefix) => store.find_held(context.workspace(), &prefix).await?,
+        None => Vec::new(),
+    };
     match held.first() {
         Some(held) if id.len() >= view::SHORT_ID => {
             let id = view::short_id(&held.alert.alert_id);
@@ -351,11 +379,7 @@ pub(super) async fn find_alert(
     store: &Store,
     context: &Context,
 ) -> anyhow::Result<Option<AlertRecord>> {
-    let prefix = id.trim().to_ascii_lowercase();
-    let is_id = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_id {
-        return Ok(None);
-    }
+    let Some(prefix) = id_prefix(id) else { return Ok(None) };
     let mut found =
         store.find_alerts(context.workspace(), &prefix).await.context("failed to look for the alert")?;
     if found.len() > 1 {

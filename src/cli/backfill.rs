@@ -118,11 +118,10 @@ async fn from_provider(
         .collect();
     selection.without = known.into_iter().map(|known| known.product).collect();
     let ask = |run_id: String, dry_run: bool| Ask {
-        run_id,
         selection: selection.clone(),
         deadline: args.deadline,
         history: Some(days),
-        dry_run,
+        ..Ask::all(run_id, dry_run)
     };
     if args.dry_run {
         let summary = fetch::fetch(&store, context, &names, ask(String::new(), true)).await?;

@@ -78,7 +78,9 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<O
     let store = context.open_store().await?;
     let mut parts = vec![database(&store, context).await, lake(context)];
     let states = store.load_source_states().await?;
-    let names = source_names(&store, &context.config).await?;
+    let mut names = source_names(&store, &context.config).await?;
+    let second = context.config.settings.gate.confirm_with.iter();
+    names.extend(second.filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     for name in &names {
         let state = states.iter().find(|state| state.source == *name);
         parts.push(provider(name, state, context).await);

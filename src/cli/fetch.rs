@@ -20,7 +20,9 @@ use crate::model::{DayRange, Tier};
 use crate::render::rows::{Cell, Format, Rows, instant_to_second, printable};
 use crate::sources::budget::dollars;
 use crate::sources::retry::SharedRetries;
-use crate::stages::fetch::{self, Configured, Options, PlanLine, Selection, SourceSummary, Summary, Told};
+use crate::stages::fetch::{
+    self, Configured, Options, PlanLine, SecondLooks, Selection, SourceSummary, Summary, Told,
+};
 use crate::store::Store;
 
 /// Which products are asked for.
@@ -119,13 +121,14 @@ pub(super) struct Ask {
     pub(super) selection: Selection,
     pub(super) deadline: Option<Duration>,
     pub(super) history: Option<DayRange>,
+    pub(super) second: Option<SecondLooks>,
     pub(super) dry_run: bool,
 }
 
 impl Ask {
     /// Everything that is due.
     pub(super) fn all(run_id: String, dry_run: bool) -> Ask {
-        Ask { run_id, selection: Selection::default(), deadline: None, history: None, dry_run }
+        Ask { run_id, selection: Selection::default(), deadline: None, history: None, second: None, dry_run }
     }
 }
 
@@ -154,6 +157,7 @@ pub(super) async fn fetch(
         tolerate_failed_pct: context.config.settings.run.tolerate_failed_pct,
         audience: Arc::new(alert::audience(context)),
         history: ask.history,
+        second: ask.second,
         dry_run: ask.dry_run,
     };
     let progress = context.ui.progress_rows(0);
@@ -209,7 +213,7 @@ pub(super) async fn run(
             .into());
     }
     let selection = selection(selection_args, &store, context).await?;
-    let ask = |run_id: String| Ask { run_id, selection: selection.clone(), deadline, history: None, dry_run };
+    let ask = |run_id: String| Ask { selection: selection.clone(), deadline, ..Ask::all(run_id, dry_run) };
     if dry_run {
         let summary = fetch(&store, context, &names, ask(String::new())).await?;
         emit_plan(&summary, output, context)?;

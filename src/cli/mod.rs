@@ -8,6 +8,7 @@ mod cohort;
 mod compare;
 mod completions;
 mod config;
+mod confirm;
 pub mod context;
 mod costs;
 pub mod dates;
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use init::{Initialised, initialise};
@@ -163,6 +165,10 @@ pub struct GlobalArgs {
     /// What was typed, without the program and its flags: what a lock's holder is called.
     #[arg(skip)]
     pub command_line: String,
+
+    /// What of it a command that is proposed has to say too: ` --workspace eu`.
+    #[arg(skip)]
+    pub repeated: String,
 }
 
 /// In the order of the help: the pipeline, then what is around it.
@@ -266,12 +272,13 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return failure::usage(&error, json),
     };
-    let ui = Ui::new(UiOptions {
+    let mut ui = Ui::new(UiOptions {
         quiet: global.quiet,
         json,
         no_progress: global.no_progress,
         color: global.color,
     });
+    ui.repeated.clone_from(&global.repeated);
     let run_id = RunIdSlot::default();
     let outcome = match start(global, command, &ui, &run_id) {
         Ok(outcome) => outcome,
@@ -292,10 +299,22 @@ pub fn main() -> ExitCode {
 fn parse(arguments: Vec<std::ffi::OsString>) -> Result<(GlobalArgs, Command), clap::Error> {
     let color = failure::wanted_color(&arguments);
     let matches = Cli::command().color(color).try_get_matches_from(arguments)?;
-    let command_line = command_line(&matches);
+    let (command_line, repeated) = (command_line(&matches), repeated(&matches));
     let Cli { mut global, command } = Cli::from_arg_matches(&matches)?;
-    global.command_line = command_line;
+    (global.command_line, global.repeated) = (command_line, repeated);
     Ok((global, command))
+}
+
+/// ` --workspace eu` of `amzctl --workspace eu watch add B0…`; a variable needs no repeating.
+fn repeated(matches: &clap::ArgMatches) -> String {
+    let is_typed = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let typed = ["config", "workspace"].into_iter().filter(is_typed);
+    let said = typed.filter_map(|name| {
+        let value = matches.get_raw(name)?.next()?.to_string_lossy();
+        let value = if value.contains(' ') { format!("'{value}'") } else { value.into_owned() };
+        Some(format!(" --{name} {value}"))
+    });
+    said.collect()
 }
 
 /// `watch add` of `amzctl -q watch add B0…`.

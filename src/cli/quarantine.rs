@@ -4,6 +4,7 @@ use super::OutputArgs;
 use super::context::Context;
 use super::output::counted;
 use crate::error::{Failure, Outcome};
+use crate::ids::short_id;
 use crate::normalize::RejectReason;
 use crate::render::format::plain_line;
 use crate::render::rows::Rows;
@@ -13,8 +14,6 @@ use crate::store::quarantine::{QuarantineFilter, QuarantineRow};
 
 /// So many characters of a payload are shown.
 const EXCERPT_CHARS: usize = 2_000;
-/// Enough of an id to be typed.
-const SHORT_ID: usize = 10;
 /// More rows than any table of a person needs, and fewer than would hurt.
 const ALL_ROWS: u32 = 1_000_000;
 
@@ -251,7 +250,7 @@ impl Remedy {
 }
 
 fn advice(row: &QuarantineRow) -> String {
-    let id: String = row.quarantine_id.chars().take(SHORT_ID).collect();
+    let id = short_id(&row.quarantine_id);
     let file = row.file_path.as_deref().map_or("FILE".to_owned(), plain_line);
     match Remedy::of(row) {
         Remedy::Retry => {

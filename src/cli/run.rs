@@ -1,5 +1,6 @@
 //! `run`: every stage in order, as cron wants it: one lock, one summary, one exit code.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use super::dates::parse_duration;
 use super::fetch::{self, Ask};
 use super::ingest::{Captured, IngestArgs, parse_time};
 use super::ui::Line;
-use super::{alert, build_mart, db, ingest, normalize};
+use super::{alert, build_mart, confirm, db, ingest, normalize};
 use crate::error::{Failure, Outcome};
 use crate::ingest::Found;
 use crate::lake::Lake;
-use crate::model::Marketplace;
+use crate::model::{Marketplace, ProductKey};
 use crate::stages;
-use crate::stages::alert::Telling;
+use crate::stages::alert::{Awaiting, Telling};
 use crate::store::Store;
 
 /// Run every stage in order: ingest, normalize, build-mart, alert
@@ -70,6 +71,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     chain.land(&args, inputs).await?;
     let turn = context.turn(&store, TURN).await?;
     chain.derive(Telling::Newest).await?;
+    chain.confirm(Telling::Newest).await?;
     for lock in turn.into_iter().chain([share]) {
         lock.release().await?;
     }
@@ -139,6 +141,10 @@ async fn preview(args: &RunArgs, store: &Store, context: &Context) -> anyhow::Re
     let options = stages::alert::Options { dry_run: true, ..alert::options(context, "", Telling::Newest)? };
     let judged = stages::alert::run(store, &lake, context.clock, &cancel, &options).await?;
     context.ui.say(&alert::lines(&judged));
+    if !judged.awaiting.is_empty() {
+        let asked = confirm::ask(store, context, "", &judged.awaiting, true).await?;
+        context.ui.say(&confirm::lines(&judged.awaiting, &asked));
+    }
     context.ui.note("dry run, nothing written; each stage is shown for what is there now");
     match cancel.outcome() {
         Some(reason) => Err(Failure::new(reason, "stopped; nothing was written").into()),
@@ -182,13 +188,24 @@ pub(super) struct Chain<'a> {
     pub(super) outcome: Outcome,
     /// Stages that did not end with done.
     unfinished: Vec<&'static str>,
+    /// Findings that wait for a second source, and why there is no answer about some.
+    awaiting: Vec<Awaiting>,
+    unanswered: BTreeMap<ProductKey, String>,
     pub(super) record: Map<String, Value>,
 }
 
 impl<'a> Chain<'a> {
     pub(super) fn new(store: &'a Store, context: &'a Context, run_id: String) -> Chain<'a> {
-        let (unfinished, record) = (Vec::new(), Map::new());
-        Chain { store, context, run_id, outcome: Outcome::Done, unfinished, record }
+        Chain {
+            store,
+            context,
+            run_id,
+            outcome: Outcome::Done,
+            unfinished: Vec::new(),
+            awaiting: Vec::new(),
+            unanswered: BTreeMap::new(),
+            record: Map::new(),
+        }
     }
 
     /// Normalize to alert: what was landed becomes the mart, and is judged.
@@ -202,6 +219,29 @@ impl<'a> Chain<'a> {
         if !self.is_stopped() {
             self.judge(tell).await.context("alert run failed")?;
         }
+        Ok(())
+    }
+
+    /// Asks second sources about the findings that wait for one, and judges those again: by what was answered, or, where
+    /// nothing was, without.
+    async fn confirm(&mut self, tell: Telling) -> anyhow::Result<()> {
+        if self.awaiting.is_empty() || self.is_stopped() {
+            return Ok(());
+        }
+        let awaiting = std::mem::take(&mut self.awaiting);
+        let asked = confirm::ask(self.store, self.context, &self.run_id, &awaiting, false).await;
+        let asked = asked.context("asking a second source failed")?;
+        self.context.ui.say(&confirm::lines(&awaiting, &asked));
+        if self.is_stopped() {
+            return Ok(());
+        }
+        self.unanswered = asked.unanswered;
+        // The stages tell what they did this time beside what they did before.
+        let before = std::mem::take(&mut self.record);
+        self.derive(tell).await?;
+        let mut again = std::mem::replace(&mut self.record, before);
+        again.insert("fetch".to_owned(), json!(asked.summary));
+        self.record.insert("confirm".to_owned(), Value::Object(again));
         Ok(())
     }
 
@@ -293,9 +333,13 @@ impl<'a> Chain<'a> {
 
     async fn judge(&mut self, tell: Telling) -> anyhow::Result<()> {
         let lake = Lake::new(&self.context.config.lake_root);
-        let options = alert::options(self.context, &self.run_id, tell)?;
+        let mut options = alert::options(self.context, &self.run_id, tell)?;
+        if let Some(second) = &mut options.second {
+            second.unanswered = std::mem::take(&mut self.unanswered);
+        }
         let cancel = self.context.cancel();
         let summary = stages::alert::run(self.store, &lake, self.context.clock, &cancel, &options).await?;
+        self.awaiting.clone_from(&summary.awaiting);
         self.end("alert", summary.outcome(), json!(summary), &alert::lines(&summary));
         Ok(())
     }

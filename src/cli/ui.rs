@@ -43,6 +43,8 @@ pub struct Ui {
     pub progress_lines: bool,
     /// Stdin and stderr are a terminal: a person can be asked.
     pub interactive: bool,
+    /// Options that a command has to repeat to mean the same: ` --workspace eu`; empty where there are none.
+    pub repeated: String,
     bars: MultiProgress,
     stdout: Arc<Mutex<StdoutState>>,
     /// Where notes go instead of stderr.
@@ -102,6 +104,7 @@ impl Ui {
             progress: progress_wanted && stderr_is_terminal && !variables.dumb,
             progress_lines: progress_wanted && !stderr_is_terminal,
             interactive: io::stdin().is_terminal() && stderr_is_terminal,
+            repeated: String::new(),
             bars: MultiProgress::new(),
             stdout: Arc::default(),
             heard: None,
@@ -155,10 +158,14 @@ impl Ui {
 
     /// Says something to the person: what changed, what comes next. Nothing with --quiet.
     pub fn note(&self, text: &str) {
+        let text = match text.starts_with("next: ") {
+            true => text.replace("`amzctl ", &format!("`amzctl{} ", self.repeated)),
+            false => text.to_owned(),
+        };
         match &self.heard {
             _ if self.quiet => {}
-            Some(heard) => heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned()),
-            None => self.complain(&plain_text(text)),
+            Some(heard) => heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(text),
+            None => self.complain(&plain_text(&text)),
         }
     }
 

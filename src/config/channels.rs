@@ -19,8 +19,8 @@ use serde_json::Value;
 use policy::BUILT_IN_EVENTS;
 pub use policy::{Digesting, EVENT_TYPES, Policy, QuietHours};
 pub use settings::{
-    DiscordSettings, ExecSettings, HttpSettings, NtfySettings, SlackSettings, SmtpSettings, SmtpTls,
-    SnsSettings, SqsSettings, TeamsSettings, TelegramSettings, WebhookSettings,
+    DiscordSettings, ExecSettings, HttpSettings, NtfySettings, SeverityWord, SlackSettings, SmtpSettings,
+    SmtpTls, SnsSettings, SqsSettings, TeamsSettings, TelegramSettings, WebhookSettings,
 };
 
 pub(crate) use check::region_of_queue;

@@ -353,9 +353,13 @@ impl Layers {
                 self.complain(&key, format!("`{key}` {expected}"));
             }
         }
-        for (message, hint) in chain_faults(&settings.sources.chain) {
-            let place = self.place("sources.chain");
-            self.problems.push(Problem { place, message, hint });
+        for (key, chain) in
+            [("sources.chain", &settings.sources.chain), ("gate.confirm_with", &settings.gate.confirm_with)]
+        {
+            for (message, hint) in chain_faults(key, chain) {
+                let place = self.place(key);
+                self.problems.push(Problem { place, message, hint });
+            }
         }
         for (message, hint) in source_faults(&settings.normalize.source_precedence) {
             let place = self.place("normalize.source_precedence");
@@ -528,6 +532,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
     let Settings {
         mart,
         alerts,
+        gate,
         check,
         run,
         store,
@@ -561,6 +566,13 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
             "firecrawl.proxy",
             ["", "basic", "stealth", "auto"].contains(&firecrawl.proxy.as_str()),
             "must be basic, stealth, auto or empty",
+        ),
+        ("gate.decide_after_days", (1..=365).contains(&gate.decide_after_days), "must be 1 to 365"),
+        ("gate.confirm_wait_h", (1..=168).contains(&gate.confirm_wait_h), "must be 1 to 168"),
+        (
+            "gate.confirm_max_units_per_day",
+            gate.confirm_with.is_empty() || gate.confirm_max_units_per_day.is_some(),
+            "is missing: say how many units each provider of `gate.confirm_with` may be paid for it a day",
         ),
         ("firecrawl.usd_per_credit", is_price(firecrawl.usd_per_credit), "must be an amount of dollars"),
         ("rainforest.usd_per_credit", is_price(rainforest.usd_per_credit), "must be an amount of dollars"),
@@ -616,12 +628,12 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
 }
 
 /// What is wrong with a chain of sources, each with a hint.
-fn chain_faults(chain: &[String]) -> Vec<(String, Option<String>)> {
+fn chain_faults(key: &str, chain: &[String]) -> Vec<(String, Option<String>)> {
     let fault = |(index, name): (usize, &String)| {
         if chain[..index].contains(name) {
-            return Some((format!("`sources.chain` names `{name}` twice"), None));
+            return Some((format!("`{key}` names `{name}` twice"), None));
         }
-        check_live_source(name).err().map(|(message, hint)| (format!("`sources.chain`: {message}"), hint))
+        check_live_source(name).err().map(|(message, hint)| (format!("`{key}`: {message}"), hint))
     };
     chain.iter().enumerate().filter_map(fault).collect()
 }

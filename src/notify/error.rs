@@ -10,7 +10,7 @@ use crate::error::Outcome;
 pub enum NotSent {
     /// The receiver refused this message for good: the same again is of no use.
     Refused,
-    /// The receiver does not accept our key.
+    /// The receiver does not accept our key. It may be on its way: keys are rotated on two sides.
     KeyRefused,
     /// The key was not found where the configuration says; nothing was sent.
     KeyMissing,
@@ -26,7 +26,7 @@ pub enum NotSent {
 impl NotSent {
     /// A dead letter at once: trying again without a person would give the same.
     pub fn is_final(self) -> bool {
-        matches!(self, NotSent::Refused | NotSent::KeyRefused)
+        self == NotSent::Refused
     }
 
     /// How a command ends that only wanted to send this.

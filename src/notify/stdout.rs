@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 
 use super::{Message, Notifier, NotifyError, ONLY_RECIPIENT, Sending};
+use crate::ids::short_id;
 use crate::render::rows::printable;
 
 /// How an event is written.
@@ -78,10 +79,9 @@ struct Spoken {
     marketplace: Option<String>,
     asin: Option<String>,
     message: String,
+    /// What people should know before they rely on it.
+    caveat: Option<String>,
 }
-
-/// Digits of an alert's id that are printed; enough to ask for it by.
-const SHORT_ID: usize = 10;
 
 /// `CRITICAL US:B0FDKB341G out of stock: in stock → unavailable (…) [c314df0642]`.
 fn text_line(payload: &str) -> String {
@@ -91,8 +91,9 @@ fn text_line(payload: &str) -> String {
         _ => String::new(),
     };
     let escalated = if event.event_type == "alert.escalated" { " (escalated)" } else { "" };
-    let id = event.alert_id.get(..SHORT_ID).unwrap_or(&event.alert_id);
-    printable(&format!("{}{escalated}{product} {} [{id}]", event.severity.to_uppercase(), event.message))
+    let caveat = event.caveat.map_or_else(String::new, |caveat| format!("; {caveat}"));
+    let (id, severity) = (short_id(&event.alert_id), event.severity.to_uppercase());
+    printable(&format!("{severity}{escalated}{product} {}{caveat} [{id}]", event.message))
 }
 
 #[cfg(test)]
@@ -130,6 +131,9 @@ mod tests {
             "HIGH US:B0FDKB341G price fell [31m40.0 % [0123456789]\n"
         );
         assert_eq!(printed(EventStyle::Json, &payload).await, payload.clone() + "\n");
+        let unsure = payload.replace("\"message\"", "\"caveat\":\"not confirmed\",\"message\"");
+        let line = printed(EventStyle::Text, &unsure).await;
+        assert!(line.ends_with("40.0 %; not confirmed [0123456789]\n"), "{line}");
         let of_a_source =
             payload.replace("alert.opened", "alert.escalated").replace("\"B0FDKB341G\"", "null");
         assert!(printed(EventStyle::Text, &of_a_source).await.starts_with("HIGH (escalated) price fell "));

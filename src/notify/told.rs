@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::words::{self, Words};
 use super::{Digest, Event, Message};
+use crate::ids::short_id;
 use crate::model::{Day, Language, Marketplace};
 use crate::render::format::{self, plain_line};
 
@@ -13,8 +14,6 @@ mod chinese;
 
 /// The words of severities, gravest first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
-/// Digits of an alert's id that are shown; enough to ask for it by.
-const SHORT_ID: usize = 10;
 /// How much of one text is shown.
 const LONGEST_TEXT: usize = 600;
 
@@ -182,7 +181,11 @@ fn told(event: &Event, language: Language) -> ToldEvent {
         Language::TraditionalChinese => chinese::sentence(&rule, &payload["evidence"], day),
         Language::English => None,
     };
-    let sentence = said.map(|said| shown(&said)).unwrap_or_else(|| text(&payload, "message"));
+    let mut sentence = said.map(|said| shown(&said)).unwrap_or_else(|| text(&payload, "message"));
+    let caveat = text(&payload, "caveat");
+    if !caveat.is_empty() {
+        sentence = words::with_caveat(&sentence, &caveat, language);
+    }
     let note = words::event(&event_type, language);
     let rule_word = if rule.is_empty() { String::new() } else { words::rule(&rule, language) };
     let what = if rule_word.is_empty() { note.clone() } else { rule_word.clone() };
@@ -194,7 +197,7 @@ fn told(event: &Event, language: Language) -> ToldEvent {
     let headline = format!("{what}{aside} {product}").trim().to_owned();
     ToldEvent {
         event_id: event.event_id.clone(),
-        alert: text(&payload, "alert_id").chars().take(SHORT_ID).collect(),
+        alert: short_id(&text(&payload, "alert_id")).to_owned(),
         severity_word: words::severity(&severity, language),
         severity,
         note,

@@ -34,6 +34,14 @@ fn a_subject_says_how_grave_what_and_which() {
 }
 
 #[test]
+fn what_was_not_confirmed_says_so_behind_its_sentence() {
+    let unsure = serde_json::json!({ "caveat": "not confirmed within 7 days" });
+    let told = |language| told_of(vec![event(unsure.clone())], language).events.remove(0).sentence;
+    assert_eq!(told(Language::English), "price fell; not confirmed within 7 days");
+    assert_eq!(told(Language::TraditionalChinese), "price fell（注意：not confirmed within 7 days）");
+}
+
+#[test]
 fn several_events_are_counted_by_severity() {
     let events: Vec<Event> = ["critical", "high", "high"]
         .map(|severity| event(serde_json::json!({ "severity": severity })))

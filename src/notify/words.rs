@@ -157,6 +157,14 @@ pub(super) fn counts(by_severity: &[(&str, usize)], language: Language) -> Strin
     })
 }
 
+/// A sentence with what people should know before they rely on it.
+pub(super) fn with_caveat(sentence: &str, caveat: &str, language: Language) -> String {
+    match language {
+        Language::English => format!("{sentence}; {caveat}"),
+        Language::TraditionalChinese => format!("{sentence}（注意：{caveat}）"),
+    }
+}
+
 /// `Daily digest`.
 pub(super) fn digest(period: DigestPeriod, language: Language) -> &'static str {
     match (period, language) {

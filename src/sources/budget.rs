@@ -12,11 +12,21 @@ pub struct Budget {
     run: Cost,
     /// What the source counts in.
     unit: &'static str,
+    /// Of second looks: how many units they may cost a day, and what of them this run's spending does not hold.
+    second_looks: Option<(i64, i64)>,
 }
 
 impl Budget {
     pub fn new(limits: SpendingLimits, others: Spent, unit: &'static str) -> Budget {
-        Budget { limits, others, run: Cost::NOTHING, unit }
+        Budget { limits, others, run: Cost::NOTHING, unit, second_looks: None }
+    }
+
+    /// From now on second looks are asked for, at most so many units of them a day. `run` is what this run has spent by now,
+    /// `today` the units that all runs have spent on second looks.
+    pub fn for_second_looks(mut self, most: i64, run: Cost, today: i64) -> Budget {
+        self.run = run.known();
+        self.second_looks = Some((most, today - self.run.units));
+        self
     }
 
     pub fn limits(&self) -> SpendingLimits {
@@ -48,7 +58,10 @@ impl Budget {
                 return Some(format!("${spent} would exceed the ${max} of `max_usd_{span}`"));
             }
         }
-        None
+        let (most, before) = self.second_looks?;
+        let (units, unit) = (before + run.units, self.unit);
+        (units > most)
+            .then(|| format!("{units} {unit} would exceed the {most} of `confirm_max_units_per_day`"))
     }
 
     /// Takes the estimate of a request out of the budget. Errors: the limit that would be exceeded.
@@ -109,6 +122,24 @@ mod tests {
             Err("136 tokens would exceed the 100 of `max_units_run`".to_owned())
         );
         assert_eq!(budget.run, cost(35, 300_000));
+    }
+
+    #[test]
+    fn second_looks_have_a_limit_of_their_own_beside_that_of_the_run() {
+        let run = Limit { units: Some(60), micros: None };
+        let limits = SpendingLimits { run, ..SpendingLimits::default() };
+        // Of the 5 that were spent on second looks today, 2 are this run's, as 48 for what was due.
+        let mut budget = Budget::new(limits, Spent::default(), "tokens").for_second_looks(8, cost(50, 0), 5);
+        assert_eq!(budget.reserve(cost(2, 0)), Ok(()));
+        assert_eq!(
+            budget.reserve(cost(2, 0)),
+            Err("9 tokens would exceed the 8 of `confirm_max_units_per_day`".to_owned())
+        );
+        assert_eq!(budget.reserve(cost(1, 0)), Ok(()));
+        assert_eq!(
+            budget.reserve(cost(8, 0)),
+            Err("61 tokens would exceed the 60 of `max_units_run`".to_owned())
+        );
     }
 
     #[test]

@@ -13,8 +13,10 @@
 mod around;
 pub mod backtest;
 mod delta_rows;
+mod evidence;
 mod hold;
 mod reconcile;
+mod second;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,6 +37,8 @@ use crate::store::outbox::Subscriber;
 use delta_rows::{Look, fold_rows};
 use hold::{AllPending, SaidSince, Sifted};
 use reconcile::{Reconciled, Scope, reconcile};
+
+pub use second::{Awaiting, SecondSource};
 
 /// A marketplace whose newest day lies this many days behind the mart's has nothing new to tell.
 const FRESH_DAYS: i32 = 7;
@@ -58,6 +62,10 @@ pub struct Options {
     pub rules: RuleBook,
     /// Null: nothing is held back, and nothing resolved by itself.
     pub gate: Option<Gate>,
+    /// Days after which what is held back is decided without evidence.
+    pub decide_after_days: u32,
+    /// Null: one source is enough.
+    pub second: Option<SecondSource>,
     /// Seller ids that are ours.
     pub own_sellers: BTreeSet<String>,
     pub zone: ReportingZone,
@@ -151,6 +159,12 @@ pub struct Summary {
     pub cancelled: bool,
     #[serde(skip)]
     pub fired: Vec<Fired>,
+    /// What waits for a second source.
+    #[serde(skip)]
+    pub awaiting: Vec<Awaiting>,
+    /// So many of what is held wait for one since now.
+    #[serde(skip)]
+    pub held_for_second: u64,
 }
 
 impl Summary {
@@ -317,7 +331,10 @@ async fn commit(
                 .context("failed to load alerts of the present")?,
         );
         if options.gate.is_some() {
-            since.cleared.extend(hold::no_longer_present(&judges.pending, &present));
+            evidence::ask_around(store, judges, &mut since).await?;
+            evidence::no_longer_present(judges, &present, &mut since);
+            summary.awaiting = second::decide(store, clock.now(), judges, options, &mut since).await?;
+            evidence::decide_by_time(store, clock.now(), judges, options, &mut since).await?;
         }
         findings.extend(present);
     }
@@ -344,7 +361,10 @@ async fn commit(
     let is_new = |finding: &Finding| {
         is_told(finding) && !known.contains(finding.alert_id(options.workspace.as_str()).as_str())
     };
-    let Sifted { passed, incidents, held } = hold::sift(store, options, judges, findings, is_new).await?;
+    let Sifted { passed, incidents, held, awaiting } =
+        hold::sift(store, clock.now(), options, judges, findings, is_new).await?;
+    summary.held_for_second += awaiting.len() as u64;
+    summary.awaiting.extend(awaiting);
     let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
     summary.held += held.len() as u64;
     summary.cleared += since.cleared.len() as u64;

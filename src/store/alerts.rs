@@ -234,8 +234,8 @@ impl Store {
         rows.iter().map(judged_alert).collect()
     }
 
-    /// Writes alerts, what the gate holds back, their events and one delivery per event and subscriber who hears of it, and with `judged_through` moves the
-    /// mark, all in one transaction. Writing the same batch again changes nothing.
+    /// Writes alerts, what the gate holds back, their events and one delivery per event and subscriber who hears of it, and
+    /// with `judged_through` moves the mark, all in one transaction. Writing the same batch again changes nothing.
     pub async fn commit_alerts(
         &self,
         workspace: &Workspace,
@@ -261,7 +261,8 @@ impl Store {
         let mut events = batch.events.clone();
         let cleared = states::clear(&mut tx, workspace, now, &batch.cleared).await?;
         events.extend(heard(workspace, cleared, subscribers));
-        super::gate::hold(&mut tx, workspace, run_id, now, batch).await?;
+        let incidents = super::gate::hold(&mut tx, workspace, run_id, now, batch).await?;
+        events.extend(heard(workspace, incidents, subscribers));
         insert_events(&mut tx, workspace, now, &events, subscribers).await?;
         if let Some(seq) = judged_through {
             set_mark(&mut tx, &judged_mark(workspace), seq).await?;

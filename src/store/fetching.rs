@@ -38,6 +38,18 @@ pub enum RequestState {
 
 words!(RequestState { Sent = "sent", Answered = "answered", Failed = "failed", Lost = "lost" });
 
+/// Why a request is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Purpose {
+    /// It is due.
+    #[default]
+    Due,
+    /// A finding is to be confirmed.
+    SecondLook,
+}
+
+words!(Purpose { Due = "", SecondLook = "second_look" });
+
 /// A request about to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewRequest {
@@ -48,6 +60,7 @@ pub struct NewRequest {
     pub asins: Vec<Asin>,
     /// JSON of what else was asked; empty for nothing.
     pub options: String,
+    pub purpose: Purpose,
     pub attempt: u32,
     pub sent_at: Timestamp,
     /// Of `sent_at`, in the reporting zone.
@@ -390,8 +403,8 @@ async fn open(tx: &mut Tx, request: &NewRequest) -> Result<StepEffect> {
     }
     let request_id = query_scalar(
         "INSERT INTO source_requests (run_id, kept_by, source, operation, marketplace, asins, options, attempt, state,
-           sent_at, day, estimated_units, estimated_micros)
-         VALUES ($1, $1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11) RETURNING request_id",
+           sent_at, day, estimated_units, estimated_micros, purpose)
+         VALUES ($1, $1, $2, $3, $4, $5, $6, $7, 'sent', $8, $9, $10, $11, $12) RETURNING request_id",
     )
     .bind(run_id)
     .bind(*source)
@@ -404,6 +417,7 @@ async fn open(tx: &mut Tx, request: &NewRequest) -> Result<StepEffect> {
     .bind(day.to_string())
     .bind(estimate.units)
     .bind(estimate.micros)
+    .bind(request.purpose.as_str())
     .fetch_one(&mut *tx)
     .await?;
     count_spending(tx, source, &day.to_string(), *estimate, Cost::NOTHING).await?;

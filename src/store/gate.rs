@@ -15,7 +15,7 @@ use super::alerts::{
 };
 use super::columns::{instant, known_instant, listed, read_word, to_json};
 use super::db::{Row, query, query_scalar};
-use super::outbox::{Subscriber, insert_events};
+use super::outbox::{Subscriber, gate_tripped, insert_events};
 use super::{Result, Store, Tx};
 use crate::ids::stable_id;
 use crate::model::{Day, DayRange, Timestamp, Workspace, words};
@@ -109,6 +109,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why; kept with each finding.
     pub note: String,
+    /// The note limits what is told: it goes with it.
+    pub is_caveat: bool,
 }
 
 /// What decisions changed.
@@ -236,17 +238,18 @@ impl Store {
     }
 }
 
-/// Writes a batch's incidents and what they hold back. What is held already is held as a later look says it; what is
-/// decided already stays so, and an incident that holds something again is open again.
+/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held already is
+/// held as a later look says it; what is decided already stays so, and an incident that holds something again is open again.
 pub(super) async fn hold(
     tx: &mut Tx,
     workspace: &Workspace,
     run_id: &str,
     now: Timestamp,
     batch: &AlertBatch,
-) -> Result<()> {
+) -> Result<Vec<NewEvent>> {
+    let mut events = Vec::new();
     for incident in &batch.incidents {
-        query(
+        let written = query(
             "INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at,
                workspace, marketplace)
              VALUES ($1, $2, '', $3, $4, $5, 'open', $6, $7, $8, $9) ON CONFLICT (incident_id) DO NOTHING",
@@ -262,6 +265,10 @@ pub(super) async fn hold(
         .bind(&incident.marketplace)
         .execute(&mut *tx)
         .await?;
+        // What waits for a second source is told in the same night, as an alert or not at all.
+        if written.rows_affected() > 0 && incident.reason != GateReason::SecondSource {
+            events.push(gate_tripped(workspace, incident, now));
+        }
     }
     for HeldFinding { incident_id, alert } in &batch.held {
         query(
@@ -300,7 +307,7 @@ pub(super) async fn hold(
     .bind(to_json(&ids))
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(events)
 }
 
 /// Applies one decision, and closes its incident when that holds nothing back any more.
@@ -326,7 +333,7 @@ async fn apply(
         let held = held_record(row)?;
         match decision.verdict {
             Verdict::Drop => decided.dropped += 1,
-            Verdict::Release => events.extend(release(tx, &held, &decision.note, by, decided).await?),
+            Verdict::Release => events.extend(release(tx, &held, decision, by, decided).await?),
         }
         query(
             "UPDATE held_findings SET state = $4, decided_at = $5, decided_by = $6, note = $7
@@ -364,11 +371,11 @@ async fn apply(
 async fn release(
     tx: &mut Tx,
     held: &HeldRecord,
-    note: &str,
+    decision: &Decision,
     by: By<'_>,
     decided: &mut Decided,
 ) -> Result<Option<NewEvent>> {
-    let (workspace, alert) = (by.workspace, &held.alert);
+    let (workspace, alert, note) = (by.workspace, &held.alert, &decision.note);
     let there: Option<String> =
         query_scalar("SELECT severity FROM alerts WHERE workspace = $1 AND alert_id = $2")
             .bind(workspace.as_str())
@@ -409,7 +416,8 @@ async fn release(
             return Ok(None);
         }
     };
-    Ok((!alert.historical).then(|| NewEvent::of(workspace, alert, news)))
+    let caveat = if decision.is_caveat { note.as_str() } else { "" };
+    Ok((!alert.historical).then(|| NewEvent::with_caveat(workspace, alert, news, caveat)))
 }
 
 fn held_record(row: &Row) -> Result<HeldRecord> {

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::alerts::judged_mark;
-use super::columns::{from_json, instant, known_word, listed, product_key, to_json, word};
+use super::columns::{instant, known_word, listed, product_key, to_json, word};
 use super::db::query;
 use super::{Result, Store};
 use crate::model::{
     Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
 };
-use crate::rollup::rules::{
-    DayPrice, GoneFacts, IncidentFacts, ListingChange, ListingSide, Sightings, StaleFacts, Subject,
-};
+use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, Sightings, StaleFacts, Subject};
 
 /// Days that were built since alerts were last judged in a workspace, and the products that it judges.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -260,52 +258,6 @@ impl Store {
                     day: word(row, "product_metrics_daily", "day")?,
                     price_minor: row.try_get("price_minor")?,
                     currency: word(row, "product_metrics_daily", "currency")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it, sorted
-    /// by product, source and time; `day_of` says to which day an instant belongs.
-    pub async fn load_listing_changes(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        day_of: impl Fn(Timestamp) -> Day,
-    ) -> Result<Vec<ListingChange>> {
-        const TABLE: &str = "listing_versions";
-        let rows = query(
-            "SELECT n.marketplace, n.asin, n.source, n.valid_from,
-                    o.title AS old_title, o.brand AS old_brand, o.bullets AS old_bullets, o.images AS old_images,
-                    n.title AS new_title, n.brand AS new_brand, n.bullets AS new_bullets, n.images AS new_images
-             FROM listing_versions n
-             JOIN listing_versions o ON o.marketplace = n.marketplace AND o.asin = n.asin AND o.source = n.source
-              AND o.valid_until = n.valid_from
-             WHERE n.valid_from >= $1 AND n.valid_from < $2
-             ORDER BY n.marketplace, n.asin, n.source, n.valid_from",
-        )
-        .bind(from.timestamp_micros())
-        .bind(until.timestamp_micros())
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ListingChange {
-                    product: product_key(row, TABLE)?,
-                    source: row.try_get("source")?,
-                    day: day_of(instant(row, TABLE, "valid_from")?),
-                    before: ListingSide {
-                        title: row.try_get("old_title")?,
-                        brand: row.try_get("old_brand")?,
-                        bullets: from_json(row, TABLE, "old_bullets")?,
-                        images: from_json(row, TABLE, "old_images")?,
-                    },
-                    after: ListingSide {
-                        title: row.try_get("new_title")?,
-                        brand: row.try_get("new_brand")?,
-                        bullets: from_json(row, TABLE, "new_bullets")?,
-                        images: from_json(row, TABLE, "new_images")?,
-                    },
                 })
             })
             .collect()

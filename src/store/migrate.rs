@@ -46,6 +46,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../sql/migrations/postgres/0003_states.sql"),
     },
     Migration {
+        version: 4,
+        name: "second looks",
+        sqlite: include_str!("../../sql/migrations/sqlite/0004_second_looks.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0004_second_looks.sql"),
+    },
+    Migration {
         version: 5,
         name: "serve",
         sqlite: include_str!("../../sql/migrations/sqlite/0005_serve.sql"),

@@ -32,6 +32,7 @@ pub mod judging;
 pub mod keys;
 pub mod lake;
 pub mod leases;
+mod listings;
 pub mod location;
 pub mod mart;
 mod migrate;

@@ -19,10 +19,11 @@ mod dead;
 mod told;
 
 pub(super) use audience::gravity;
+use audience::is_heard;
 pub use audience::{About, Audience, Subscriber, Wants};
 pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};
 pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
-pub(crate) use told::{incident_opened, report_published, run_ended};
+pub(crate) use told::{gate_tripped, incident_opened, report_published, run_ended};
 
 use super::alerts::{NewEvent, Recipient};
 use super::columns::{instant, known_instant};
@@ -153,9 +154,7 @@ pub(super) fn heard(
     events: Vec<NewEvent>,
     subscribers: &[Subscriber],
 ) -> Vec<NewEvent> {
-    let is_heard = |event: &NewEvent| {
-        subscribers.iter().any(|one| one.wants.hears(workspace, event.event_type, &event.about))
-    };
+    let is_heard = |event: &NewEvent| is_heard(workspace, event.event_type, &event.about, subscribers);
     events.into_iter().filter(is_heard).collect()
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::db::{On, Row, query, query_of};
+use super::fetching::Purpose;
 use super::{Result, Store, Tx};
 use crate::model::{Cost, Day, DayRange, SpendingLimit, SpendingLimits, Spent, words};
 
@@ -101,6 +102,26 @@ impl Store {
         let own = spent_by(&mut tx, run_id, source).await?;
         tx.commit().await?;
         Ok(without(all, own))
+    }
+
+    /// What a run has spent at a source by now, requests without an answer at their estimate.
+    pub async fn load_spent_by_run(&self, run_id: &str, source: &str) -> Result<Cost> {
+        spent_by(self.reader(), run_id, source).await
+    }
+
+    /// The units that all runs have spent at a source on second looks of a day.
+    pub async fn load_spent_on_second_looks(&self, source: &str, day: Day) -> Result<i64> {
+        let row = query(concat!(
+            "SELECT CAST(COALESCE(SUM(",
+            cost!("units"),
+            "), 0) AS BIGINT) AS units FROM source_requests q WHERE q.source = $1 AND q.day = $2 AND q.purpose = $3"
+        ))
+        .bind(source)
+        .bind(day.to_string())
+        .bind(Purpose::SecondLook.as_str())
+        .fetch_one(self.reader())
+        .await?;
+        Ok(row.try_get("units")?)
     }
 }
 

@@ -107,7 +107,7 @@ fn an_alert_is_shown_acknowledged_and_resolved() {
 
 #[test]
 fn who_resolves_one_alert_is_told_of_those_that_are_left() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let rows: String = ["1", "2"]
         .map(|n| {
             format!("US,B00000000{n},2026-02-27T08:00:00Z,3000\nUS,B00000000{n},2026-02-28T08:00:00Z,2000\n")
@@ -155,7 +155,7 @@ fn judging_again_finds_nothing_new() {
 
 #[test]
 fn the_rules_are_listed_with_their_thresholds() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let rules = sandbox.succeed("alert rules --format csv --fields rule,severity,above");
     assert!(
         rules.contains("\nprice_drop,medium,10\n") && rules.contains("\nprice_drop,critical,50\n"),

@@ -4,7 +4,7 @@ use crate::sandbox::{Sandbox, answers};
 
 /// A product a day, `price_minor` by day from 2026-02-01 on, taken in and built.
 fn with_prices(prices: &[i64]) -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let mut csv = String::from("marketplace,asin,day,price_minor,currency,title\n");
     for (day, price) in (1..).zip(prices) {
         csv += &format!("US,B0FDKB341G,2026-02-{day:02},{price},USD,Earbuds\n");
@@ -16,7 +16,7 @@ fn with_prices(prices: &[i64]) -> Sandbox {
 
 #[test]
 fn a_rules_file_changes_what_is_found() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let rules =
         |sandbox: &Sandbox| sandbox.succeed("alert rules list --format csv --fields rule,severity,above");
     sandbox.write(
@@ -140,8 +140,8 @@ fn the_schema_of_a_rules_file_names_every_key() {
 }
 
 #[test]
-fn a_calm_set_waits_for_the_second_look_and_a_plain_one_does_not() {
-    let prices = [1000, 1000, 850, 1000, 1000, 700, 700];
+fn a_calm_set_waits_for_the_third_look_and_a_plain_one_does_not() {
+    let prices = [1000, 1000, 850, 1000, 1000, 700, 700, 700];
     let alerts = |set: &str| {
         let sandbox = Sandbox::initialised().with("AMZCTL_ALERTS__RULES", set);
         let mut csv = String::from("marketplace,asin,day,price_minor,currency,title\n");
@@ -156,7 +156,7 @@ fn a_calm_set_waits_for_the_second_look_and_a_plain_one_does_not() {
         alerts("plain"),
         "day,rule,severity\n2026-02-25,price_drop,medium\n2026-02-23,price_rise,medium\n2026-02-22,price_drop,medium\n"
     );
-    assert_eq!(alerts("calm"), "day,rule,severity\n2026-02-26,price_drop,medium\n");
+    assert_eq!(alerts("calm"), "day,rule,severity\n2026-02-27,price_drop,medium\n");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_backtest_says_how_often_rules_would_have_fired_and_what_the_next_day_said()
     exit 0
     --- stdout
     RULE        SEVERITY  FIRED  PER_WEEK  CONFIRMED  REVERTED  SAMPLE
-    price_drop  medium        1       0.5          1         0  US:B0FDKB341G: price fell 30.0 % from 10.00 to 7.00 USD (2026-02-05 → 2026-02-07)
+    price_drop  medium        1       0.5          1         0  US:B0FDKB341G: price fell 30.0 % from 10.00 to 7.00 USD (2026-02-05 → 2026-02-08)
     --- stderr
     1 findings on 14 days of marketplaces, 2026-02-01 to 2026-02-14; nothing written
     "#);
@@ -204,9 +204,9 @@ fn a_backtest_says_how_often_rules_would_have_fired_and_what_the_next_day_said()
     "#);
 }
 
-/// Twelve products of one file a day, all at one price, judged by the calm set each night; what the last night said.
+/// Twelve products of one file a day, all at one price, judged each night; what the last night said.
 fn nights(prices: &[i64]) -> (Sandbox, String) {
-    let sandbox = Sandbox::initialised().with("AMZCTL_ALERTS__RULES", "calm");
+    let sandbox = Sandbox::initialised();
     let mut said = String::new();
     for (day, price) in (1..).zip(prices) {
         let rows = (0..12).map(|n| format!("US,B{n:09},2026-03-{day:02},{price},USD,Thing {n}\n"));
@@ -221,18 +221,18 @@ fn nights(prices: &[i64]) -> (Sandbox, String) {
 
 #[test]
 fn what_all_products_of_a_source_show_at_once_is_one_incident_until_the_next_day_says_what_it_was() {
-    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000]);
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 1000]);
     assert!(said.contains("alert: 12 findings held back"), "{said}");
     assert!(sandbox.run("alert list --state all").contains("no alerts"));
     answers!(sandbox.run("alert incidents list --format csv --fields day,reason,state,held,detail"), @r#"
     exit 0
     --- stdout
     day,reason,state,held,detail
-    2026-03-04,watchlist_moved,open,12,price_drop: 12 of 12 products that file saw on one day
+    2026-03-05,watchlist_moved,open,12,price_drop: 12 of 12 products that file saw on one day
     "#);
 
     // It was a bad day: nobody hears of it.
-    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 2000]);
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 1000, 2000]);
     assert!(said.contains("12 dropped as unconfirmed"), "{said}");
     assert!(sandbox.run("alert list --state all").contains("no alerts"));
     assert!(
@@ -242,8 +242,8 @@ fn what_all_products_of_a_source_show_at_once_is_one_incident_until_the_next_day
     );
 
     // They did become cheaper: everybody hears of it.
-    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 1000]);
+    let (sandbox, said) = nights(&[2000, 2000, 1000, 1000, 1000, 1000]);
     assert!(said.contains("12 released"), "{said}");
     let listed = sandbox.succeed("alert list --format csv --fields rule,day");
-    assert_eq!(listed.lines().filter(|line| *line == "price_drop,2026-03-04").count(), 12, "{listed}");
+    assert_eq!(listed.lines().filter(|line| *line == "price_drop,2026-03-05").count(), 12, "{listed}");
 }

@@ -5,7 +5,7 @@ use crate::sandbox::{Sandbox, answers};
 
 /// Three products whose price falls by a third on the last day: three alerts, nothing delivered.
 fn falling() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let rows: String = ["1", "2", "3"]
         .map(|n| {
             format!(

@@ -4,7 +4,7 @@ use crate::sandbox::{Sandbox, answers};
 
 /// A sandbox whose alerts go to these channels only.
 fn sandbox(sections: &str) -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.write("amzctl.toml", format!("[alerts]\nstdout = false\nfile = \"\"\n{sections}"));
     sandbox
 }

@@ -142,7 +142,7 @@ fn a_number_without_a_default_can_be_said_by_a_variable_too() {
 
 #[test]
 fn an_empty_path_is_refused_except_for_the_alerts_file_where_it_means_none() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.write("amzctl.toml", "[ingest]\ninbox = \"\"\n[alerts]\nfile = \"\"\n");
     answers!(sandbox.run_with("AMZCTL_STORE__PATH", "", "config validate"), @r#"
     exit 2

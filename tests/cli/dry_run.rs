@@ -10,7 +10,7 @@ US,B000000002,2026-02-28T12:00:00Z,2999,700
 
 #[test]
 fn each_stage_says_what_it_would_do_and_the_state_stays() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.write("inbox/market.csv", MARKET);
     let before = sandbox.succeed("verify --hash");
     answers!(sandbox.run("run --dry-run"), @r"

@@ -20,7 +20,7 @@ fn records(count: u32) -> String {
 
 /// One product that becomes half as dear, a rival that is cheaper, both watched; not judged yet.
 fn market() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.write(
         "market.csv",
         "marketplace,asin,day,price_minor\nUS,B0FDKB341G,2026-02-27,5000\nUS,B0FDKB341G,2026-02-28,2599\n\

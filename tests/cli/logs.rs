@@ -9,7 +9,7 @@ use crate::sandbox::Sandbox;
 /// Two days of a product, a record that breaks a rule, a file that is none, and a delivery in which a rule is
 /// broken so often that it is an incident.
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let header = "marketplace,asin,observed_at,price_minor,title\n";
     for (day, price) in [(26, 3000), (27, 2000)] {
         let rows = format!("{header}US,B000000001,2026-02-{day}T08:00:00Z,{price},Earbuds for secrets\n");

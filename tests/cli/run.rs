@@ -8,7 +8,7 @@ fn day(day: u32, price: u32) -> String {
 
 #[test]
 fn a_run_does_every_stage_and_a_second_one_changes_nothing() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.succeed("watch add -q US:B000000001");
     sandbox.write("in/a.csv", day(27, 3000));
     sandbox.write("in/b.csv", day(28, 2000));

@@ -48,10 +48,16 @@ impl Sandbox {
         sandbox
     }
 
+    /// An initialised folder that is judged by the rule set `plain`.
+    pub(crate) fn at_first_sight() -> Sandbox {
+        Sandbox::initialised().with("AMZCTL_ALERTS__RULES", "plain")
+    }
+
     /// Five days of a cohort: a main product whose price falls on the last day, a rival that was not seen on one, and
-    /// one that is sold out. The main product's ASIN is also sold in the UK. Nothing is delivered yet.
+    /// one that is sold out. The main product's ASIN is also sold in the UK. It is judged at first sight, and
+    /// nothing is delivered yet.
     pub(crate) fn with_market() -> Sandbox {
-        let sandbox = Sandbox::initialised();
+        let sandbox = Sandbox::at_first_sight();
         sandbox.write("market.csv", market());
         sandbox.succeed("watch add -q US:B0FDKB341G US:B0FM2YDLHP US:B0FCL55CFF");
         sandbox.succeed("cohort set -q earbuds US:B0FDKB341G US:B0FM2YDLHP US:B0FCL55CFF");

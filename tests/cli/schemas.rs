@@ -9,7 +9,7 @@ use crate::sandbox::{Sandbox, answers};
 
 /// A market over five days with alerts, a cohort, an incident-free quarantine and reports.
 fn market() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let mut text = String::from("not json\n");
     for (day, price) in [(24, 2000), (25, 2000), (26, 2100), (27, 2000), (28, 900)] {
         for (asin, price, rank) in [("B0FDKB341G", price, 300 - day), ("B0FDKB341H", 2500, 700 + day)] {
@@ -361,7 +361,7 @@ fn of_what_is_told_beside_alerts() {
     answers!(text, @r#"
     amzctl.alert-event/1 : alert_id asin day event_id event_type marketplace message object previous_severity resolution rule schema severity workspace
     amzctl.alert-event/1 resolution: actor at by note
-    amzctl.incident-event/1 : day event_id event_type field incident_id kind message opened_at reason schema source workspace
+    amzctl.incident-event/1 : day event_id event_type field incident_id kind marketplace message opened_at reason schema source workspace
     amzctl.report-event/1 : as_of event_id event_type evidence_hash format message path published_at report_id schema size_bytes subject workspace
     amzctl.run-event/1 : command error event_id event_type exit_code finished_at host message outcome run_id schema started_at workspace
     "#);

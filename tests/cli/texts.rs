@@ -46,7 +46,7 @@ fn the_version_and_the_keys_of_the_configuration_come_in_every_format() {
     answers!(lines.join("\n"), @r#"
     alerts.allow_hosts	array	[]	Hosts and addresses in private networks that channels may reach: names as they are written there, or IP addresses.
     alerts.file	string or null	alerts.ndjson	Append events to this NDJSON file; an empty name writes none.
-    alerts.rules	string	plain	"Shipped rule set: ""calm"", which is sure before it tells, or ""plain"", which tells everything at first sight."
+    alerts.rules	string	calm	"Shipped rule set: ""calm"", which is sure before it tells, or ""plain"", which tells everything at first sight."
     alerts.rules_file	string or null	rules.toml	File with what differs from the set; used where it is there. An empty name uses none.
     alerts.stale_slots	integer	2	Slots without an observation after which a product is stale.
     alerts.stdout	boolean	true	Print events to standard output.

@@ -66,6 +66,25 @@ fn what_another_team_has_is_answered_like_what_nobody_has() {
 }
 
 #[test]
+fn what_comes_next_is_said_for_the_same_workspace() {
+    let sandbox = two_teams();
+    let set = "cohort set pair UK:B0FDKB341G UK:B0FM2YDLHP";
+    for (line, next) in [
+        (format!("{set} --workspace eu"), "next: `amzctl --workspace eu compare --cohort pair`"),
+        (
+            format!("--config amzctl.toml {set} --workspace eu"),
+            "next: `amzctl --config amzctl.toml --workspace eu compare --cohort pair`",
+        ),
+        (set.to_owned(), "next: `amzctl compare --cohort pair`"),
+    ] {
+        let said = sandbox.run(&line);
+        assert!(said.contains(next), "{said}");
+    }
+    let said = sandbox.run_with("AMZCTL_WORKSPACE", "eu", set);
+    assert!(said.contains("next: `amzctl compare --cohort pair`"), "the variable is still there: {said}");
+}
+
+#[test]
 fn each_team_is_told_of_its_products_only_and_only_by_its_own_run() {
     let sandbox = two_teams();
     // The product in the UK has not changed.

@@ -105,11 +105,8 @@ pub(in crate::cli) async fn deliver_now(
 /// it was whatever comes of this.
 pub(in crate::cli) async fn tell_of_run(store: &Store, context: &Context) {
     let audience = audience(context);
-    let hears = |event_type| {
-        let about = About::default();
-        audience.subscribers.iter().any(|one| one.wants.hears(&audience.workspace, event_type, &about))
-    };
-    if !hears("run.finished") && !hears("run.failed") {
+    let is_heard = ["run.finished", "run.failed"].iter().any(|kind| audience.hears(kind, &About::default()));
+    if !is_heard {
         return;
     }
     match deliver_now(store, context, false).await {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::states::ByArgs;
 use super::view::{self, known, product, short_id};
-use super::{audience, is_for_people};
+use super::{audience, id_prefix, is_for_people};
 use crate::cli::OutputArgs;
 use crate::cli::context::Context;
 use crate::cli::dates::DayArg;
@@ -211,7 +211,8 @@ fn say(decided: Decided, verdict: Verdict, context: &Context) {
 }
 
 fn decision(incident_id: &str, alert_id: Option<String>, verdict: Verdict, note: &str) -> Decision {
-    Decision { incident_id: incident_id.to_owned(), alert_id, verdict, note: note.to_owned() }
+    let (incident_id, note) = (incident_id.to_owned(), note.to_owned());
+    Decision { incident_id, alert_id, verdict, note, is_caveat: false }
 }
 
 fn is_chosen(held: &HeldRecord, findings: &[String]) -> bool {
@@ -219,7 +220,7 @@ fn is_chosen(held: &HeldRecord, findings: &[String]) -> bool {
 }
 
 fn begins_with(id: &str, prefix: &str) -> bool {
-    id.starts_with(&prefix.trim().to_ascii_lowercase())
+    id_prefix(prefix).is_some_and(|prefix| id.starts_with(&prefix))
 }
 
 /// The incident whose id begins with the text. Errors: usage when it is none's or several incidents'.
@@ -237,10 +238,7 @@ pub(in crate::cli) async fn find_incident(
     store: &Store,
     context: &Context,
 ) -> anyhow::Result<Option<IncidentRecord>> {
-    let prefix = id.trim().trim_end_matches('…').to_ascii_lowercase();
-    if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(None);
-    }
+    let Some(prefix) = id_prefix(id) else { return Ok(None) };
     let found = store.find_incidents(context.workspace(), &prefix).await;
     let mut found = found.context("failed to look for the incident")?;
     if found.len() > 1 {

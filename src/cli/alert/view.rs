@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::cli::context::Context;
+pub(super) use crate::ids::{SHORT_ID, short_id};
 use crate::notify::ONLY_RECIPIENT;
 use crate::render::rows::{self, Format, Rows, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
@@ -13,9 +14,6 @@ pub(in crate::cli) use crate::stages::alert_view::change_document;
 pub(super) use crate::stages::alert_view::{alert_document, alert_rows, known};
 use crate::store::alerts::{AlertChange, AlertRecord};
 use crate::store::outbox::DeliveryRecord;
-
-/// Digits of an id that tables show; enough to name an alert by.
-pub(super) const SHORT_ID: usize = 10;
 
 /// What fits a terminal.
 pub(super) fn short_rows(alerts: &[AlertRecord]) -> Rows {
@@ -196,8 +194,4 @@ pub(super) fn product(marketplace: &str, asin: &str) -> String {
 /// The channel and who is told through it, where it has several.
 pub(super) fn addressed(channel: &str, recipient: &str) -> String {
     if recipient == ONLY_RECIPIENT { channel.to_owned() } else { format!("{channel} {recipient}") }
-}
-
-pub(super) fn short_id(alert_id: &str) -> &str {
-    alert_id.get(..SHORT_ID).unwrap_or(alert_id)
 }

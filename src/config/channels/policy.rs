@@ -135,7 +135,7 @@ impl Policy {
         let (Some(at), true) = (digest_at, faults.is_empty()) else { return Err(faults) };
         Ok(Policy {
             events: words.events.to_vec(),
-            min_severity: severity(words.min_severity),
+            min_severity: words.min_severity.into(),
             rules: words.rules.to_vec(),
             marketplaces,
             workspaces,
@@ -196,12 +196,14 @@ fn time_of_day(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| is_short)
 }
 
-fn severity(word: SeverityWord) -> Severity {
-    match word {
-        SeverityWord::Low => Severity::Low,
-        SeverityWord::Medium => Severity::Medium,
-        SeverityWord::High => Severity::High,
-        SeverityWord::Critical => Severity::Critical,
+impl From<SeverityWord> for Severity {
+    fn from(word: SeverityWord) -> Severity {
+        match word {
+            SeverityWord::Low => Severity::Low,
+            SeverityWord::Medium => Severity::Medium,
+            SeverityWord::High => Severity::High,
+            SeverityWord::Critical => Severity::Critical,
+        }
     }
 }
 

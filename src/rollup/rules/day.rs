@@ -30,6 +30,8 @@ pub struct DeltaFacts<'a> {
     /// Hundredths of a star.
     pub rating: Change,
     pub ratings_count: Change,
+    /// How many a day are usual; null where that is not asked.
+    pub ratings_usual: Option<i64>,
     pub availability: Availability,
     /// The previous word that says something about stock.
     pub availability_prev: Option<Availability>,
@@ -277,19 +279,28 @@ impl Judge<'_> {
             return;
         };
         let days = i64::from(self.facts.day.no() - prev_day.no());
-        let is_passed = |step: &Step| i128::from(delta) > i128::from(step.above) * i128::from(days);
+        let usual = self.facts.ratings_usual;
+        // Beyond what is usual in so many days it does not matter on which of them they came.
+        let is_passed = |step: &Step| match usual {
+            Some(usual) => i128::from(delta) - i128::from(usual) * i128::from(days) > i128::from(step.above),
+            None => i128::from(delta) > i128::from(step.above) * i128::from(days),
+        };
         let Some(step) = self.set.step(Rule::RatingsSpike, is_passed) else { return };
         let pace = match days {
             1 => "in one day".to_owned(),
             _ => format!("in {days} days, {} a day", tenths(delta.into(), days.into())),
         };
-        let message =
-            format!("{delta} new ratings {pace}: from {prev} to {value} {}", span(prev_day, self.facts.day));
+        let usually = usual.map_or_else(String::new, |usual| format!(", usually {usual} a day"));
+        let message = format!(
+            "{delta} new ratings {pace}{usually}: from {prev} to {value} {}",
+            span(prev_day, self.facts.day)
+        );
         let evidence = Evidence::default()
             .put("ratings_count", value)
             .put("ratings_count_prev", prev)
             .day("ratings_count_prev_day", prev_day)
             .put("ratings_count_delta", delta)
+            .put("usual_a_day", usual)
             .put("days", days);
         self.found(Rule::RatingsSpike, step, message, evidence);
     }

@@ -22,6 +22,7 @@ fn facts() -> DeltaFacts<'static> {
         bsr_leaf_category: Some("Earbuds"),
         rating: Change::default(),
         ratings_count: Change::default(),
+        ratings_usual: None,
         availability: Availability::Unknown,
         availability_prev: None,
         availability_prev_day: None,

@@ -18,6 +18,8 @@ pub enum GateReason {
     CanaryMoved,
     WatchlistMoved,
     MissingData,
+    /// It is grave, and only one source has seen it.
+    SecondSource,
 }
 
 words!(GateReason {
@@ -26,6 +28,7 @@ words!(GateReason {
     CanaryMoved = "canary_moved",
     WatchlistMoved = "watchlist_moved",
     MissingData = "missing_data",
+    SecondSource = "second_source",
 });
 
 /// What the gate lets pass.
@@ -159,6 +162,11 @@ impl Gate {
             Some(((product.marketplace, finding.day, source), detail))
         });
         moved.collect()
+    }
+
+    /// A price jumped further than prices do.
+    pub fn is_implausible(&self, finding: &Finding) -> bool {
+        self.implausible(finding).is_some()
     }
 
     fn implausible(&self, finding: &Finding) -> Option<String> {

@@ -337,6 +337,9 @@ impl Problems {
         }
         if let Some(days) = entry.cooldown_days {
             let allowed = waits("cooldown_days").and_then(|()| match i32::from(days) {
+                0..=MOST_COOLDOWN_DAYS if !rule.can_repeat() => {
+                    Err(format!("{rule} never finds the same again: `cooldown_days` says nothing of it"))
+                }
                 days @ 0..=MOST_COOLDOWN_DAYS => Ok(days),
                 _ => Err(format!("`cooldown_days` is at most {MOST_COOLDOWN_DAYS}")),
             });
@@ -427,7 +430,8 @@ fn reference(rule: Rule, text: &str) -> Result<Reference, String> {
     }
     match text.split_once(':') {
         None if text == "previous" => Ok(Reference::Previous),
-        None if text == "last_found" => Ok(Reference::LastFound),
+        None if text == "last_found" && rule != Rule::RatingsSpike => Ok(Reference::LastFound),
+        None if text == "last_found" => Err("a count that only grows is not compared with it".to_owned()),
         None if text == "all_time" && rule == Rule::PriceDrop => Ok(Reference::AllTime),
         None if text == "all_time" => Err("of price_drop only: no other extreme is kept".to_owned()),
         Some(("median", days)) => match days.parse::<i32>() {

@@ -4,9 +4,10 @@
 //! highest severity whose threshold is passed; `undercut` and `new_seller` also per object. Knows no database,
 //! no lake, no clock; what is judged and what happens with a finding is decided by `stages::alert`.
 //!
-//! The day of a finding: of the delta row for rules over it, and for `undercut`; the day a listing version
-//! begins; the first day on which a stale product was stale; the second day without the product for
-//! `product_gone`; the incident's day for `source_incident`. So looking again gives the same finding.
+//! The day of a finding: of the delta row for rules over it, and for `undercut`; the day a listing version begins, or
+//! has lasted for as many looks as the rule wants; the first day on which a stale product was stale; the second day
+//! without the product for `product_gone`; the incident's day for `source_incident`. So looking again gives the same
+//! finding.
 
 mod absence;
 mod day;
@@ -16,6 +17,7 @@ mod lint;
 mod listing;
 mod message;
 mod outlook;
+mod second;
 mod select;
 mod set;
 mod settle;
@@ -30,8 +32,9 @@ pub use day::{Change, DeltaFacts, judge_day};
 pub use gate::{Gate, GateReason, Sightings, Tripped};
 pub use language::{Number, Problem, RuleBook, RuleChange, RulesFile};
 pub use lint::{Known, Warning, lint};
-pub use listing::{ListingChange, ListingSide, judge_listing};
-pub use outlook::{Outlook, outlook};
+pub use listing::{ListingChange, ListingLooks, ListingSeen, ListingSide, judge_listing};
+pub use outlook::{Outlook, currency_outlook, listing_outlook, outlook, undercut_outlook};
+pub use second::{SecondLook, Sighting, is_confirmable, second_look, shown_by};
 pub use select::{Selection, Subject};
 pub use set::{Reference, RuleSet, RuleSpec, SHIPPED, Step, Unit};
 pub use settle::judge_newest;

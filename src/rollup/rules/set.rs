@@ -61,16 +61,21 @@ impl Rule {
         self.unit() == Unit::Percent || self == Rule::PriceOutlier
     }
 
-    /// True where it compares a number of today with an earlier one that may be chosen.
+    /// True where it compares a number of today, or how fast it grew, with an earlier one that may be chosen.
     pub fn has_reference(self) -> bool {
-        use Rule::{BsrImproved, BsrWorsened, PriceDrop, PriceRise, RatingFell, RatingRose};
-        matches!(self, PriceDrop | PriceRise | BsrWorsened | BsrImproved | RatingFell | RatingRose)
+        use Rule::{BsrImproved, BsrWorsened, PriceDrop, PriceRise, RatingFell, RatingRose, RatingsSpike};
+        let is_number = matches!(self, PriceDrop | PriceRise | BsrWorsened | BsrImproved);
+        is_number || matches!(self, RatingFell | RatingRose | RatingsSpike)
     }
 
     /// True where a later look at the same product can confirm it.
     pub fn can_wait(self) -> bool {
-        use Rule::{ListingChanged, ProductGone, ProductStale, SourceIncident};
-        !matches!(self, ListingChanged | ProductGone | ProductStale | SourceIncident)
+        !matches!(self, Rule::ProductGone | Rule::ProductStale | Rule::SourceIncident)
+    }
+
+    /// True where the same finding may come again: a listing that changes again is another one.
+    pub fn can_repeat(self) -> bool {
+        self.can_wait() && self != Rule::ListingChanged
     }
 }
 
@@ -132,6 +137,14 @@ impl RuleSpec {
             cooldown_days: 0,
             message: String::new(),
         }
+    }
+
+    fn set_steps(&mut self, steps: &[(Severity, i64)]) {
+        self.steps = RuleSpec::new(self.rule, steps, 0).steps;
+    }
+
+    fn set_min_abs(&mut self, least: Option<Decimal>) {
+        self.steps.iter_mut().for_each(|step| step.min_abs = least);
     }
 
     /// True where the newest row says all that the rule wants to know.
@@ -227,29 +240,40 @@ impl RuleSet {
         RuleSet { name: "plain", rules, max_gap_days: 7, stale_slots, is_gated: false }
     }
 
-    /// The calm set: the plain thresholds, but a change has to be worth something, to last, and to be over before it is
-    /// told again.
+    /// The calm set: a change has to be worth something, to last for three looks, and to be over before it is told
+    /// again. One thing that happens is told by one rule.
     pub fn calm(stale_slots: u32) -> RuleSet {
+        use Severity::{Critical, High, Low, Medium};
         let mut set = RuleSet { name: "calm", is_gated: true, ..RuleSet::plain(stale_slots) };
+        let of_price = Some(Decimal::new(50, 2));
         for spec in &mut set.rules {
-            let (confirmations, cooldown_days) = match spec.rule {
-                rule if !rule.can_wait() => (1, 0),
-                Rule::BsrWorsened | Rule::BsrImproved => (3, 14),
-                _ => (2, 7),
-            };
-            (spec.confirmations, spec.cooldown_days) = (confirmations, cooldown_days);
+            if spec.rule.can_wait() {
+                spec.confirmations = 3;
+            }
+            if spec.rule.can_repeat() {
+                spec.cooldown_days = 7;
+            }
             match spec.rule {
-                Rule::BsrWorsened | Rule::BsrImproved => spec.reference = Reference::Median(14),
+                Rule::PriceDrop | Rule::PriceRise => spec.set_min_abs(of_price),
+                // A price that stays where it went is a drop or a rise, and one that does not is noise.
+                Rule::PriceOutlier => spec.is_enabled = false,
+                // Ranks breathe: by a factor of 1.8 for days they do not.
+                Rule::BsrWorsened => spec.set_steps(&[(Medium, 8000), (High, 15_000), (Critical, 30_000)]),
+                Rule::BsrImproved => spec.set_steps(&[(Low, 4500)]),
+                // An average sinks over days, and hardly sways.
+                Rule::RatingFell | Rule::RatingRose => {
+                    spec.set_steps(&[(Medium, 40), (High, 100)]);
+                    (spec.reference, spec.confirmations) = (Reference::Median(7), 2);
+                }
+                Rule::RatingsSpike => spec.reference = Reference::Median(14),
                 // A cent less is no news.
-                Rule::AllTimeLow | Rule::Undercut => spec.steps.iter_mut().for_each(|step| step.above = 200),
+                Rule::AllTimeLow | Rule::Undercut => spec.set_steps(&[(Medium, 200)]),
                 _ => {}
             }
-            let least = match spec.rule {
-                Rule::PriceDrop | Rule::PriceRise | Rule::PriceOutlier => Some(Decimal::new(50, 2)),
-                Rule::BsrWorsened | Rule::BsrImproved => Some(Decimal::from(10)),
-                _ => None,
-            };
-            spec.steps.iter_mut().for_each(|step| step.min_abs = least);
+            if matches!(spec.rule, Rule::BsrWorsened | Rule::BsrImproved) {
+                (spec.reference, spec.cooldown_days) = (Reference::Median(14), 14);
+                spec.set_min_abs(Some(Decimal::from(10)));
+            }
         }
         set
     }
@@ -311,7 +335,12 @@ impl RuleSet {
             Rule::BsrImproved => format!("leaf rank, else main rank, more than {above} % below {day_before}"),
             Rule::RatingFell => format!("rating more than {above} stars below {day_before}"),
             Rule::RatingRose => format!("rating more than {above} stars above {day_before}"),
-            Rule::RatingsSpike => format!("more than {above} new ratings a day since {day_before}"),
+            Rule::RatingsSpike => match spec.reference {
+                Reference::Median(days) => {
+                    format!("{above} new ratings more than usual by the {days} days before")
+                }
+                _ => format!("more than {above} new ratings a day since {day_before}"),
+            },
             Rule::PriceOutlier => format!(
                 "price further than {above} median absolute deviations from the median of the 14 latest known \
                  days within 60 days before (at least {})",

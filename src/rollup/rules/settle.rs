@@ -75,6 +75,7 @@ impl<'a> Settling<'a> {
             earlier.day >= quiet_since
                 && earlier.severity >= finding.severity
                 && earlier.object == finding.object
+                && earlier.evidence["seller_id"] == finding.evidence["seller_id"]
         });
         (!is_known).then_some(finding)
     }
@@ -98,27 +99,31 @@ impl<'a> Settling<'a> {
                 pending = None;
             }
             last = Some((value, row.day));
-            let reference = match &pending {
-                Some(pending) => Some(pending.level),
-                None => self.reference(at, level.filter(|level| is_near(*level)), &found),
+            let before = pending.take();
+            let reference = match &before {
+                Some(pending) if self.has_level() || self.is_same_change(pending, value) => {
+                    Some(pending.level)
+                }
+                _ => self.reference(at, level.filter(|level| is_near(*level)), &found),
             };
             let Some(reference) = reference else {
                 level = last;
                 continue;
             };
-            if !self.has_moved(value, reference.0) {
-                (level, pending, known) = (last, None, None);
+            let waiting = before.filter(|pending| self.is_same_change(pending, value));
+            if !self.has_moved(at, value, reference.0) {
+                (level, known) = (last, None);
                 continue;
             }
-            if known.as_ref().is_some_and(|known| is_same_change(known, value)) {
+            if known.as_ref().is_some_and(|known| self.is_same_change(known, value)) {
+                pending = waiting;
                 continue;
             }
-            let waiting = pending.take().filter(|pending| is_same_change(pending, value));
             let waiting = waiting.unwrap_or_else(|| Pending {
                 level: reference,
                 latest: value,
                 looks: 0,
-                found: self.judge(row, reference),
+                found: self.judge(at, reference),
             });
             let waiting = Pending { latest: value, looks: waiting.looks + 1, ..waiting };
             if waiting.looks < self.spec.confirmations {
@@ -126,7 +131,7 @@ impl<'a> Settling<'a> {
                 continue;
             }
             level = last;
-            let Some(finding) = self.judge(row, waiting.level).or_else(|| waiting.found.clone()) else {
+            let Some(finding) = self.judge(at, waiting.level).or_else(|| waiting.found.clone()) else {
                 continue;
             };
             found.push(Finding { day: row.day, ..finding });
@@ -192,15 +197,19 @@ impl<'a> Settling<'a> {
     /// What the value of a row is compared with.
     fn reference(&self, at: usize, level: Option<Since<'a>>, found: &[Finding]) -> Option<Since<'a>> {
         let row = &self.rows[at];
-        let lowest = || Some(Value::Price(row.price_low_all_prev?, row.currency?));
+        let of = |price: Option<i64>| Some(Value::Price(price?, row.currency?));
         match self.spec.rule {
             Rule::PriceOutlier => return Some((Value::IsFound(false), row.day)),
-            Rule::AllTimeLow => return Some((lowest()?, row.day)),
+            // A wrong look between the first one and the next does not make the first the lowest before.
+            Rule::AllTimeLow => return Some((of(self.lowest_before(at))?, row.day)),
             // Any seller is another one than nobody.
             Rule::NewSeller => return (row.seller_is_new == Some(true)).then_some((NOBODY, row.day)),
+            // What is usual is how fast they come, not how many there are.
+            Rule::RatingsSpike => return level,
             _ => {}
         }
         match self.spec.reference {
+            Reference::Previous if matches!(self.look(row)?.0, Value::Seller(_)) => self.established(at),
             Reference::Previous => level,
             Reference::Median(days) => self.median(at, row.day.plus(-days)),
             Reference::LastFound => {
@@ -208,8 +217,32 @@ impl<'a> Settling<'a> {
                     found.last().and_then(|finding| self.rows.iter().find(|row| row.day == finding.day));
                 last.and_then(|row| Some((self.look(row)?.0, row.day))).or(level)
             }
-            Reference::AllTime => Some((lowest()?, level?.1)),
+            Reference::AllTime => Some((of(row.price_low_all_prev)?, level?.1)),
         }
+    }
+
+    /// The lowest price before the looks that a change has to wait for, the row's own among them.
+    fn lowest_before(&self, at: usize) -> Option<i64> {
+        let known = self.rows[..=at].iter().rev().filter(|row| row.price.value.is_some());
+        known.take(self.spec.confirmations as usize).filter_map(|row| row.price_low_all_prev).last()
+    }
+
+    /// The last seller before a row that had the buy box for as many looks as a change has to last, or was there first.
+    /// Of sellers who take turns none has.
+    fn established(&self, at: usize) -> Option<Since<'a>> {
+        let mut run: Option<(Since<'a>, u32)> = None;
+        for row in self.rows[..at].iter().rev() {
+            let Some((seller, _)) = self.look(row) else { continue };
+            let (since, looks) = match run {
+                Some((since, looks)) if since.0 == seller => (since, looks + 1),
+                _ => ((seller, row.day), 1),
+            };
+            if looks >= self.spec.confirmations || row.seller_known_days == Some(0) {
+                return Some(since);
+            }
+            run = Some((since, looks));
+        }
+        None
     }
 
     /// The lower median of the comparable values from a day on, before the row.
@@ -231,37 +264,76 @@ impl<'a> Settling<'a> {
 
     /// True where a value is not the level any more, in whichever direction: beyond the lowest step, or, where that is
     /// told apart, beyond where the change counts as over.
-    fn has_moved(&self, value: Value<'_>, level: Value<'_>) -> bool {
+    fn has_moved(&self, at: usize, value: Value<'_>, level: Value<'_>) -> bool {
         let above = self.spec.clear_below.unwrap_or_else(|| self.spec.lowest());
         match (value, level) {
             (Value::Price(value, _), Value::Price(level, _)) if self.spec.rule == Rule::AllTimeLow => {
                 value < level && exceeds_pct(level - value, level, above)
             }
             (Value::Price(value, currency), Value::Price(level, _)) => {
-                exceeds_pct(value - level, level, above)
+                self.exceeds(value, level, above)
                     && self.spec.steps.first().is_none_or(|step| {
                         self.spec.clear_below.is_some() || step.is_passed_by_amount(value - level, currency)
                     })
             }
-            (Value::Rank(value, _), Value::Rank(level, _)) => exceeds_pct(value - level, level, above),
+            (Value::Rank(value, _), Value::Rank(level, _)) => self.exceeds(value, level, above),
             (Value::Rating(value), Value::Rating(level)) => (value - level).abs() > above,
             (Value::Count(value), Value::Count(level)) => {
                 // More than a day's worth: how fast they came, the first look tells.
-                value - level > above
+                value - level > above + self.usual_ratings(at).unwrap_or(0)
             }
             (value, level) => value != level,
         }
     }
 
+    /// True of a change that is large enough for the rule, or whose way back would be: a fall of 9.5 % is no drop of more
+    /// than 10 %, but the rise after it would be one.
+    fn exceeds(&self, value: i64, level: i64, above: i64) -> bool {
+        let is_upward = matches!(self.spec.rule, Rule::PriceRise | Rule::BsrWorsened);
+        let from = if (value > level) == is_upward { level } else { value };
+        exceeds_pct(value - level, from, above)
+    }
+
+    /// How many ratings a day are usual for the product before a row; null where the rule does not ask for it.
+    fn usual_ratings(&self, at: usize) -> Option<i64> {
+        let Reference::Median(days) = self.spec.reference else { return None };
+        let (rule, first) = (self.spec.rule, self.rows[at].day.plus(-days));
+        let before = self.rows[..at].iter().filter(|row| rule == Rule::RatingsSpike && row.day >= first);
+        let mut paces: Vec<i64> = before
+            .filter_map(|row| {
+                let days = row.day.no() - row.ratings_count.prev_day?.no();
+                row.ratings_count.delta?.checked_div(days.into())
+            })
+            .collect();
+        paces.sort_unstable();
+        (paces.len() >= LEAST_FOR_MEDIAN).then(|| paces[(paces.len() - 1) / 2])
+    }
+
+    /// True where a look shows the change that waits already, and not another one.
+    fn is_same_change(&self, pending: &Pending<'_>, value: Value<'_>) -> bool {
+        match (value, pending.latest) {
+            // Lost it is, whoever has it then.
+            (Value::Seller(seller), Value::Seller(latest)) if self.spec.rule == Rule::BuyBoxLost => {
+                self.own_sellers.contains(seller) == self.own_sellers.contains(latest)
+            }
+            (Value::Seller(_), _) => value == pending.latest,
+            _ => match (number(value), number(pending.level.0), number(pending.latest)) {
+                (Some(value), Some(level), Some(latest)) => (value > level) == (latest > level),
+                _ => true,
+            },
+        }
+    }
+
     /// What the rule finds in a row against a level of an earlier day.
-    fn judge(&self, row: &DeltaFacts<'a>, (level, day): Since<'a>) -> Option<Finding> {
+    fn judge(&self, at: usize, (level, day): Since<'a>) -> Option<Finding> {
         let against = |value: Option<i64>, level: i64| Change {
             value,
             prev: Some(level),
             prev_day: Some(day),
             delta: value.map(|value| value - level),
         };
-        let mut facts = row.clone();
+        let mut facts = self.rows[at].clone();
+        facts.ratings_usual = self.usual_ratings(at);
         match level {
             Value::Price(level, _) if self.spec.rule == Rule::AllTimeLow => {
                 facts.price_low_all_prev = Some(level)
@@ -288,7 +360,7 @@ impl<'a> Settling<'a> {
         }
         let finding = judge_by(self.spec.rule, &facts, self.set, self.own_sellers)?;
         Some(match self.spec.reference {
-            Reference::Median(days) => Finding {
+            Reference::Median(days) if self.spec.rule != Rule::RatingsSpike => Finding {
                 message: format!("{}, against the median of {days} days", finding.message),
                 ..finding
             },
@@ -299,17 +371,6 @@ impl<'a> Settling<'a> {
 
 /// Values of fewer days have no median worth comparing with.
 const LEAST_FOR_MEDIAN: usize = 3;
-
-/// True where a look shows the change that waits already, and not another one.
-fn is_same_change(pending: &Pending<'_>, value: Value<'_>) -> bool {
-    match (value, pending.level.0) {
-        (Value::Seller(_), _) => value == pending.latest,
-        (value, level) => match (number(value), number(level), number(pending.latest)) {
-            (Some(value), Some(level), Some(latest)) => (value > level) == (latest > level),
-            _ => true,
-        },
-    }
-}
 
 fn is_comparable(a: Value<'_>, b: Value<'_>) -> bool {
     match (a, b) {

@@ -22,6 +22,7 @@ fn row(no: i32) -> DeltaFacts<'static> {
         bsr_leaf_category: None,
         rating: Change::default(),
         ratings_count: Change::default(),
+        ratings_usual: None,
         availability: Availability::Unknown,
         availability_prev: None,
         availability_prev_day: None,
@@ -228,11 +229,54 @@ fn a_buy_box_is_lost_to_one_seller_or_to_nobody_for_good() {
     let flips = [Some("OWN"), Some("A"), Some("OWN"), Some("A"), Some("OWN")];
     assert_eq!(found(&sellers(&flips), &lost), "");
     // Each of several is one look.
-    let others = [Some("A"), Some("B"), Some("C"), Some("D"), Some("D")];
-    assert_eq!(found(&sellers(&others), &changed), "4:buy_box_seller_changed:medium");
-    let nobody = [Some("OWN"), None, None, Some("OWN")];
-    assert_eq!(found(&sellers(&nobody), &lost), "2:buy_box_lost:high");
+    let others = [Some("A"), Some("A"), Some("B"), Some("C"), Some("D"), Some("D")];
+    assert_eq!(found(&sellers(&others), &changed), "5:buy_box_seller_changed:medium");
+    let nobody = [Some("OWN"), Some("OWN"), None, None, Some("OWN")];
+    assert_eq!(found(&sellers(&nobody), &lost), "3:buy_box_lost:high");
+    let several = [Some("OWN"), Some("OWN"), Some("A"), Some("B"), Some("A")];
+    assert_eq!(found(&sellers(&several), &lost), "3:buy_box_lost:high", "lost to whomever");
+    assert_eq!(found(&sellers(&several), &changed), "");
     assert_eq!(found(&sellers(&[Some("OWN"), None, Some("OWN"), None, Some("OWN")]), &lost), "");
+}
+
+#[test]
+fn sellers_who_take_turns_are_no_news_and_who_was_there_first_is() {
+    let thrice = only(Rule::BuyBoxSellerChanged, |spec| spec.confirmations = 3);
+    // A day that nobody saw makes three looks of two turns.
+    let turns = [Some("A"), Some("B"), Some("B"), Some("C"), Some("A"), Some("A"), Some("A"), Some("B")];
+    assert_eq!(found(&sellers(&turns), &thrice), "");
+    let mut first = sellers(&[Some("A"), Some("B"), Some("B"), Some("B")]);
+    assert_eq!(found(&first, &thrice), "", "nobody knows for how long A had it");
+    first[0].seller_known_days = Some(0);
+    assert_eq!(found(&first, &thrice), "3:buy_box_seller_changed:medium");
+    let back =
+        [Some("A"), Some("A"), Some("A"), Some("B"), Some("B"), Some("B"), Some("A"), Some("A"), Some("A")];
+    assert_eq!(
+        found(&sellers(&back), &thrice),
+        "5:buy_box_seller_changed:medium 8:buy_box_seller_changed:medium"
+    );
+}
+
+#[test]
+fn the_way_back_from_what_was_nearly_a_drop_is_no_rise() {
+    let set = twice(Rule::PriceRise);
+    // 9.5 % down for a day, and 10.5 % up again.
+    assert_eq!(found(&daily(&[1000, 1000, 905, 1000, 1000]), &set), "");
+    assert_eq!(found(&daily(&[1000, 1000, 905, 905, 1000, 1000]), &set), "5:price_rise:medium");
+}
+
+#[test]
+fn a_change_of_seller_is_the_same_when_the_same_seller_comes() {
+    let set = only(Rule::BuyBoxSellerChanged, |spec| {
+        (spec.confirmations, spec.cooldown_days) = (2, 7);
+    });
+    let there_and_back =
+        [Some("A"), Some("A"), Some("B"), Some("B"), Some("A"), Some("A"), Some("B"), Some("B")];
+    assert_eq!(
+        found(&sellers(&there_and_back), &set),
+        "3:buy_box_seller_changed:medium 5:buy_box_seller_changed:medium",
+        "B again within the week is known"
+    );
 }
 
 #[test]
@@ -243,6 +287,8 @@ fn a_seller_is_new_when_it_stays() {
         "1:new_seller:low 3:new_seller:low"
     );
     assert_eq!(found(&sellers(&[Some("B"), Some("A"), Some("B"), Some("A")]), &set), "");
+    let passed = [Some("A"), Some("A"), Some("A"), Some("B"), Some("A"), Some("A"), Some("A")];
+    assert_eq!(found(&sellers(&passed)[3..], &set), "", "who was there before is not new");
 }
 
 #[test]
@@ -250,6 +296,10 @@ fn an_all_time_low_has_to_last_and_to_be_worth_something() {
     let set = twice(Rule::AllTimeLow);
     assert_eq!(found(&daily(&[1000, 900, 900]), &set), "2:all_time_low:medium");
     assert_eq!(found(&daily(&[1000, 900, 1000, 900, 900]), &set), "", "the lowest there was before");
+    let thrice = only(Rule::AllTimeLow, |spec| spec.confirmations = 3);
+    assert_eq!(found(&daily(&[1000, 900, 900, 900]), &thrice), "3:all_time_low:medium");
+    let interrupted = daily(&[1000, 1000, 900, 90_000, 900, 900, 900, 900]);
+    assert_eq!(found(&interrupted, &thrice), "6:all_time_low:medium", "one look in between was wrong");
     let two_percent = only(Rule::AllTimeLow, |spec| {
         spec.confirmations = 2;
         spec.steps[0].above = 200;
@@ -303,14 +353,39 @@ fn an_amount_keeps_pennies_quiet() {
     assert_eq!(found(&daily(&[500, 400, 400]), &set), "", "exactly the amount is not more than it");
 }
 
+fn counts(values: &[i64]) -> Vec<DeltaFacts<'static>> {
+    rows(&(0..).zip(values.iter().copied()).collect::<Vec<_>>(), |row, value, before| {
+        row.ratings_count = change(before, value);
+    })
+}
+
+#[test]
+fn what_a_bestseller_gets_every_day_is_no_spike() {
+    let plain = twice(Rule::RatingsSpike);
+    let usual = only(Rule::RatingsSpike, |spec| {
+        (spec.reference, spec.confirmations) = (Reference::Median(14), 2);
+    });
+    // 90 a day, then 110 and 150, then as before.
+    let busy = counts(&[1000, 1090, 1180, 1270, 1380, 1530, 1620, 1710]);
+    assert_eq!(found(&busy, &plain), "5:ratings_spike:medium");
+    assert_eq!(found(&busy, &usual), "");
+    let flooded = counts(&[1000, 1090, 1180, 1270, 1571, 1661]);
+    assert_eq!(found(&flooded, &usual), "5:ratings_spike:medium");
+    assert_eq!(
+        judge_newest(&flooded, &usual, &BTreeSet::new()).findings[0].message,
+        "391 new ratings in 2 days, 195.5 a day, usually 90 a day: from 1270 to 1661 (2026-03-04 → 2026-03-06)"
+    );
+    let after_a_day_unseen = |count: i64| {
+        let values = [(0, 1000), (1, 1090), (2, 1180), (3, 1270), (5, count), (6, count + 90)];
+        rows(&values, |row, value, before| row.ratings_count = change(before, value))
+    };
+    assert_eq!(found(&after_a_day_unseen(1550), &usual), "", "exactly 100 more than usual in two days");
+    assert_eq!(found(&after_a_day_unseen(1551), &usual), "6:ratings_spike:medium");
+}
+
 #[test]
 fn many_ratings_have_to_stay() {
     let set = twice(Rule::RatingsSpike);
-    let counts = |values: &[i64]| {
-        rows(&(0..).zip(values.iter().copied()).collect::<Vec<_>>(), |row, value, before| {
-            row.ratings_count = change(before, value);
-        })
-    };
     assert_eq!(found(&counts(&[1000, 1150, 1155, 1160]), &set), "2:ratings_spike:medium");
     assert_eq!(found(&counts(&[1000, 1150, 1000, 1005]), &set), "");
 }

@@ -87,55 +87,62 @@ pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Common {
-    day: Day,
-    main: i64,
-    competitor: i64,
+pub(super) struct Common {
+    pub(super) day: Day,
+    pub(super) main: i64,
+    pub(super) competitor: i64,
     currency: Currency,
 }
 
 impl Common {
     /// True where the competitor is cheaper by more than these hundredths of a percent.
-    fn is_below(self, above: i64) -> bool {
+    pub(super) fn is_below(self, above: i64) -> bool {
         self.competitor < self.main && exceeds_pct(self.main - self.competitor, self.main, above)
     }
 }
 
-/// The newest look before the competitor became cheaper, where that is found today; null where it is not.
+/// The newest look before the competitor became cheaper, where that is found today; null where it is not. Being cheaper,
+/// and not being it any more, are both told by as many looks in a row as the rule wants.
 fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days: i32) -> Option<Common> {
-    let lowest = spec.lowest();
-    let (mut level, mut looks, mut quiet_until): (Option<Common>, u32, Option<Day>) = (None, 0, None);
-    let (mut is_told, mut last): (bool, Option<Day>) = (false, None);
+    let (mut is_cheaper, mut others): (Option<bool>, u32) = (None, 0);
+    let (mut dearer, mut quiet_until): (Option<Common>, Option<Day>) = (None, None);
+    let mut last: Option<Day> = None;
     for look in earlier.iter().chain([today]) {
         if last.is_some_and(|last| last < look.day.plus(-max_gap_days)) {
-            (level, looks, is_told) = (None, 0, false);
+            (is_cheaper, others, dearer) = (None, 0, None);
         }
         last = Some(look.day);
-        if !look.is_below(lowest) {
-            // Not cheaper by enough is no news; dearer is the end of it.
-            if look.competitor >= look.main || spec.is_immediate() {
-                is_told = false;
+        let is_below = look.is_below(spec.lowest());
+        let was_cheaper = *is_cheaper.get_or_insert(is_below);
+        // Not cheaper by enough is no news; dearer is the end of it.
+        let is_other = if was_cheaper { look.competitor >= look.main } else { is_below };
+        if !is_other {
+            others = 0;
+            if !was_cheaper {
+                dearer = Some(*look);
             }
-            (level, looks) = (Some(*look), 0);
             continue;
         }
-        looks += 1;
-        if is_told || looks < spec.confirmations {
+        others += 1;
+        if others < spec.confirmations {
             continue;
         }
-        is_told = true;
-        let Some(before) = level else { continue };
+        (is_cheaper, others) = (Some(!was_cheaper), 0);
+        if was_cheaper {
+            dearer = Some(*look);
+            continue;
+        }
         let is_quiet = quiet_until.is_some_and(|until| look.day <= until);
         quiet_until = Some(look.day.plus(spec.cooldown_days)).filter(|_| spec.cooldown_days > 0);
         if look.day == today.day {
-            return Some(before).filter(|_| !is_quiet);
+            return dearer.filter(|_| !is_quiet);
         }
     }
     None
 }
 
 /// Both prices of a day; null unless both are known in one currency.
-fn common_prices(pair: &PairFacts<'_>, day: Day) -> Option<Common> {
+pub(super) fn common_prices(pair: &PairFacts<'_>, day: Day) -> Option<Common> {
     let on_day = |prices: &[DayPrice]| {
         prices.binary_search_by_key(&day, |price| price.day).ok().and_then(|at| prices.get(at)).copied()
     };

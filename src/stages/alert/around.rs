@@ -8,7 +8,7 @@ use super::{Judges, Options};
 use crate::clock::Clock;
 use crate::model::{Day, DayRange, Marketplace, ProductKey};
 use crate::rollup::rules::{
-    DayPrice, Finding, Judged, ListingChange, PairFacts, judge_gone, judge_incident, judge_listing,
+    DayPrice, Finding, Judged, ListingChange, PairFacts, Rule, judge_gone, judge_incident, judge_listing,
     judge_stale, judge_undercut,
 };
 use crate::store::Store;
@@ -17,7 +17,7 @@ use crate::store::judging::CohortPair;
 /// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are counted.
 const PRICE_DAYS: i32 = 30;
 
-/// Judges the listing versions that begin on the days.
+/// Judges the listing versions that begin on the days, or have lasted on them for as many looks as the rule wants.
 pub(super) async fn judge_listings(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
@@ -26,16 +26,35 @@ pub(super) async fn judge_listings(
 ) -> anyhow::Result<Judged> {
     let Some(range) = range_of(days.iter().map(|(_, day)| *day)) else { return Ok(Judged::default()) };
     let zone = options.zone;
-    let (from, until) = (zone.end_of(range.first.plus(-1)), zone.end_of(range.last));
+    let since = |days: i32| zone.end_of(range.first.plus(-days - 1));
+    let until = zone.end_of(range.last);
+    let looks_wanted = |product: ProductKey| {
+        let rules = judges.rules_of(product).filter(|_| judges.unjudged.products.contains(product))?;
+        rules.get(Rule::ListingChanged).map(|spec| spec.confirmations)
+    };
     let changes = store
-        .load_listing_changes(from, until, |at| zone.day_of(at))
+        .load_listing_changes(since(0), until, |at| zone.day_of(at))
         .await
         .context("failed to load listing versions")?;
     let mut by_day: BTreeMap<(ProductKey, Day), Vec<ListingChange>> = BTreeMap::new();
     for change in changes {
-        if judges.unjudged.products.contains(change.product)
-            && days.contains(&(change.product.marketplace, change.day))
+        if looks_wanted(change.product) == Some(1) && days.contains(&(change.product.marketplace, change.day))
         {
+            by_day.entry((change.product, change.day)).or_default().push(change);
+        }
+    }
+    let reach = judges.book.look_back_days();
+    let listings = match reach {
+        0 => Vec::new(),
+        _ => {
+            let seen = DayRange { first: range.first.plus(-reach), last: range.last };
+            store.load_listing_looks(seen, since(reach), until).await.context("failed to load listings")?
+        }
+    };
+    for listing in &listings {
+        let Some(wanted) = looks_wanted(listing.product).filter(|wanted| *wanted > 1) else { continue };
+        let judged = days.iter().filter(|(marketplace, _)| *marketplace == listing.product.marketplace);
+        for change in judged.filter_map(|(_, day)| listing.settled_change(*day, wanted)) {
             by_day.entry((change.product, change.day)).or_default().push(change);
         }
     }

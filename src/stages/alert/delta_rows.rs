@@ -167,6 +167,7 @@ impl Columns<'_> {
                 self.ratings_count_prev_day,
                 self.ratings_count_delta,
             ),
+            ratings_usual: None,
             availability: word_in(self.availability).unwrap_or_default(),
             availability_prev: word_in(self.availability_prev),
             availability_prev_day: day_in(self.availability_prev_day),

@@ -1,28 +1,40 @@
 //! What is held back before it is told, and what later days say of what was told or held.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Context as _;
 use serde_json::Value;
 
 use super::delta_rows::Look;
 use super::reconcile::new_alert;
+use super::second::{self, Awaiting};
 use super::{Judges, Options};
-use crate::model::{Day, ProductKey, Workspace};
-use crate::rollup::rules::{Finding, Outlook, Rule, RuleSpec, Tripped, outlook};
+use crate::model::{Day, Marketplace, ProductKey, Timestamp, Workspace};
+use crate::rollup::rules::{
+    Finding, GateReason, Outlook, Rule, RuleSpec, Severity, Tripped, currency_outlook, outlook,
+};
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertState};
-use crate::store::gate::{Decision, HeldFinding, HeldState, NewGateIncident, Verdict};
+use crate::store::gate::{Decision, HeldFinding, HeldRecord, HeldState, NewGateIncident, Verdict};
 
 /// An open alert, or a finding that is held: what happened since matters to it.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
-    alert_id: String,
-    rule: Rule,
-    day: Day,
-    evidence: Value,
-    /// The incident that holds it; null for an alert.
-    incident_id: Option<String>,
+    pub(super) alert_id: String,
+    pub(super) rule: Rule,
+    pub(super) severity: Severity,
+    pub(super) day: Day,
+    pub(super) evidence: Value,
+    /// What holds it; null for an alert.
+    pub(super) held: Option<HeldBy>,
+}
+
+/// Why a finding is no alert.
+#[derive(Clone, Debug)]
+pub(super) struct HeldBy {
+    pub(super) incident_id: String,
+    pub(super) reason: GateReason,
+    pub(super) since: Timestamp,
 }
 
 /// Everything that later days may settle, by product.
@@ -47,25 +59,50 @@ impl SaidSince {
         if look.at + 1 != look.rows.len() {
             return;
         }
+        let Some(own) = look.rows.first().map(|row| row.product.marketplace.currency()) else { return };
         for one in pending {
             let Some(spec) = look.rules.rules.iter().find(|spec| spec.rule == one.rule) else { continue };
-            let said = |looks| outlook(spec, one.day, &one.evidence, look.rows, looks);
-            match &one.incident_id {
-                None => {
-                    if let Some(Outlook::IsOver(day)) = said(spec.confirmations) {
-                        self.cleared.push((one.alert_id.clone(), format!("over on {day}")));
-                    }
+            let said = match &one.held {
+                Some(held) if held.reason == GateReason::CurrencyMismatch => {
+                    currency_outlook(one.day, own, look.rows)
                 }
-                Some(incident_id) => self.decisions.extend(said(1).map(|outlook| {
-                    let (verdict, note) = match outlook {
-                        Outlook::Holds(day) => (Verdict::Release, format!("still so on {day}")),
-                        Outlook::IsOver(day) => (Verdict::Drop, format!("as before on {day}")),
-                    };
-                    let (incident_id, alert_id) = (incident_id.clone(), Some(one.alert_id.clone()));
-                    Decision { incident_id, alert_id, verdict, note }
-                })),
-            }
+                _ => outlook(spec, one.day, &one.evidence, look.rows, one.looks(spec)),
+            };
+            self.settle(one, said);
         }
+    }
+
+    /// Notes what is known of something pending now.
+    pub(super) fn settle(&mut self, one: &Pending, said: Option<Outlook>) {
+        match (&one.held, said) {
+            (None, Some(Outlook::IsOver(day))) => {
+                self.cleared.push((one.alert_id.clone(), format!("over on {day}")));
+            }
+            (Some(held), Some(Outlook::Holds(day))) => {
+                self.decide(one, held, Verdict::Release, format!("still so on {day}"));
+            }
+            (Some(held), Some(Outlook::IsOver(day))) => {
+                self.decide(one, held, Verdict::Drop, format!("as before on {day}"));
+            }
+            (None, Some(Outlook::Holds(_))) | (_, None) => {}
+        }
+    }
+
+    pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
+        self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: false });
+    }
+
+    /// The ids of what is decided by now.
+    pub(super) fn decided(&self) -> HashSet<String> {
+        self.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect()
+    }
+}
+
+impl Pending {
+    /// How many looks say that it is over: as many as the rule wants to find something, and one where it is held.
+    pub(super) fn looks(&self, spec: &RuleSpec) -> u32 {
+        if self.held.is_some() { 1 } else { spec.confirmations }
     }
 }
 
@@ -83,19 +120,21 @@ pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow
         pending.entry(product).or_default().push(Pending {
             alert_id: alert.alert_id,
             rule: alert.rule,
+            severity: alert.severity,
             day: alert.day,
             evidence: alert.evidence,
-            incident_id: None,
+            held: None,
         });
     }
-    for held in held {
-        let Some(product) = key(&held.alert.marketplace, &held.alert.asin) else { continue };
+    for HeldRecord { incident_id, reason, alert, held_at, .. } in held {
+        let Some(product) = key(&alert.marketplace, &alert.asin) else { continue };
         pending.entry(product).or_default().push(Pending {
-            alert_id: held.alert.alert_id,
-            rule: held.alert.rule,
-            day: held.alert.day,
-            evidence: serde_json::from_str(&held.alert.evidence).unwrap_or_default(),
-            incident_id: Some(held.incident_id),
+            alert_id: alert.alert_id,
+            rule: alert.rule,
+            severity: alert.severity,
+            day: alert.day,
+            evidence: serde_json::from_str(&alert.evidence).unwrap_or_default(),
+            held: Some(HeldBy { incident_id, reason, since: held_at }),
         });
     }
     Ok(pending)
@@ -107,11 +146,14 @@ pub(super) struct Sifted {
     pub(super) passed: Vec<Finding>,
     pub(super) incidents: Vec<NewGateIncident>,
     pub(super) held: Vec<HeldFinding>,
+    /// Those of them that wait for a second source.
+    pub(super) awaiting: Vec<Awaiting>,
 }
 
 /// Asks the gate about the findings that would be told for the first time. What is held, or was dropped, stays so.
 pub(super) async fn sift(
     store: &Store,
+    now: Timestamp,
     options: &Options,
     judges: &Judges,
     findings: Vec<Finding>,
@@ -139,12 +181,33 @@ pub(super) async fn sift(
     let days: BTreeSet<Day> = asked.iter().map(|finding| finding.day).collect();
     let sightings = store.load_sightings(&options.workspace, &days).await;
     let sightings = sightings.context("failed to load which source saw what")?;
+    let is_implausible = |finding: &Finding| gate.is_implausible(finding);
+    let mut looked = second::look(store, now, judges, options, &asked, is_implausible).await?;
+    let id_of = |finding: &Finding| finding.alert_id(options.workspace.as_str());
     let is_confirmed = |finding: &Finding| {
         let set = finding.product.and_then(|product| judges.rules_of(product));
         set.is_some_and(|set| set.get(finding.rule).is_some_and(|spec: &RuleSpec| spec.confirmations > 1))
+            || looked.confirmed.contains(&id_of(finding))
     };
-    let (passed, tripped) = gate.sift(asked, &sightings, is_confirmed);
-    sifted.passed.extend(passed);
+    let (passed, mut tripped) = gate.sift(asked, &sightings, is_confirmed);
+    let mut alone: BTreeMap<(Marketplace, Day), Vec<Finding>> = BTreeMap::new();
+    for finding in passed {
+        match (looked.alone.remove(&id_of(&finding)), finding.product) {
+            (Some(awaiting), Some(product)) => {
+                sifted.awaiting.push(awaiting);
+                alone.entry((product.marketplace, finding.day)).or_default().push(finding);
+            }
+            _ => sifted.passed.push(finding),
+        }
+    }
+    tripped.extend(alone.into_iter().map(|((marketplace, day), held)| Tripped {
+        reason: GateReason::SecondSource,
+        marketplace: Some(marketplace),
+        day,
+        subject: String::new(),
+        detail: "so grave that a second source is to show it too".to_owned(),
+        held,
+    }));
     for Tripped { reason, marketplace, day, subject, detail, held } in tripped {
         let marketplace = marketplace.map_or("", |marketplace| marketplace.code());
         let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
@@ -156,20 +219,4 @@ pub(super) async fn sift(
         sifted.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
     }
     Ok(sifted)
-}
-
-/// Alerts of the present that nothing of the present says any more: the product was seen, the incident is closed.
-pub(super) fn no_longer_present(pending: &AllPending, present: &[Finding]) -> Vec<(String, String)> {
-    let still: BTreeSet<(Rule, Option<ProductKey>)> =
-        present.iter().map(|finding| (finding.rule, finding.product)).collect();
-    let mut cleared: Vec<(String, String)> = pending
-        .iter()
-        .flat_map(|(product, all)| all.iter().map(move |one| (*product, one)))
-        .filter(|(_, one)| one.incident_id.is_none())
-        .filter(|(_, one)| matches!(one.rule, Rule::ProductStale | Rule::ProductGone))
-        .filter(|(product, one)| !still.contains(&(one.rule, Some(*product))))
-        .map(|(_, one)| (one.alert_id.clone(), "the product was seen again".to_owned()))
-        .collect();
-    cleared.sort();
-    cleared
 }

@@ -7,6 +7,8 @@ use crate::store::alerts::{AlertFilter, AlertRecord};
 use crate::store::combined;
 use crate::store::ops::Identity;
 
+mod gate;
+
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
@@ -35,6 +37,8 @@ fn options() -> Options {
         workspace: Workspace::default(),
         rules: RuleSet::plain(2).into(),
         gate: None,
+        decide_after_days: 7,
+        second: None,
         own_sellers: BTreeSet::from(["OWN".to_owned()]),
         zone: ReportingZone(chrono_tz::UTC),
         recipients: vec![recipient("stdout", "-"), recipient("file", "alerts.ndjson")],

@@ -351,13 +351,16 @@ async fn what_is_refused_for_good_is_dead_at_once_and_what_is_asked_to_wait_wait
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_costs_no_more_than_one_letter() {
+async fn a_key_that_is_refused_costs_one_attempt_of_one_letter_and_what_waited_is_told_with_the_right_one() {
     let many: Vec<String> = (0..50).map(|n| format!("e{n:02}")).collect();
     let bench = bench(&many.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let locked = Scripted::new("stdout", |_| Err(NotifyError::new(NotSent::KeyRefused, "401")));
     let summary = bench.deliver(at(0), &[locked.target(|_| {})]).await;
-    assert_eq!(counts(&summary), [(0, 0, 1)]);
+    assert_eq!(counts(&summary), [(0, 1, 0)]);
     assert_eq!(locked.sent().len(), 1);
+    let renewed = Scripted::new("stdout", |_| Ok(()));
+    let summary = bench.deliver(at(60), &[renewed.target(|_| {})]).await;
+    assert_eq!(counts(&summary), [(50, 0, 0)], "nothing was given up meanwhile");
 }
 
 /// By counts: while one channel hangs on its first messages and another refuses everything, the third gets all of its own.

@@ -24,7 +24,7 @@ use crate::sources::{Fault, Source};
 use crate::store::NewIncident;
 use crate::store::claims::{Claimed, Wanted};
 use crate::store::fetching::{
-    FetchFailure, LastFetch, OpenRequest, RequestState, Settlement, Step, StepEffect,
+    FetchFailure, LastFetch, OpenRequest, Purpose, RequestState, Settlement, Step, StepEffect,
 };
 
 /// Failures written in one step.
@@ -167,13 +167,11 @@ impl<'a> Driver<'a> {
     pub(super) async fn drive(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
         // Also where nothing is due: a run that is gone may have left requests.
         self.claim_some(0, summary).await?;
-        let unserved = std::mem::take(&mut self.unserved);
-        self.failures.extend(unserved.into_iter().map(|product| FetchFailure {
-            product,
-            source: "",
-            fault: FaultKind::NotServed,
-            detail: "no configured source of its chain covers its marketplace".to_owned(),
-        }));
+        for product in std::mem::take(&mut self.unserved) {
+            let detail = "no configured source of its chain covers its marketplace".to_owned();
+            let failure = FetchFailure { product, source: "", fault: FaultKind::NotServed, detail };
+            self.note_failure(failure, summary);
+        }
         loop {
             self.move_on_from_stopped(summary);
             let gate = if self.common.is_stopped() {
@@ -309,15 +307,17 @@ impl<'a> Driver<'a> {
         let mut entering = Vec::new();
         for place in places {
             let course = &mut self.courses[place];
-            let DueProduct { key, tier, done, .. } = &mut course.product;
+            let DueProduct { key, tier, done, since, .. } = &mut course.product;
             if course.is_claimed {
                 continue;
             }
-            done.extend(answers.get(key).map(|fetches| slots.done(*tier, fetches)).into_iter().flatten());
-            if slots.is_answered(done) || given_up.contains(key) {
+            let key = *key;
+            let answered = answers.get(&key).map(|fetches| slots.done(*tier, *since, fetches));
+            done.extend(answered.into_iter().flatten());
+            if slots.is_answered(&course.product) || given_up.contains(&key) {
                 summary.elsewhere += 1;
                 self.settled += 1;
-            } else if !is_open || mine.contains(key) {
+            } else if !is_open || mine.contains(&key) {
                 course.is_claimed = true;
                 entering.push(place);
             } else {
@@ -585,7 +585,9 @@ impl<'a> Driver<'a> {
         for place in waiting {
             let course = &mut self.courses[place];
             let is_last = course.step + 1 >= course.product.chain.len();
-            if is_last || self.history.is_some() {
+            // A finding does not wait for a source that is ill.
+            let can_wait = self.common.purpose == Purpose::Due;
+            if is_last && can_wait || self.history.is_some() {
                 let queue = self.queues[lane][operation].entry(course.product.key.marketplace);
                 queue.or_default().push_back(place);
             } else {
@@ -760,12 +762,25 @@ impl<'a> Driver<'a> {
             total: self.courses.len() as u64,
             sources: &summary.sources,
         });
-        self.failures.push(FetchFailure {
+        let failure = FetchFailure {
             product: course.product.key,
             source: self.lanes[lane].source.name(),
             fault: fault.kind,
             detail: fault.detail,
-        });
+        };
+        self.note_failure(failure, summary);
+    }
+
+    /// That a product was given up is written down; of a second look it is told: the product itself was fetched.
+    fn note_failure(&mut self, failure: FetchFailure, summary: &mut Summary) {
+        match self.common.purpose {
+            Purpose::Due => self.failures.push(failure),
+            Purpose::SecondLook => {
+                let FetchFailure { product, source, fault, detail } = failure;
+                let by = if source.is_empty() { String::new() } else { format!("{source}: {fault}: ") };
+                summary.unanswered.insert(product, format!("{by}{detail}"));
+            }
+        }
     }
 
     /// What still waits when the run ends early stays due.

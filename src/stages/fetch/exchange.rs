@@ -22,8 +22,8 @@ use crate::sources::limiter::believable;
 use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
 use crate::store::fetching::{
-    FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, RateHints, RequestState, Settlement, Step,
-    StepEffect,
+    FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, Purpose, RateHints, RequestState,
+    Settlement, Step, StepEffect,
 };
 use crate::store::outbox::Audience;
 use crate::store::raw::{RawBody, ReceiptKey};
@@ -44,6 +44,7 @@ pub(super) struct Common {
     pub(super) cancel: CancelToken,
     pub(super) deadline: Option<Instant>,
     pub(super) run_id: String,
+    pub(super) purpose: Purpose,
     pub(super) audience: Arc<Audience>,
     pub(super) retries: SharedRetries,
 }
@@ -392,6 +393,7 @@ impl Exchange<'_> {
             marketplace: self.work.marketplace,
             asins: self.work.asins.clone(),
             options: options.unwrap_or_default(),
+            purpose: self.common.purpose,
             attempt,
             sent_at,
             day: self.common.zone.day_of(sent_at),

@@ -28,6 +28,7 @@ use crate::sources::breaker::Breaker;
 use crate::sources::budget::Budget;
 use crate::sources::limiter::Limiter;
 use crate::sources::retry::SharedRetries;
+use crate::store::fetching::Purpose;
 use crate::store::outbox::Audience;
 use crate::store::{PageCache, Store};
 use commit::Ledger;
@@ -36,7 +37,7 @@ use exchange::Common;
 use lane::{Lane, RunTime, left};
 use plan::{Situation, Slots};
 
-pub use plan::{DueProduct, Plan, PlanLine, Selection, Slot};
+pub use plan::{DueProduct, Plan, PlanLine, SecondLook, Selection, Slot};
 pub use summary::{SourceSummary, Summary};
 
 /// How a fetch goes.
@@ -81,8 +82,18 @@ pub struct Options {
     pub audience: Arc<Audience>,
     /// The days of a backfill, from the first source of the chain; null: what is true now.
     pub history: Option<DayRange>,
+    /// Looks that are to confirm findings, in the place of what is due.
+    pub second: Option<SecondLooks>,
     /// Plan, ask nobody, write nothing.
     pub dry_run: bool,
+}
+
+/// What other sources are to look at.
+#[derive(Clone, Debug)]
+pub struct SecondLooks {
+    pub looks: Vec<SecondLook>,
+    /// The units that each source may be paid for them a day.
+    pub max_units_day: i64,
 }
 
 /// Fetches what is due. `progress` is told how it goes.
@@ -100,9 +111,7 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
     let time = RunTime { began: clock.now(), watch: Instant::now() };
-    let lanes = lanes(store, &options.run_id, sources, time, options.zone)
-        .await
-        .context("failed to read how the sources are")?;
+    let lanes = lanes(store, sources, time, options).await.context("failed to read how the sources are")?;
     let planned = plan_run(store, sources, &lanes, clock, options).await.context("failed to plan")?;
     let mut summary = Summary::of_plan(&planned, sources, options);
     if options.dry_run {
@@ -118,6 +127,7 @@ pub async fn run(
         cancel: cancel.clone(),
         deadline: options.deadline.map(|deadline| time.watch + deadline),
         run_id: options.run_id.clone(),
+        purpose: if options.second.is_some() { Purpose::SecondLook } else { Purpose::Due },
         audience: Arc::clone(&options.audience),
         retries,
     };
@@ -140,13 +150,12 @@ pub async fn run(
 /// The sources as the last run left them.
 async fn lanes(
     store: &Store,
-    run_id: &str,
     sources: &[Configured],
     time: RunTime,
-    zone: ReportingZone,
+    options: &Options,
 ) -> anyhow::Result<Vec<Arc<Lane>>> {
     let states = store.load_source_states().await?;
-    let today = zone.day_of(time.began);
+    let (run_id, today) = (&options.run_id, options.zone.day_of(time.began));
     let mut lanes = Vec::new();
     for configured in sources {
         let source = configured.source.clone();
@@ -158,7 +167,12 @@ async fn lanes(
             limiters.push(Limiter::new(operation.rate, operation.is_rate_own, left, time.began));
         }
         let others = store.load_spent_by_others(run_id, source.name(), today).await?;
-        let budget = Budget::new(configured.limits, others, source.unit());
+        let mut budget = Budget::new(configured.limits, others, source.unit());
+        if let Some(second) = &options.second {
+            let own = store.load_spent_by_run(run_id, source.name()).await?;
+            let spent = store.load_spent_on_second_looks(source.name(), today).await?;
+            budget = budget.for_second_looks(second.max_units_day, own, spent);
+        }
         let breaker = Breaker::new(source.name(), state, time.began);
         lanes.push(Arc::new(Lane::new(source, configured.concurrency, limiters, breaker, budget, time)));
     }
@@ -172,7 +186,10 @@ async fn plan_run(
     clock: Clock,
     options: &Options,
 ) -> anyhow::Result<Plan> {
-    let items = store.load_fetch_list().await?;
+    let items = match options.second {
+        Some(_) => Vec::new(),
+        None => store.load_fetch_list().await?,
+    };
     let fetches = match options.history {
         // What was fetched today says nothing of the days before.
         Some(_) => HashMap::new(),
@@ -195,5 +212,8 @@ async fn plan_run(
         },
         has_history: options.history.is_some(),
     };
-    Ok(plan::plan(&items, &options.selection, &situation))
+    Ok(match &options.second {
+        Some(second) => plan::plan_second_looks(&second.looks, &situation),
+        None => plan::plan(&items, &options.selection, &situation),
+    })
 }

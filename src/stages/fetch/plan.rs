@@ -46,6 +46,16 @@ impl Slot {
     }
 }
 
+/// A product that another source is to look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecondLook {
+    pub key: ProductKey,
+    /// What was answered before says nothing.
+    pub since: Timestamp,
+    /// Names of sources in the order they are asked.
+    pub chain: Vec<String>,
+}
+
 /// Sources in the order they are tried, by their place among the configured ones.
 type Chain = Arc<[usize]>;
 
@@ -58,6 +68,8 @@ pub struct DueProduct {
     pub chain: Chain,
     /// Operations of sources that answered in this slot already.
     pub done: Vec<(usize, usize)>,
+    /// Of a second look: it counts what its chain has answered since then, whatever the slot.
+    pub since: Option<Timestamp>,
 }
 
 /// Everything a run would do.
@@ -100,13 +112,21 @@ pub(super) struct Slots<'a> {
 }
 
 impl Slots<'_> {
-    /// Operations that answered in the current slot of a product's tier.
-    pub(super) fn done(&self, tier: Tier, fetches: &[LastFetch]) -> Vec<(usize, usize)> {
+    /// Operations that answered in the current slot of a product's tier, or since then where that is said.
+    pub(super) fn done(
+        &self,
+        tier: Tier,
+        since: Option<Timestamp>,
+        fetches: &[LastFetch],
+    ) -> Vec<(usize, usize)> {
         let slot = |at| Slot::of(tier, at, self.zone);
         let current = slot(self.now);
         fetches
             .iter()
-            .filter(|fetch| slot(fetch.fetched_at) == current)
+            .filter(|fetch| match since {
+                Some(since) => fetch.fetched_at >= since,
+                None => slot(fetch.fetched_at) == current,
+            })
             .filter_map(|fetch| {
                 let source = self.sources.iter().position(|source| source.name() == fetch.source)?;
                 let operations = self.sources[source].operations();
@@ -116,11 +136,15 @@ impl Slots<'_> {
             .collect()
     }
 
-    /// Some source was asked everything it is asked for the product, whether it is in its chain now or not.
-    pub(super) fn is_answered(&self, done: &[(usize, usize)]) -> bool {
+    /// Some source was asked everything it is asked for the product, whether it is in its chain now or not; for a second
+    /// look, some source of its chain.
+    pub(super) fn is_answered(&self, due: &DueProduct) -> bool {
         self.sources.iter().enumerate().any(|(source, port)| {
             let operations = port.operations().len();
-            operations > 0 && (0..operations).all(|operation| done.contains(&(source, operation)))
+            let counts = due.since.is_none() || due.chain.contains(&source);
+            counts
+                && operations > 0
+                && (0..operations).all(|operation| due.done.contains(&(source, operation)))
         })
     }
 }
@@ -162,12 +186,13 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
             continue;
         };
         let fetches = situation.fetches.get(&item.key).map_or(&[][..], Vec::as_slice);
-        let done = situation.slots.done(item.tier, fetches);
-        if situation.slots.is_answered(&done) || done_elsewhere(item, situation) {
+        let done = situation.slots.done(item.tier, None, fetches);
+        let due = DueProduct { key: item.key, tier: item.tier, chain, done, since: None };
+        if situation.slots.is_answered(&due) || done_elsewhere(item, situation) {
             plan.not_due += 1;
             continue;
         }
-        plan.due.push(DueProduct { key: item.key, tier: item.tier, chain, done });
+        plan.due.push(due);
     }
     plan.due.sort_by_key(|due| (due.tier, due.key));
     if let Some(limit) = selection.limit
@@ -176,6 +201,36 @@ pub(super) fn plan(watchlist: &[WatchItem], selection: &Selection, situation: &S
         plan.beyond_limit = (plan.due.len() - limit) as u64;
         plan.due.truncate(limit);
     }
+    plan.lines = lines(&plan.due, situation);
+    plan
+}
+
+/// Plans second looks, whether the products are watched or not.
+pub(super) fn plan_second_looks(looks: &[SecondLook], situation: &Situation<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let sources = situation.slots.sources;
+    for SecondLook { key, since, chain } in looks {
+        let chain: Chain = chain
+            .iter()
+            .filter_map(|name| sources.iter().position(|source| source.name() == name))
+            .filter(|&source| sources[source].serves(key.marketplace))
+            .collect();
+        if chain.is_empty() {
+            plan.unserved.push(*key);
+            continue;
+        }
+        let fetches = situation.fetches.get(key).map_or(&[][..], Vec::as_slice);
+        // They come before whatever else is due.
+        let tier = Tier::Critical;
+        let done = situation.slots.done(tier, Some(*since), fetches);
+        let due = DueProduct { key: *key, tier, chain, done, since: Some(*since) };
+        if situation.slots.is_answered(&due) {
+            plan.not_due += 1;
+        } else {
+            plan.due.push(due);
+        }
+    }
+    plan.due.sort_by_key(|due| due.key);
     plan.lines = lines(&plan.due, situation);
     plan
 }

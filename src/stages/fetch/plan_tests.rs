@@ -87,6 +87,10 @@ fn fetched(source: &str, operation: &str, when: &str) -> LastFetch {
 }
 
 fn planned(watchlist: &[WatchItem], selection: &Selection, fetches: &[(&str, LastFetch)], now: &str) -> Plan {
+    planned_by(fetches, now, |situation| plan(watchlist, selection, situation))
+}
+
+fn planned_by(fetches: &[(&str, LastFetch)], now: &str, plan: impl Fn(&Situation<'_>) -> Plan) -> Plan {
     let sources = sources();
     let chain = ["keepa".to_owned(), "sp-api".to_owned()];
     let mut by_product: HashMap<ProductKey, Vec<LastFetch>> = HashMap::new();
@@ -101,7 +105,7 @@ fn planned(watchlist: &[WatchItem], selection: &Selection, fetches: &[(&str, Las
         obstacle: &|_, _| None,
         has_history: false,
     };
-    plan(watchlist, selection, &situation)
+    plan(&situation)
 }
 
 fn names(plan: &Plan) -> Vec<String> {
@@ -196,5 +200,36 @@ fn the_estimate_is_of_the_first_source_that_serves_each_product() {
             "sp-api catalog: 2 in 2, 6 tokens, Some(60), 2 s",
             "sp-api offers: 2 in 2, 6 tokens, Some(60), 2 s",
         ]
+    );
+}
+
+#[test]
+fn a_second_look_is_due_until_its_chain_has_answered_since_whatever_the_slot() {
+    let since = "2026-05-02T08:00:00Z";
+    let look = |name: &str, chain: &[&str]| SecondLook {
+        key: item(name, Tier::Routine, &[]).key,
+        since: at(since),
+        chain: chain.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let looks = [
+        look("US:B000000001", &["keepa"]),
+        look("US:B000000002", &["keepa"]),
+        look("US:B000000003", &["keepa", "sp-api"]),
+        look("US:B000000004", &["nobody"]),
+    ];
+    let keepa = |when| fetched("keepa", "product", when);
+    let fetches = [
+        // In the same slot, and before what is to be confirmed was seen.
+        ("US:B000000001", keepa("2026-05-02T07:59:59Z")),
+        ("US:B000000002", keepa(since)),
+    ];
+    let plan = planned_by(&fetches, "2026-05-02T09:00:00Z", |situation| plan_second_looks(&looks, situation));
+    assert_eq!(names(&plan), ["US:B000000001", "US:B000000003"]);
+    assert_eq!((plan.not_due, plan.unserved), (1, vec![looks[3].key]));
+    let line = &plan.lines[0];
+    assert_eq!(
+        (line.source, line.products, plan.lines.len()),
+        ("keepa", 2, 1),
+        "the first of its chain is asked"
     );
 }

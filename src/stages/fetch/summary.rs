@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Configured, Options, Plan, PlanLine};
 use crate::error::Outcome;
-use crate::model::{Cost, FaultKind};
+use crate::model::{Cost, FaultKind, ProductKey};
 use crate::sources::Fault;
 use crate::stages::exceeds_tolerance;
 
@@ -65,6 +65,9 @@ pub struct Summary {
     /// Sources that failed for many products, told once a day.
     pub incidents: Vec<String>,
     pub plan: Vec<PlanLine>,
+    /// Of second looks: why no source answered, by product.
+    #[serde(skip)]
+    pub unanswered: BTreeMap<ProductKey, String>,
     pub cancelled: bool,
     pub dry_run: bool,
     #[serde(skip)]

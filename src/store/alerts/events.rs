@@ -46,6 +46,8 @@ struct Payload<'a> {
     day: Day,
     object: Option<&'a str>,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caveat: Option<&'a str>,
     evidence: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<Value>,
@@ -57,6 +59,16 @@ impl NewEvent {
     /// An alert has each severity at most once, so both name what opens it or makes it worse; it may be resolved again
     /// after that.
     pub fn of(workspace: &Workspace, alert: &NewAlert, news: AlertNews<'_>) -> NewEvent {
+        NewEvent::with_caveat(workspace, alert, news, "")
+    }
+
+    /// The same, with what people should know before they rely on it; '' for nothing.
+    pub(in crate::store) fn with_caveat(
+        workspace: &Workspace,
+        alert: &NewAlert,
+        news: AlertNews<'_>,
+        caveat: &str,
+    ) -> NewEvent {
         let severity = alert.severity.as_str();
         let (event_type, event_id) = match news {
             AlertNews::Opened => ("alert.opened", stable_id(&[&alert.alert_id, severity])),
@@ -83,6 +95,7 @@ impl NewEvent {
             day: alert.day,
             object: known(&alert.object),
             message: &alert.message,
+            caveat: known(caveat),
             evidence: &evidence,
             resolution: match news {
                 AlertNews::Resolved { actor, note, at, .. } => {

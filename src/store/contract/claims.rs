@@ -6,7 +6,8 @@ use super::*;
 use crate::model::{Asin, Cost, Marketplace, ProductKey, SpendingLimit, SpendingLimits, Spent, Timestamp};
 use crate::store::claims::{Claimed, Wanted};
 use crate::store::fetching::{
-    Bucket, FetchFailure, FetchOutcome, Fetched, NewRequest, RequestState, Settlement, Step, StepEffect,
+    Bucket, FetchFailure, FetchOutcome, Fetched, NewRequest, Purpose, RequestState, Settlement, Step,
+    StepEffect,
 };
 use crate::store::leases::Shared;
 
@@ -34,6 +35,7 @@ fn request_within(run_id: &str, asins: &[Asin], units: i64, limits: SpendingLimi
         marketplace: Marketplace::Us,
         asins: asins.to_vec(),
         options: String::new(),
+        purpose: Purpose::Due,
         attempt: 1,
         sent_at: now(),
         day: "2026-01-05".parse().unwrap(),

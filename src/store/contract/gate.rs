@@ -5,6 +5,7 @@ use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{AlertBatch, AlertFilter, AlertNews, AlertState, NewAlert, NewEvent, Recipient};
 use crate::store::gate::{Decided, Decision, GateReason, HeldFinding, HeldState, NewGateIncident, Verdict};
 use crate::store::incidents::{IncidentFilter, IncidentRecord};
+use crate::store::outbox::{Subscriber, Wants};
 
 fn now() -> Timestamp {
     at("2026-01-06T08:00:00Z")
@@ -57,7 +58,13 @@ fn held(alerts: Vec<NewAlert>) -> AlertBatch {
 }
 
 async fn commit(store: &Store, batch: &AlertBatch) {
-    store.commit_alerts(&main(), "run", now(), batch, &[to().into()], None).await.unwrap();
+    store.commit_alerts(&main(), "run", now(), batch, &[of_alerts()], None).await.unwrap();
+}
+
+/// Hears what channels hear that do not say what they want.
+fn of_alerts() -> Subscriber {
+    let events = vec!["alert.opened".into(), "alert.escalated".into()];
+    Subscriber { to: to(), wants: Wants { events, ..Wants::default() } }
 }
 
 fn decision(verdict: Verdict, alert_id: Option<&str>) -> Decision {
@@ -66,6 +73,7 @@ fn decision(verdict: Verdict, alert_id: Option<&str>) -> Decision {
         alert_id: alert_id.map(str::to_owned),
         verdict,
         note: "seen on the page".into(),
+        is_caveat: false,
     }
 }
 
@@ -106,7 +114,7 @@ async fn what_is_held_is_written_once_with_its_incident_and_is_no_alert() {
     commit(&store, &batch).await;
     let before = everything(&store).await;
     // By another run, later.
-    store.commit_alerts(&main(), "other", later(), &batch, &[to().into()], None).await.unwrap();
+    store.commit_alerts(&main(), "other", later(), &batch, &[of_alerts()], None).await.unwrap();
     assert_eq!(everything(&store).await, before);
 
     assert_eq!(store.list_alerts(&main(), &AlertFilter::default()).await.unwrap(), []);
@@ -130,6 +138,51 @@ async fn what_is_held_is_written_once_with_its_incident_and_is_no_alert() {
     assert!(incident.is_open && incident.is_of_the_gate());
     assert_eq!((incident.held, incident.released, incident.dropped), (2, 0, 0));
     assert_eq!(store.load_open_incidents().await.unwrap(), [], "it is no finding of its own");
+}
+
+#[tokio::test]
+async fn an_incident_is_told_once_to_whoever_asked_for_incidents() {
+    let (_folder, store) = fresh().await;
+    let batch = held(vec![alert("a1", Severity::High)]);
+    let wants = |marketplaces: &[&str]| Wants {
+        events: vec!["incident.opened".into()],
+        marketplaces: marketplaces.iter().map(|&code| code.to_owned()).collect(),
+        ..Wants::default()
+    };
+    let elsewhere = Subscriber { to: to(), wants: wants(&["DE"]) };
+    let audience = [Subscriber { to: to(), wants: wants(&["US"]) }, of_alerts()];
+    let write = async |subscribers: &[Subscriber], at| {
+        store.commit_alerts(&main(), "run", at, &batch, subscribers, None).await.unwrap();
+        let dropped = [decision(Verdict::Drop, None)];
+        store.decide_by_evidence(&main(), &dropped, at, subscribers).await.unwrap();
+        store.lines("SELECT event_type || ' ' || alert_id FROM outbox_events").await
+    };
+    assert_eq!(write(&audience, now()).await, ["incident.opened "]);
+    let before = everything(&store).await;
+    assert_eq!(write(&audience, later()).await.len(), 1, "it was told");
+    assert_eq!(everything(&store).await, before);
+    let payload: serde_json::Value =
+        serde_json::from_str(&store.lines("SELECT payload FROM outbox_events").await[0]).unwrap();
+    for (key, value) in [
+        ("incident_id", "i1"),
+        ("kind", "gate"),
+        ("reason", "watchlist_moved"),
+        ("marketplace", "US"),
+        ("day", "2026-01-05"),
+        ("message", "findings are held back: 40 of 50 products moved"),
+    ] {
+        assert_eq!(payload[key], value);
+    }
+    assert_eq!(store.count_undelivered(&main()).await.unwrap(), 1);
+
+    let (_folder, store) = fresh().await;
+    store.commit_alerts(&main(), "run", now(), &batch, &[elsewhere, of_alerts()], None).await.unwrap();
+    assert_eq!(store.lines("SELECT event_id FROM outbox_events").await, Vec::<String>::new());
+    // What waits for a second source for an hour is told as an alert, or not at all.
+    let incidents = vec![NewGateIncident { reason: GateReason::SecondSource, ..incident("i2") }];
+    let asked = AlertBatch { incidents, ..AlertBatch::default() };
+    store.commit_alerts(&main(), "run", now(), &asked, &audience, None).await.unwrap();
+    assert_eq!(store.lines("SELECT event_id FROM outbox_events").await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -299,8 +352,12 @@ async fn incidents_of_sources_are_listed_beside_and_hold_nothing() {
     assert_eq!(elsewhere.len(), 1, "the source's is everybody's");
     let gates = IncidentFilter { kinds: vec!["gate".into()], ..IncidentFilter::default() };
     assert_eq!(store.list_incidents(&main(), &gates).await.unwrap().len(), 1);
-    let decision =
-        Decision { incident_id: "5".into(), alert_id: None, verdict: Verdict::Drop, note: String::new() };
+    let decision = Decision {
+        incident_id: "5".into(),
+        alert_id: None,
+        note: String::new(),
+        ..decision(Verdict::Drop, None)
+    };
     assert!(store.decide_held(&main(), &[decision], "ada", later(), &[]).await.unwrap().is_nothing());
     assert_eq!(store.load_open_incidents().await.unwrap().len(), 1);
 }

@@ -157,6 +157,52 @@ async fn a_listing_changes_where_one_version_of_a_source_follows_another() {
 }
 
 #[tokio::test]
+async fn a_listing_was_looked_at_on_the_days_on_which_its_source_showed_a_version() {
+    let (_folder, store) = fresh().await;
+    for id in 1..=5 {
+        receipt(&store, id).await;
+    }
+    let mut late = observed(5, "2026-01-07", None);
+    late.observed_at = at("2026-01-07T20:00:00Z");
+    let mut other = observed(4, "2026-01-08", None);
+    other.source = "keepa".into();
+    let of_days =
+        [observed(1, "2026-01-05", None), observed(2, "2026-01-06", None), observed(3, "2026-01-07", None)];
+    commit(&store, of_days.into_iter().chain([late, other]).collect()).await;
+    let noon = |day: &str| at(&format!("{day}T12:00:00Z")).timestamp_micros();
+    let (first, changed, back) = (noon("2026-01-05"), noon("2026-01-07"), noon("2026-01-07") + 1);
+    execute(
+        &store,
+        &format!(
+            "INSERT INTO listing_versions (marketplace, asin, source, valid_from, valid_until, content_hash, title,
+               bullets, images, variants) VALUES
+               ('US', 'B000000001', 'file', {first}, {changed}, 'a', 'Old', '[]', '[]', '[]'),
+               ('US', 'B000000001', 'file', {changed}, {back}, 'b', 'Odd', '[]', '[]', '[]'),
+               ('US', 'B000000001', 'file', {back}, NULL, 'c', 'New', '[]', '[]', '[]'),
+               ('US', 'B000000001', 'keepa', {first}, NULL, 'd', 'Only', '[]', '[]', '[]')"
+        ),
+    )
+    .await
+    .unwrap();
+    let range = |first: &str, last: &str| DayRange { first: day(first), last: day(last) };
+    let (from, until) = (at("2026-01-07T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+    let listings = store.load_listing_looks(range("2026-01-05", "2026-01-08"), from, until).await.unwrap();
+    assert_eq!(listings.len(), 1, "one version alone is no change");
+    let titles: Vec<_> =
+        listings[0].versions.iter().map(|version| version.title.as_deref().unwrap()).collect();
+    let looks: Vec<_> =
+        listings[0].looks.iter().map(|(day, version)| format!("{day} {}", titles[*version])).collect();
+    assert_eq!(listings[0].source, "file");
+    assert_eq!(
+        looks,
+        ["2026-01-05 Old", "2026-01-06 Old", "2026-01-07 New"],
+        "the last look of a day counts"
+    );
+    let later = store.load_listing_looks(range("2026-01-06", "2026-01-08"), until, until).await.unwrap();
+    assert!(later.is_empty(), "nothing began then");
+}
+
+#[tokio::test]
 async fn a_watched_product_was_last_seen_when_it_was_answered_for_found_or_not() {
     let (_folder, store) = fresh().await;
     receipt(&store, 1).await;

@@ -357,8 +357,13 @@ async fn attack(store: &Store, workspace: &Workspace) {
     assert_eq!(store.count_overslept(workspace, later).await.unwrap(), 0);
     assert_eq!(store.wake_snoozed(workspace, later).await.unwrap(), 0);
     for verdict in [Verdict::Release, Verdict::Drop] {
-        let decision =
-            Decision { incident_id: incident_id(&main()), alert_id: None, verdict, note: "theirs".into() };
+        let decision = Decision {
+            incident_id: incident_id(&main()),
+            alert_id: None,
+            verdict,
+            note: "theirs".into(),
+            is_caveat: false,
+        };
         let decided = store.decide_held(workspace, &[decision], "me", now(), &[to().into()]).await.unwrap();
         assert!(decided.is_nothing());
     }

@@ -2,7 +2,7 @@
 
 use crate::model::Workspace;
 use crate::rollup::rules::Severity;
-use crate::store::alerts::{NewEvent, Recipient};
+use crate::store::alerts::Recipient;
 
 /// What an event is about, as far as somebody may want to hear of it or not, and how it is put into order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -86,10 +86,20 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// Somebody hears of the event.
-    pub fn hears(&self, event: &NewEvent) -> bool {
-        self.subscribers.iter().any(|one| one.wants.hears(&self.workspace, event.event_type, &event.about))
+    /// Somebody hears of such an event.
+    pub fn hears(&self, event_type: &str, about: &About) -> bool {
+        is_heard(&self.workspace, event_type, about, &self.subscribers)
     }
+}
+
+/// Somebody hears of such an event.
+pub(super) fn is_heard(
+    workspace: &Workspace,
+    event_type: &str,
+    about: &About,
+    subscribers: &[Subscriber],
+) -> bool {
+    subscribers.iter().any(|one| one.wants.hears(workspace, event_type, about))
 }
 
 #[cfg(test)]

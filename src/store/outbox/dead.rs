@@ -88,6 +88,14 @@ macro_rules! matching {
     };
 }
 
+/// Of a workspace's letters those that somebody chose: of channel `$2` and recipient `$3`, by their ids `$4` and states `$5`.
+macro_rules! chosen {
+    () => {
+        " AND message_id IN (SELECT value FROM json_each($4)) AND channel = $2 AND recipient = $3
+          AND state IN (SELECT value FROM json_each($5))"
+    };
+}
+
 impl Store {
     /// Letters that pass the filter, the last given up first.
     pub async fn load_letters(
@@ -200,11 +208,10 @@ impl Store {
         let mut changed = 0;
         for (to, ids) in by_recipient {
             let (ids, from_states) = (to_json(&ids), to_json(from_states));
-            let found: i64 = query_scalar(
-                "SELECT COUNT(DISTINCT message_id) FROM deliveries
-                 WHERE message_id IN (SELECT value FROM json_each($4)) AND workspace = $1 AND channel = $2
-                   AND recipient = $3 AND state IN (SELECT value FROM json_each($5))",
-            )
+            let found: i64 = query_scalar(concat!(
+                "SELECT COUNT(DISTINCT message_id) FROM deliveries WHERE workspace = $1",
+                chosen!()
+            ))
             .bind(workspace.as_str())
             .bind(&to.channel)
             .bind(&to.recipient)
@@ -213,13 +220,13 @@ impl Store {
             .fetch_one(&mut tx)
             .await?;
             changed += found.unsigned_abs();
-            query(
+            query(concat!(
                 "INSERT INTO delivery_changes
                    (workspace, event_id, channel, recipient, from_state, to_state, actor, note, changed_at)
                  SELECT workspace, event_id, channel, recipient, state, $6, $7, $8, $9 FROM deliveries
-                 WHERE message_id IN (SELECT value FROM json_each($4)) AND workspace = $1 AND channel = $2
-                   AND recipient = $3 AND state IN (SELECT value FROM json_each($5))",
-            )
+                 WHERE workspace = $1",
+                chosen!()
+            ))
             .bind(workspace.as_str())
             .bind(&to.channel)
             .bind(&to.recipient)
@@ -231,12 +238,12 @@ impl Store {
             .bind(now.timestamp_micros())
             .execute(&mut tx)
             .await?;
-            query(
+            query(concat!(
                 "UPDATE deliveries SET state = $6, attempts = CASE WHEN $6 = 'pending' THEN 0 ELSE attempts END,
                    next_attempt_at = CASE WHEN $6 = 'pending' THEN $7 ELSE next_attempt_at END
-                 WHERE message_id IN (SELECT value FROM json_each($4)) AND workspace = $1 AND channel = $2
-                   AND recipient = $3 AND state IN (SELECT value FROM json_each($5))",
-            )
+                 WHERE workspace = $1",
+                chosen!()
+            ))
             .bind(workspace.as_str())
             .bind(&to.channel)
             .bind(&to.recipient)

@@ -13,6 +13,7 @@ use crate::model::{Timestamp, Workspace};
 use crate::store::alerts::NewEvent;
 use crate::store::columns::to_json;
 use crate::store::drift::NewIncident;
+use crate::store::gate::{GATE, NewGateIncident};
 use crate::store::ops::RunStart;
 use crate::store::reports::ReportRow;
 
@@ -23,22 +24,43 @@ const REPORT_SCHEMA: &str = "amzctl.report-event/1";
 
 /// An incident of a source, or of what was found about it.
 pub(crate) fn incident_opened(workspace: &Workspace, incident: &NewIncident, at: Timestamp) -> NewEvent {
-    let event_id = stable_id(&["incident.opened", workspace.as_str(), &incident.incident_id]);
-    let day = incident.day.to_string();
-    let payload = payload(
-        (INCIDENT_SCHEMA, &event_id, "incident.opened", workspace),
-        json!({
-            "incident_id": incident.incident_id,
-            "kind": incident.kind,
-            "source": incident.source,
-            "field": known(&incident.field),
-            "reason": incident.reason,
-            "day": day,
-            "opened_at": instant(at),
-            "message": incident.detail,
-        }),
-    );
-    of_no_alert(event_id, "incident.opened", day, payload)
+    let own = json!({
+        "incident_id": incident.incident_id,
+        "kind": incident.kind,
+        "source": incident.source,
+        "field": known(&incident.field),
+        "reason": incident.reason,
+        "marketplace": null,
+        "day": incident.day,
+        "opened_at": instant(at),
+        "message": incident.detail,
+    });
+    opened(workspace, &incident.incident_id, About { day: incident.day.to_string(), ..About::default() }, own)
+}
+
+/// An incident of the quality gate: findings are held back.
+pub(crate) fn gate_tripped(workspace: &Workspace, incident: &NewGateIncident, at: Timestamp) -> NewEvent {
+    let own = json!({
+        "incident_id": incident.incident_id,
+        "kind": GATE,
+        "source": null,
+        "field": null,
+        "reason": incident.reason.as_str(),
+        "marketplace": known(&incident.marketplace),
+        "day": incident.day,
+        "opened_at": instant(at),
+        "message": format!("findings are held back: {}", incident.detail),
+    });
+    let (marketplace, day) = (incident.marketplace.clone(), incident.day.to_string());
+    opened(workspace, &incident.incident_id, About { marketplace, day, ..About::default() }, own)
+}
+
+/// One event for each incident, however often it is found.
+fn opened(workspace: &Workspace, incident_id: &str, about: About, own: Value) -> NewEvent {
+    const TYPE: &str = "incident.opened";
+    let event_id = stable_id(&[TYPE, workspace.as_str(), incident_id]);
+    let payload = payload((INCIDENT_SCHEMA, &event_id, TYPE, workspace), own);
+    NewEvent { event_id, event_type: TYPE, alert_id: String::new(), about, payload }
 }
 
 /// A run that ended: `run.failed` where what it was for did not happen, else `run.finished`.

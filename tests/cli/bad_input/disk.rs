@@ -91,7 +91,7 @@ fn landed(sandbox: &Sandbox) -> u32 {
 
 /// Six products over three days, of which one becomes half as dear; normalized.
 fn market() -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let mut text = String::new();
     for (day, price) in [(26, 2000), (27, 2000), (28, 1000)] {
         for n in 1..=6 {

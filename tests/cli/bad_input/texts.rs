@@ -58,7 +58,7 @@ const COMMANDS: &[&str] = &[
 
 /// Two products over three days, with a price that falls, and a record of which the text is quarantined.
 fn market(text: &str) -> Sandbox {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     sandbox.succeed("watch add -q US:B0FDKB341G US:B0FDKB341H");
     for (day, price) in [("2026-02-26", 25.99), ("2026-02-27", 25.99), ("2026-02-28", 12.99)] {
         let texts = |title: &str| {
@@ -188,7 +188,7 @@ fn a_hostile_text_in_the_database_goes_out_as_plain_text() {
 
 #[test]
 fn a_hostile_name_of_a_file_is_told_as_plain_text() {
-    let sandbox = Sandbox::initialised();
+    let sandbox = Sandbox::at_first_sight();
     let name = "in/\u{1b}[2J\u{9b}31m\u{202e}.json";
     sandbox.write(name, "");
     let mut command = sandbox.command("ingest --captured-at 2026-02-28");

@@ -81,7 +81,8 @@ fn an_interrupted_backfill_goes_on_where_it_was() {
 
 #[test]
 fn dated_files_give_the_days_that_are_asked_for_once_and_nobody_is_alerted() {
-    let live = Live::new(config(), "keepa");
+    let mut live = Live::new(config(), "keepa");
+    live.set("alerts", "rules", "\"plain\"");
     let products = live.simulator.existing_asins("DE", 2);
     let watched: Vec<String> = products.iter().map(|asin| format!("DE:{asin}")).collect();
     live.watch(&watched, "");

@@ -7,6 +7,7 @@
 //! | `secrets` | no key in any byte that is written |
 //! | `politeness` | rates are kept and used, servers' hints are obeyed |
 //! | `budgets`, `chains`, `plan` | limits, fallbacks and breakers, what would be asked |
+//! | `confirm` | a second source about what is grave |
 //! | `hosts` | several hosts on one server: one list, one rate, one budget |
 //! | `html` | pages that somebody saved, and the shop's own |
 //! | `reports`, `backfill` | costs, doctor, days of the past |
@@ -14,6 +15,7 @@
 mod backfill;
 mod budgets;
 mod chains;
+mod confirm;
 mod hosts;
 mod html;
 mod plan;

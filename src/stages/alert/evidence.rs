@@ -1,0 +1,149 @@
+//! What decides of alerts and held findings where the product's own rows say nothing: a competitor's prices,
+//! later looks of a listing's source, a product that was seen again, and, where no evidence ever comes, time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Context as _;
+
+use super::hold::{HeldBy, Pending, SaidSince};
+use super::{Judges, Options};
+use crate::model::{Day, DayRange, ProductKey, ProductRef, Timestamp};
+use crate::rollup::rules::{
+    DayPrice, Finding, GateReason, PairFacts, Rule, RuleSpec, Severity, listing_outlook, undercut_outlook,
+};
+use crate::store::Store;
+use crate::store::gate::{Decision, HeldRecord, HeldState, Verdict};
+
+/// Asks competitors' prices and listings, where days were judged.
+pub(super) async fn ask_around(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
+    if judges.unjudged.days.is_empty() {
+        return Ok(());
+    }
+    ask_prices(store, judges, since).await?;
+    ask_listings(store, judges, since).await
+}
+
+/// What is pending of a rule, with the rule as it is for the product now.
+fn pending_of(judges: &Judges, rule: Rule) -> Vec<(ProductKey, &Pending, RuleSpec)> {
+    let of_rule = judges.pending.iter().flat_map(|(&product, all)| {
+        all.iter().filter(move |one| one.rule == rule).map(move |one| (product, one))
+    });
+    let judged = of_rule.filter_map(|(product, one)| {
+        let spec = judges.rules_of(product)?.get(rule)?.clone();
+        Some((product, one, spec))
+    });
+    let mut judged: Vec<_> = judged.collect();
+    judged.sort_by(|a, b| (a.0, &a.1.alert_id).cmp(&(b.0, &b.1.alert_id)));
+    judged
+}
+
+async fn ask_prices(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
+    let pending = pending_of(judges, Rule::Undercut);
+    let Some(first) = pending.iter().map(|(_, one, _)| one.day).min() else { return Ok(()) };
+    let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
+    for (main, one, spec) in &pending {
+        let named = one.evidence["competitor"].as_str().and_then(|text| text.parse::<ProductRef>().ok());
+        let Some(competitor) = named.map(|named| named.key_or(main.marketplace)) else { continue };
+        for product in [*main, competitor] {
+            // No further than what is judged.
+            let Some(&last) = judges.unjudged.newest_days.get(&product.marketplace) else { continue };
+            if let std::collections::hash_map::Entry::Vacant(entry) = prices.entry(product) {
+                let known = store.load_day_prices(product, DayRange { first, last }).await;
+                entry.insert(known.with_context(|| format!("failed to load the prices of {product}"))?);
+            }
+        }
+        let of = |product: &ProductKey| prices.get(product).map_or(&[][..], Vec::as_slice);
+        let (main_prices, competitor_prices) = (of(main), of(&competitor));
+        let pair = PairFacts { main: *main, competitor, cohorts: &[], main_prices, competitor_prices };
+        since.settle(one, undercut_outlook(spec, one.day, &pair, one.looks(spec)));
+    }
+    Ok(())
+}
+
+/// A listing that has changed stays changed: only findings that are held wait to be seen again.
+async fn ask_listings(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
+    for (product, one, _) in pending_of(judges, Rule::ListingChanged) {
+        let newest = judges.unjudged.newest_days.get(&product.marketplace);
+        let Some(&last) = newest.filter(|newest| one.held.is_some() && **newest > one.day) else { continue };
+        let later = store.load_listings_seen(product, DayRange { first: one.day.plus(1), last }).await;
+        let later = later.with_context(|| format!("failed to load the listings of {product}"))?;
+        since.settle(one, listing_outlook(&one.evidence, &later));
+    }
+    Ok(())
+}
+
+/// Ends what tells of an absence where nothing of the present says so any more.
+pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mut SaidSince) {
+    const NOTE: &str = "the product was seen again, or is not watched any more";
+    let still: BTreeSet<(Rule, Option<ProductKey>)> =
+        present.iter().map(|finding| (finding.rule, finding.product)).collect();
+    let mut gone: Vec<&Pending> = judges
+        .pending
+        .iter()
+        .flat_map(|(product, all)| all.iter().map(move |one| (*product, one)))
+        .filter(|(_, one)| matches!(one.rule, Rule::ProductStale | Rule::ProductGone))
+        .filter(|(product, one)| !still.contains(&(one.rule, Some(*product))))
+        .map(|(_, one)| one)
+        .collect();
+    gone.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
+    for one in gone {
+        match &one.held {
+            None => since.cleared.push((one.alert_id.clone(), NOTE.to_owned())),
+            Some(held) => since.decide(one, held, Verdict::Drop, NOTE.to_owned()),
+        }
+    }
+}
+
+/// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any more, or gone.
+///
+/// What is held for itself may be real, and is told where it is grave; what is held with many others goes the way that most
+/// of these went, and without any that was decided it is a source's doing, of which the incident has told.
+pub(super) async fn decide_by_time(
+    store: &Store,
+    now: Timestamp,
+    judges: &Judges,
+    options: &Options,
+    since: &mut SaidSince,
+) -> anyhow::Result<()> {
+    let days = i32::try_from(options.decide_after_days).unwrap_or(i32::MAX);
+    let today = options.zone.day_of(now);
+    let is_over = |held: &HeldBy| today.no() - options.zone.day_of(held.since).no() >= days;
+    let mut others: BTreeMap<&str, bool> = BTreeMap::new();
+    let all = judges.pending.values().flatten();
+    let waiting = all.filter_map(|one| Some((one, one.held.as_ref().filter(|held| is_over(held))?)));
+    let decided = since.decided();
+    let mut waiting: Vec<(&Pending, &HeldBy)> =
+        waiting.filter(|(one, _)| !decided.contains(&one.alert_id)).collect();
+    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
+    for (one, held) in waiting {
+        let is_released = match held.reason {
+            GateReason::ImplausibleJump | GateReason::SecondSource => one.severity >= Severity::High,
+            _ => match others.get(held.incident_id.as_str()) {
+                Some(&were_true) => were_true,
+                None => {
+                    let found = store.load_held_of(&options.workspace, &held.incident_id).await;
+                    let were_true =
+                        were_mostly_true(&found.context("failed to load what became of the others")?);
+                    others.insert(&held.incident_id, were_true);
+                    were_true
+                }
+            },
+        };
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
+        let verdict = if is_released { Verdict::Release } else { Verdict::Drop };
+        let note = format!("not confirmed within {days} days");
+        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+    }
+    Ok(())
+}
+
+/// More of an incident's findings were released than dropped.
+fn were_mostly_true(found: &[HeldRecord]) -> bool {
+    let count = |state| found.iter().filter(|held| held.state == state).count();
+    count(HeldState::Released) > count(HeldState::Dropped)
+}
+
+/// The days that a finding may be seen again on.
+pub(super) fn days_since(day: Day, today: Day) -> impl Iterator<Item = Day> {
+    (0..=today.no().saturating_sub(day.no())).map(move |later| day.plus(later))
+}

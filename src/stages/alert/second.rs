@@ -1,0 +1,182 @@
+//! Grave findings that one source alone has seen: they wait until a second one has looked, or cannot be asked.
+//!
+//! Asking is not done here: the summary says what waits, `amzctl run` asks, and judging again decides. Whoever
+//! has looked anyway is heard without being asked, also of prices that jumped implausibly far.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+
+use super::evidence::days_since;
+use super::hold::{HeldBy, Pending, SaidSince};
+use super::{Judges, Options};
+use crate::model::{Day, ProductKey, Timestamp};
+use crate::rollup::rules::{
+    Finding, GateReason, RuleSpec, SecondLook, Severity, Sighting, is_confirmable, second_look, shown_by,
+};
+use crate::store::gate::{Decision, Verdict};
+use crate::store::{Evidence, Store};
+
+/// A finding of an older day is not asked about: what is seen now says little of it.
+const ASKED_DAYS: i32 = 1;
+
+/// Which findings a second source is to confirm.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecondSource {
+    /// From this severity on.
+    pub severity: Severity,
+    /// After so long a finding is told without.
+    pub wait: TimeDelta,
+    /// Why there is no answer to wait for, by product.
+    pub unanswered: BTreeMap<ProductKey, String>,
+}
+
+/// A finding that waits for a second source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Awaiting {
+    pub product: ProductKey,
+    pub since: Timestamp,
+    /// Sources that have shown it, or have said something of the product on its day: others are to be asked.
+    pub rests_on: BTreeSet<String>,
+}
+
+/// Decides what waits for a second source by what has been seen by now; answers what goes on waiting.
+pub(super) async fn decide(
+    store: &Store,
+    now: Timestamp,
+    judges: &Judges,
+    options: &Options,
+    since: &mut SaidSince,
+) -> anyhow::Result<Vec<Awaiting>> {
+    let (mut awaiting, decided) = (Vec::new(), since.decided());
+    let mut waiting: Vec<(ProductKey, &Pending, &HeldBy)> = judges
+        .pending
+        .iter()
+        .flat_map(|(product, all)| all.iter().map(move |one| (*product, one)))
+        .filter_map(|(product, one)| Some((product, one, one.held.as_ref()?)))
+        .filter(|(_, _, held)| matches!(held.reason, GateReason::SecondSource | GateReason::ImplausibleJump))
+        .filter(|(_, one, _)| !decided.contains(&one.alert_id))
+        .collect();
+    waiting.sort_by(|a, b| (a.0, &a.1.alert_id).cmp(&(b.0, &b.1.alert_id)));
+    for (product, one, held) in waiting {
+        let spec = judges.rules_of(product).and_then(|set| set.get(one.rule).cloned());
+        let seen = load_seen(store, product, one.day, options.zone.day_of(now)).await?;
+        let said = match &spec {
+            Some(spec) => second_look(spec, &one.evidence, &sightings(&seen)),
+            None => SecondLook::Unknown,
+        };
+        match said {
+            SecondLook::Confirmed(note) => since.decide(one, held, Verdict::Release, note),
+            SecondLook::Contradicted(note) => since.decide(one, held, Verdict::Drop, note),
+            SecondLook::Unknown if held.reason == GateReason::SecondSource => {
+                match given_up(product, held, now, options) {
+                    Some(note) => {
+                        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
+                        let verdict = Verdict::Release;
+                        let decision = Decision { incident_id, alert_id, verdict, note, is_caveat: true };
+                        since.decisions.push(decision);
+                    }
+                    None => {
+                        let rests_on = rests_on(spec.as_ref(), &one.evidence, &seen);
+                        awaiting.push(Awaiting { product, since: held.since, rests_on });
+                    }
+                }
+            }
+            SecondLook::Unknown => {}
+        }
+    }
+    Ok(awaiting)
+}
+
+/// Why a finding is told although no second source has shown it; null while one may.
+fn given_up(product: ProductKey, held: &HeldBy, now: Timestamp, options: &Options) -> Option<String> {
+    let why = match &options.second {
+        None => "no second source is configured any more".to_owned(),
+        Some(second) => match second.unanswered.get(&product) {
+            Some(why) => why.clone(),
+            None if now - held.since >= second.wait => {
+                format!("none was asked within {} hours", second.wait.num_hours())
+            }
+            None => return None,
+        },
+    };
+    Some(format!("not confirmed by a second source: {why}"))
+}
+
+/// Of findings that would be told for the first time: which two sources have shown, and which wait for a second one.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Ids of alerts.
+    pub(super) confirmed: HashSet<String>,
+    pub(super) alone: BTreeMap<String, Awaiting>,
+}
+
+/// Looks at what was seen of these findings. `is_implausible` says of a finding that it needs a second look anyway.
+pub(super) async fn look(
+    store: &Store,
+    now: Timestamp,
+    judges: &Judges,
+    options: &Options,
+    findings: &[Finding],
+    is_implausible: impl Fn(&Finding) -> bool,
+) -> anyhow::Result<Looked> {
+    let today = options.zone.day_of(now);
+    let mut looked = Looked::default();
+    for finding in findings {
+        let Some(product) = finding.product.filter(|_| is_confirmable(finding.rule)) else { continue };
+        let is_grave = options.second.as_ref().is_some_and(|second| finding.severity >= second.severity)
+            && finding.day >= today.plus(-ASKED_DAYS);
+        if !is_grave && !is_implausible(finding) {
+            continue;
+        }
+        let Some(spec) = judges.rules_of(product).and_then(|set| set.get(finding.rule).cloned()) else {
+            continue;
+        };
+        let seen = load_seen(store, product, finding.day, today).await?;
+        let alert_id = finding.alert_id(options.workspace.as_str());
+        match second_look(&spec, &finding.evidence, &sightings(&seen)) {
+            SecondLook::Confirmed(_) => {
+                looked.confirmed.insert(alert_id);
+            }
+            SecondLook::Contradicted(_) | SecondLook::Unknown if is_grave => {
+                let rests_on = rests_on(Some(&spec), &finding.evidence, &seen);
+                looked.alone.insert(alert_id, Awaiting { product, since: now, rests_on });
+            }
+            SecondLook::Contradicted(_) | SecondLook::Unknown => {}
+        }
+    }
+    Ok(looked)
+}
+
+async fn load_seen(
+    store: &Store,
+    product: ProductKey,
+    day: Day,
+    today: Day,
+) -> anyhow::Result<Vec<Evidence>> {
+    let mut seen = Vec::new();
+    for day in days_since(day, today.min(day.plus(ASKED_DAYS + 1))) {
+        let of_day = store.load_evidence(product, day).await;
+        seen.extend(of_day.with_context(|| format!("failed to load what was seen of {product}"))?);
+    }
+    Ok(seen)
+}
+
+fn sightings(seen: &[Evidence]) -> Vec<Sighting<'_>> {
+    seen.iter()
+        .map(|Evidence { source, observed_at, observation, .. }| Sighting {
+            source,
+            observed_at: *observed_at,
+            observation,
+        })
+        .collect()
+}
+
+fn rests_on(spec: Option<&RuleSpec>, evidence: &serde_json::Value, seen: &[Evidence]) -> BTreeSet<String> {
+    let shown = spec.map(|spec| shown_by(spec, evidence, &sightings(seen))).unwrap_or_default();
+    match shown.is_empty() {
+        false => shown.into_iter().map(str::to_owned).collect(),
+        true => seen.iter().map(|evidence| evidence.source.clone()).collect(),
+    }
+}
