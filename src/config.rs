@@ -5,6 +5,7 @@
 mod channels;
 mod load;
 mod origin;
+mod serve;
 mod sources;
 
 pub(crate) use channels::region_of_queue;
@@ -15,6 +16,7 @@ pub use channels::{
 };
 pub use load::{ConfigError, FILE_NAME, LoadOptions, Loaded, Problem, load};
 pub use origin::{KeyOrigin, known_keys};
+pub use serve::ServeSettings;
 pub use sources::{
     ApifySettings, FirecrawlSettings, HtmlSettings, KeepaSettings, RainforestSettings, SourcesSettings,
     SpApiSettings,
@@ -55,6 +57,7 @@ pub struct Settings {
     pub check: CheckSettings,
     pub run: RunSettings,
     pub retention: RetentionSettings,
+    pub serve: ServeSettings,
 }
 
 /// Where the facts are kept.

@@ -16,6 +16,7 @@
 //! | [`store`] | the database, embedded or a server's; one method is one unit of work |
 //! | [`notify`] | ways out for alerts |
 //! | [`narrate`] | the structured report: what a comparison means, in sentences by rule |
+//! | [`serve`] | serve-lite: the mart for programs, by HTTP |
 //! | [`render`] | values to text, tables, Markdown, HTML and charts; pure |
 //! | [`generate`] | a seeded synthetic market in provider shapes, and the demo's story |
 //! | [`model`] | values of the domain; constructing one validates it |
@@ -30,7 +31,7 @@
 //! - Only `store` contains SQL. Only `lake` knows Parquet paths. Only `cli` prints.
 //! - Only `clock` asks for the time of facts. Ids are hashes of what they name; only runs, databases and lakes get
 //!   random ones (`ids::new_run_id`), which no fact depends on.
-//! - Dependencies point one way: `cli` → `stages` → the rest; everything may use `model`.
+//! - Dependencies point one way: `cli` → `serve` → `stages` → the rest; everything may use `model`.
 //!
 //! What always holds:
 //!
@@ -64,6 +65,7 @@ pub mod normalize;
 pub mod notify;
 pub mod render;
 pub mod rollup;
+pub mod serve;
 pub mod sources;
 pub mod stages;
 pub mod store;

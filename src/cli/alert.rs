@@ -36,6 +36,7 @@ use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertRecord, AlertState};
 use filter::FilterArgs;
 use incidents::IncidentsArgs;
+pub(super) use states::whoever_types;
 use states::{ChangeArgs, SnoozeArgs};
 use summary::SummaryArgs;
 

@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use serde_json::{Value, json};
 
 use super::cohort::known_cohort;
 use super::context::Context;
@@ -10,7 +9,7 @@ use super::dates::DayArg;
 use super::output::write_text;
 use super::products::{known_key, not_seen};
 use crate::error::{Failure, Outcome};
-use crate::model::{Currency, DayRange, Marketplace, Money, ProductKey, ProductRef};
+use crate::model::{DayRange, Marketplace, ProductKey, ProductRef};
 use crate::render::compare::{rows, terminal};
 use crate::render::comparison_page;
 use crate::render::rows::{self, Format};
@@ -173,7 +172,7 @@ fn print(output: &CompareOutput, comparison: &Comparison, context: &Context) -> 
         CompareFormat::Table => {
             coloured(terminal(comparison, width)?, context.ui.color && output.output.is_none())
         }
-        CompareFormat::Json => format!("{:#}\n", document(comparison)?),
+        CompareFormat::Json => format!("{:#}\n", compare::document(comparison)?),
         CompareFormat::Ndjson => flat(Format::Ndjson)?,
         CompareFormat::Csv => flat(Format::Csv)?,
         CompareFormat::Tsv => flat(Format::Tsv)?,
@@ -181,24 +180,6 @@ fn print(output: &CompareOutput, comparison: &Comparison, context: &Context) -> 
         CompareFormat::Html => comparison_page(comparison).context("failed to draw the comparison")?,
     };
     write_text(&text, output.output.as_deref(), context)
-}
-
-/// The comparison as `amzctl.compare/1`, with money both as minor units and as an amount with its currency.
-pub(super) fn document(comparison: &Comparison) -> anyhow::Result<Value> {
-    let mut document = serde_json::to_value(comparison).context("failed to write the comparison as JSON")?;
-    if let Some(object) = document.as_object_mut() {
-        object.insert("schema".to_owned(), json!("amzctl.compare/1"));
-    }
-    let currency = comparison.main.currency.as_deref().and_then(|code| code.parse::<Currency>().ok());
-    for (pair, value) in comparison
-        .competitors
-        .iter()
-        .zip(document["competitors"].as_array_mut().map(|pairs| pairs.iter_mut()).into_iter().flatten())
-    {
-        let money = pair.price.gap.zip(currency).map(|(minor, currency)| Money { minor, currency });
-        value["price"]["gap_amount"] = json!(money);
-    }
-    Ok(document)
 }
 
 /// Marks the words that say who is better; the words alone carry the meaning.

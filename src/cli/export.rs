@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use polars::prelude::{AnyValue, DataFrame, SortMultipleOptions};
+use polars::prelude::SortMultipleOptions;
 
 use super::context::Context;
 use super::dates::RangeArgs;
 use crate::error::{Failure, Outcome};
 use crate::lake::{Lake, Table, read_days};
-use crate::model::{Day, DayRange, Marketplace, Timestamp};
-use crate::render::rows::Cell;
+use crate::model::{Day, DayRange, Marketplace};
+use crate::stages::tables::{cell, currency, take_frame};
 use crate::store::Store;
 use crate::store::export::{ExportFilter, ExportView, Field, FieldKind};
 use output::{Format, Output, Wanted};
@@ -140,7 +140,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<O
     let header = picked.iter().map(|index| columns[*index].clone()).collect();
     let target = Wanted { path: args.output.as_deref(), raw: args.raw, dry_run: args.dry_run };
     let mut output = Output::open(format, target, header, args.table.schema(), &context.ui)?;
-    let filter = ExportFilter { marketplace: args.marketplace, range };
+    let filter = ExportFilter { marketplace: args.marketplace, range, product: None };
     let kinds: Vec<FieldKind> = columns.iter().map(|(_, kind)| *kind).collect();
     let mut failure = None;
     let mut take = |mut fields: Vec<Field>| {
@@ -191,32 +191,6 @@ fn pick(columns: &[(String, FieldKind)], fields: Option<&[String]>) -> anyhow::R
         .collect()
 }
 
-/// The currency of the marketplace in the row's first column.
-fn currency(fields: &[Field]) -> Field {
-    match fields.first() {
-        Some(Field::Text(code)) => match code.parse::<Marketplace>() {
-            Ok(marketplace) => Field::Text(marketplace.currency().to_string()),
-            Err(_) => Field::Null,
-        },
-        _ => Field::Null,
-    }
-}
-
-fn cell(field: &Field, kind: FieldKind) -> Cell {
-    match (field, kind) {
-        (Field::Null, _) => Cell::Null,
-        (Field::Int(flag), FieldKind::Bool) => Cell::Bool(*flag != 0),
-        (Field::Int(micros), FieldKind::Instant) => Timestamp::from_timestamp_micros(*micros).into(),
-        (Field::Int(number), _) => (*number).into(),
-        (Field::Real(number), _) => (*number).into(),
-        // What is stored as JSON and is none after all is shown as the text it is.
-        (Field::Text(text), FieldKind::Json) => {
-            serde_json::from_str(text).map_or_else(|_| Cell::Text(text.clone()), Cell::Json)
-        }
-        (Field::Text(text), _) => Cell::Text(text.clone()),
-    }
-}
-
 /// Rows of the lake under the names of the SQL table, month by month, sorted by (asin, day) inside a month.
 async fn export_history(
     store: &Store,
@@ -248,35 +222,4 @@ async fn export_history(
         }
     }
     Ok(())
-}
-
-/// Hands the rows of a frame on, days as dates; false when no more are wanted.
-fn take_frame(
-    frame: &DataFrame,
-    names: &[&str],
-    take: &mut (dyn FnMut(Vec<Field>) -> bool + Send),
-) -> anyhow::Result<bool> {
-    let columns: Vec<_> = names
-        .iter()
-        .map(|name| frame.column(if matches!(*name, "day" | "as_of") { "day_no" } else { name }))
-        .collect::<Result<_, _>>()?;
-    let is_day: Vec<bool> =
-        names.iter().map(|name| matches!(*name, "day" | "as_of") || name.ends_with("_prev_day")).collect();
-    for row in 0..frame.height() {
-        let mut fields = Vec::with_capacity(columns.len());
-        for (column, is_day) in columns.iter().zip(&is_day) {
-            fields.push(match column.get(row)? {
-                AnyValue::Int32(day_no) if *is_day => Field::Text(Day::from_no(day_no).to_string()),
-                AnyValue::Int32(number) => Field::Int(number.into()),
-                AnyValue::Int64(number) => Field::Int(number),
-                AnyValue::Float64(number) => Field::Real(number),
-                AnyValue::String(text) => Field::Text(text.to_owned()),
-                _ => Field::Null,
-            });
-        }
-        if !take(fields) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

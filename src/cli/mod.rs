@@ -24,6 +24,7 @@ mod fetch;
 mod generate;
 mod ingest;
 mod init;
+mod keys;
 mod lake;
 mod man;
 mod normalize;
@@ -34,6 +35,7 @@ mod report;
 mod roles;
 mod run;
 mod runs;
+mod serve_lite;
 mod show;
 mod signals;
 mod sizes;
@@ -178,6 +180,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Report(report::ReportArgs),
     Alert(alert::AlertArgs),
+    ServeLite(serve_lite::ServeLiteArgs),
     Run(run::RunArgs),
     Backfill(backfill::BackfillArgs),
     Init(init::InitArgs),
@@ -196,6 +199,7 @@ enum Command {
     Export(export::ExportArgs),
     Lake(lake::LakeArgs),
     Db(db::DbArgs),
+    Keys(keys::KeysArgs),
     Config(config::ConfigArgs),
     Gen(generate::GenArgs),
     Completions(completions::CompletionsArgs),
@@ -232,6 +236,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Compare(args) => compare::run(args, context).await,
         Command::Report(args) => report::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
+        Command::ServeLite(args) => serve_lite::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Init(args) => init::run(args, context).await,
@@ -250,6 +255,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Export(args) => export::run(args, context).await,
         Command::Lake(args) => lake::run(args, context).await,
         Command::Db(args) => db::run(args, context).await,
+        Command::Keys(args) => keys::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Gen(args) => generate::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,

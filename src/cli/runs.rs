@@ -3,8 +3,9 @@
 use super::OutputArgs;
 use super::context::Context;
 use crate::error::{Failure, Outcome};
-use crate::lock::{Holder, current_holders};
-use crate::render::rows::{Cell, Rows};
+use crate::render::rows::Cell;
+pub(super) use crate::stages::runs::Holders;
+use crate::stages::runs::{duration_seconds, run_rows};
 use crate::store::Store;
 use crate::store::ops::RunRecord;
 
@@ -51,69 +52,14 @@ pub(super) async fn run(args: RunsArgs, context: &Context) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-/// Who holds which lock now: what tells a running run from a killed one.
-pub(super) struct Holders(Vec<Holder>);
-
-impl Holders {
-    pub(super) async fn now(store: &Store) -> anyhow::Result<Holders> {
-        Ok(Holders(current_holders(store).await?.into_iter().filter_map(|(_, holder)| holder).collect()))
-    }
-
-    /// `running`, `killed`, or the word of how the run ended.
-    pub(super) fn state(&self, run: &RunRecord) -> &'static str {
-        match run.exit_code {
-            Some(code) => Outcome::from_exit_code(code).map_or("failed", Outcome::code),
-            None if self
-                .0
-                .iter()
-                .any(|holder| holder.pid == run.start.pid && holder.host == run.start.host) =>
-            {
-                "running"
-            }
-            None => "killed",
-        }
-    }
-}
-
 async fn list(args: ListArgs, store: &Store, context: &Context) -> anyhow::Result<()> {
     let holders = Holders::now(store).await?;
-    let mut rows = Rows::new(
-        "amzctl.runs/1",
-        &[
-            "run_id",
-            "command",
-            "state",
-            "started_at",
-            "finished_at",
-            "duration_s",
-            "exit_code",
-            "host",
-            "pid",
-        ],
-    );
-    for run in store.load_runs(args.limit).await? {
-        rows.push(vec![
-            run.start.run_id.as_str().into(),
-            run.start.command.as_str().into(),
-            holders.state(&run).into(),
-            run.start.started_at.into(),
-            run.finished_at.into(),
-            duration_seconds(&run).into(),
-            run.exit_code.map(u32::from).into(),
-            run.start.host.as_str().into(),
-            run.start.pid.into(),
-        ]);
-    }
+    let rows = run_rows(&store.load_runs(args.limit).await?, &holders);
     if rows.is_empty() {
         context.ui.note("nothing was run yet");
     }
     let table = ["run_id", "command", "state", "started_at", "duration_s", "exit_code"];
     args.output.emit_columns(&rows, &table, context)
-}
-
-fn duration_seconds(run: &RunRecord) -> Option<f64> {
-    let millis = (run.finished_at? - run.start.started_at).num_milliseconds();
-    Some(millis as f64 / 1_000.0)
 }
 
 async fn show(args: ShowArgs, store: &Store, context: &Context) -> anyhow::Result<()> {

@@ -542,6 +542,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
         firecrawl,
         rainforest,
         html,
+        serve,
         ..
     } = settings;
     let is_price = |dollars: f64| micros_of_dollars(dollars).is_some();
@@ -622,6 +623,7 @@ fn ranges(settings: &Settings) -> Vec<(String, bool, &'static str)> {
         .chain(money)
         .map(|(key, is_valid, expected)| (key.to_owned(), is_valid, expected))
         .chain(shared)
+        .chain(serve.ranges().map(|(key, is_valid, expected)| (format!("serve.{key}"), is_valid, expected)))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Values of the domain: constructing one validates it. No IO, no clock, no SQL.
 
+mod access;
 mod asin;
 mod availability;
 mod day;
@@ -14,6 +15,7 @@ pub mod text;
 mod watch;
 mod workspace;
 
+pub use access::{KeyKind, KeyTier, Permission, Permissions};
 pub use asin::{Asin, AsinError, ProductKey, ProductRef};
 pub use availability::Availability;
 pub use day::{Day, DayError, DayRange, ReportingZone};

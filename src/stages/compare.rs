@@ -5,10 +5,11 @@
 
 use anyhow::Context as _;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::clock::Stopwatch;
 use crate::failpoint;
-use crate::model::{Cohort, Day, DayRange, ProductKey, Workspace};
+use crate::model::{Cohort, Currency, Day, DayRange, Money, ProductKey, Workspace};
 use crate::rollup::compare::{COMPLETENESS_DAYS, Comparison, Member, compare};
 use crate::store::Store;
 
@@ -42,12 +43,31 @@ pub async fn run(
     window_days: i32,
 ) -> anyhow::Result<Comparison> {
     let range = DayRange::window(as_of, window_days.max(COMPLETENESS_DAYS));
+    let (main, competitors) = load_within(store, subject, range).await?;
+    Ok(compare(subject.cohort.as_deref(), as_of, window_days, &main, &competitors))
+}
+
+/// The members with all the days that a comparison as of any of these looks at.
+pub async fn load_members(
+    store: &Store,
+    subject: &Subject,
+    days: DayRange,
+) -> anyhow::Result<(Member, Vec<Member>)> {
+    let first = days.first.plus(1 - COMPLETENESS_DAYS);
+    load_within(store, subject, DayRange { first, last: days.last }).await
+}
+
+async fn load_within(
+    store: &Store,
+    subject: &Subject,
+    range: DayRange,
+) -> anyhow::Result<(Member, Vec<Member>)> {
     let main = load_member(store, subject.main, "", 0, range).await?;
     let mut competitors = Vec::with_capacity(subject.competitors.len());
     for (key, label, priority) in &subject.competitors {
         competitors.push(load_member(store, *key, label, *priority, range).await?);
     }
-    Ok(compare(subject.cohort.as_deref(), as_of, window_days, &main, &competitors))
+    Ok((main, competitors))
 }
 
 async fn load_member(
@@ -74,6 +94,24 @@ async fn load_member(
         priority,
         days,
     })
+}
+
+/// The comparison as `amzctl.compare/1`, with money both as minor units and as an amount with its currency.
+pub fn document(comparison: &Comparison) -> anyhow::Result<Value> {
+    let mut document = serde_json::to_value(comparison).context("failed to write the comparison as JSON")?;
+    if let Some(object) = document.as_object_mut() {
+        object.insert("schema".to_owned(), json!("amzctl.compare/1"));
+    }
+    let currency = comparison.main.currency.as_deref().and_then(|code| code.parse::<Currency>().ok());
+    for (pair, value) in comparison
+        .competitors
+        .iter()
+        .zip(document["competitors"].as_array_mut().map(|pairs| pairs.iter_mut()).into_iter().flatten())
+    {
+        let money = pair.price.gap.zip(currency).map(|(minor, currency)| Money { minor, currency });
+        value["price"]["gap_amount"] = json!(money);
+    }
+    Ok(document)
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]

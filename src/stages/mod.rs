@@ -1,6 +1,7 @@
 //! The pipeline: one file per piece of work.
 
 pub mod alert;
+pub(crate) mod alert_view;
 pub mod build_mart;
 pub mod compare;
 pub mod copy;
@@ -12,6 +13,8 @@ pub mod normalize;
 pub mod repair;
 pub mod report;
 pub mod retention;
+pub(crate) mod runs;
+pub(crate) mod tables;
 pub mod verify;
 
 /// True when more of a run's `items` failed anew than `tolerate_failed_pct` allows: the same rule for every stage.

@@ -8,7 +8,7 @@ mod states;
 mod summary;
 
 pub use events::AlertNews;
-pub(super) use states::{AMZCTL, new_alert, record_change};
+pub(super) use states::{AMZCTL, change_alert, new_alert, record_change};
 pub use states::{AlertChange, AlertState, StateChange, Transition};
 pub use summary::{AlertCourse, Noisy, SummaryRow, noisiest, summarise};
 
@@ -16,7 +16,7 @@ use super::columns::{instant, known_instant, listed, to_json, unreadable, word};
 use super::db::{Row, bulk, query, query_scalar};
 use super::gate::{HeldFinding, NewGateIncident};
 use super::ops::set_mark;
-use super::outbox::{About, Subscriber, heard, insert_events};
+use super::outbox::{About, Subscriber, gravity, heard, insert_events};
 use super::{Result, Store, Tx};
 use crate::model::{Asin, Day, DayRange, Marketplace, Timestamp, Workspace};
 use crate::rollup::rules::{Rule, Severity};
@@ -154,7 +154,42 @@ pub struct AlertFilter {
     pub tag: Option<String>,
     /// The first day.
     pub since: Option<Day>,
+    /// Only those that come behind this one.
+    pub after: Option<AlertPlace>,
     pub limit: Option<u32>,
+}
+
+/// Where an alert is in the order of [`Store::list_alerts`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlertPlace {
+    pub day: Day,
+    pub severity: Severity,
+    pub marketplace: String,
+    pub asin: String,
+    pub rule: String,
+    pub object: String,
+    pub alert_id: String,
+}
+
+impl From<&AlertRecord> for AlertPlace {
+    fn from(alert: &AlertRecord) -> AlertPlace {
+        AlertPlace {
+            day: alert.day,
+            severity: alert.severity,
+            marketplace: alert.marketplace.clone(),
+            asin: alert.asin.clone(),
+            rule: alert.rule.as_str().to_owned(),
+            object: alert.object.clone(),
+            alert_id: alert.alert_id.clone(),
+        }
+    }
+}
+
+/// The gravest first.
+macro_rules! gravity_of_alert {
+    () => {
+        "CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END"
+    };
 }
 
 /// An alert with the newest change of its state.
@@ -261,10 +296,12 @@ impl Store {
                AND ($9 IS NULL OR EXISTS (SELECT 1 FROM products p WHERE p.marketplace = a.marketplace
                  AND p.asin = a.asin AND p.brand IN (SELECT value FROM json_each($9))))
                AND ($10 IS NULL OR a.marketplace || ':' || a.asin IN (SELECT value FROM json_each($10)))
-             ORDER BY a.day DESC,
-               CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               a.marketplace, a.asin, a.rule, a.object, a.alert_id
-             LIMIT $8"
+               AND ($11 IS NULL OR a.day < $11 OR (a.day = $11 AND (",
+            gravity_of_alert!(),
+            ", a.marketplace, a.asin, a.rule, a.object, a.alert_id) > ($12, $13, $14, $15, $16, $17)))
+             ORDER BY a.day DESC, ",
+            gravity_of_alert!(),
+            ", a.marketplace, a.asin, a.rule, a.object, a.alert_id LIMIT $8"
         ))
         .bind(workspace.as_str())
         .bind(to_json(&states))
@@ -276,6 +313,13 @@ impl Store {
         .bind(filter.limit.map_or(i64::MAX, i64::from))
         .bind(brands)
         .bind(tagged)
+        .bind(filter.after.as_ref().map(|after| after.day.to_string()))
+        .bind(filter.after.as_ref().map(|after| gravity(Some(after.severity))))
+        .bind(filter.after.as_ref().map(|after| after.marketplace.as_str()))
+        .bind(filter.after.as_ref().map(|after| after.asin.as_str()))
+        .bind(filter.after.as_ref().map(|after| after.rule.as_str()))
+        .bind(filter.after.as_ref().map(|after| after.object.as_str()))
+        .bind(filter.after.as_ref().map(|after| after.alert_id.as_str()))
         .fetch_all(self.reader())
         .await?;
         rows.iter().map(alert_record).collect()

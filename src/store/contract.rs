@@ -12,6 +12,7 @@ mod ledger;
 mod mart;
 mod months;
 mod retention;
+mod serve;
 mod states;
 mod workspaces;
 

@@ -2,9 +2,9 @@
 
 use futures_util::TryStreamExt;
 
-use super::db::query_of;
+use super::db::{Row, query_of};
 use super::{Result, Store};
-use crate::model::{DayRange, Marketplace, Workspace};
+use crate::model::{DayRange, Marketplace, ProductKey, Workspace};
 
 /// What can be exported from the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +53,8 @@ pub type ViewColumn = (&'static str, FieldKind, &'static str);
 pub struct ExportFilter {
     pub marketplace: Option<Marketplace>,
     pub range: Option<DayRange>,
+    /// Of this product alone.
+    pub product: Option<ProductKey>,
 }
 
 use FieldKind::{Bool, Instant, Int, Json, Real, Text};
@@ -238,6 +240,16 @@ const ALERTS: &[ViewColumn] = &[
     ("superseded", Text, "t.superseded"),
 ];
 
+/// The columns of [`ExportView::Daily`].
+pub(crate) fn daily_columns() -> Vec<(String, FieldKind)> {
+    DAILY.iter().map(|(name, kind, _)| ((*name).to_owned(), *kind)).collect()
+}
+
+/// The columns of [`ExportView::Ranks`].
+pub(crate) fn ranks_columns() -> Vec<(String, FieldKind)> {
+    RANKS.iter().map(|(name, kind, _)| ((*name).to_owned(), *kind)).collect()
+}
+
 /// Where a view's rows come from, which expressions its filters look at, and their order.
 struct Shape {
     from: &'static str,
@@ -338,8 +350,14 @@ impl Store {
             _ => "",
         };
         let owned = if view.is_owned() { " AND t.workspace = $4" } else { "" };
+        // By itself: a condition that may be none would keep the index by product out of use.
+        let place = if view.is_owned() { 5 } else { 4 };
+        let product = match filter.product {
+            Some(_) => format!(" AND t.marketplace = ${place} AND t.asin = ${}", place + 1),
+            None => String::new(),
+        };
         let sql = format!(
-            "SELECT {} FROM {} WHERE ($1 IS NULL OR {} = $1) AND ($2 IS NULL OR {day} BETWEEN $2 AND $3){newest}{owned}
+            "SELECT {} FROM {} WHERE ($1 IS NULL OR {} = $1) AND ($2 IS NULL OR {day} BETWEEN $2 AND $3){newest}{owned}{product}
              ORDER BY {}",
             expressions.join(", "),
             shape.from,
@@ -354,20 +372,14 @@ impl Store {
         if view.is_owned() {
             statement = statement.bind(workspace.as_str());
         }
+        if let Some(key) = filter.product {
+            statement = statement.bind(key.marketplace.code()).bind(key.asin.to_string());
+        }
+        let kinds: Vec<FieldKind> = columns.iter().map(|(_, kind)| *kind).collect();
         let mut rows = statement.fetch(self.reader());
         let mut taken = 0;
         while let Some(row) = rows.try_next().await? {
-            let mut fields = Vec::with_capacity(columns.len());
-            for (index, (_, kind)) in columns.iter().enumerate() {
-                fields.push(match kind {
-                    Int | Bool | Instant => {
-                        row.try_get::<Option<i64>, _>(index)?.map_or(Field::Null, Field::Int)
-                    }
-                    Real => row.try_get::<Option<f64>, _>(index)?.map_or(Field::Null, Field::Real),
-                    Text | Json => row.try_get::<Option<String>, _>(index)?.map_or(Field::Null, Field::Text),
-                });
-            }
-            if !take(fields) {
+            if !take(fields(&row, &kinds)?) {
                 break;
             }
             taken += 1;
@@ -376,8 +388,20 @@ impl Store {
     }
 }
 
+/// A row's values by the kinds of its columns.
+pub(super) fn fields(row: &Row, kinds: &[FieldKind]) -> Result<Vec<Field>> {
+    let field = |(index, kind): (usize, &FieldKind)| {
+        Ok(match kind {
+            Int | Bool | Instant => row.try_get::<Option<i64>, _>(index)?.map_or(Field::Null, Field::Int),
+            Real => row.try_get::<Option<f64>, _>(index)?.map_or(Field::Null, Field::Real),
+            Text | Json => row.try_get::<Option<String>, _>(index)?.map_or(Field::Null, Field::Text),
+        })
+    };
+    kinds.iter().enumerate().map(field).collect()
+}
+
 /// What is computed, and read out of JSON, has not everywhere the type that it is to have.
-fn typed(kind: FieldKind, expression: &str) -> String {
+pub(super) fn typed(kind: FieldKind, expression: &str) -> String {
     match kind {
         Int | Bool if expression.contains('(') => format!("CAST({expression} AS BIGINT)"),
         Real => format!("CAST({expression} AS DOUBLE PRECISION)"),
@@ -441,7 +465,7 @@ mod tests {
                 taken.push(row);
                 true
             };
-            let filter = ExportFilter { marketplace: Some(Marketplace::Us), range: None };
+            let filter = ExportFilter { marketplace: Some(Marketplace::Us), ..ExportFilter::default() };
             assert_eq!(
                 store.export_rows(&Workspace::default(), view, filter, &mut take).await.unwrap(),
                 rows,

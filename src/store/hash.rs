@@ -31,7 +31,8 @@ const fn without(table: &'static str, without: &'static [&'static str]) -> Dump 
 
 /// Every table that is state. Not state: runs, marks, ingest_files, lake_files, mart_days, changed_days,
 /// normalized_receipts and copy_progress (progress), dropped_receipts (what is no more), history_requests (by row id; what
-/// they gave is in observations), database_identity, retention_grants and schema_migrations (this database).
+/// they gave is in observations), database_identity, retention_grants and schema_migrations (this database), api_keys,
+/// api_answers, api_audit and server_secrets (who asks, and what became of it).
 const STATE: &[Dump] = &[
     without("raw_bodies", &["codec", "bytes"]),
     without(

@@ -51,6 +51,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0004_second_looks.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0004_second_looks.sql"),
     },
+    Migration {
+        version: 5,
+        name: "serve",
+        sqlite: include_str!("../../sql/migrations/sqlite/0005_serve.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0005_serve.sql"),
+    },
 ];
 
 /// The schema version this binary writes.

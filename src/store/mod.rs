@@ -2,8 +2,8 @@
 //!
 //! SQLite, embedded, or PostgreSQL: `db` alone knows which, and statements are written once for both. One writer at a
 //! time, a few readers. Methods lie in one file per layer (`raw`, `core`, `lake`, `mart`, `alerts`, `gate`, `outbox`,
-//! `ops`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
-//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `hash`). `leases`, `months` and `claims`, what hosts
+//! `ops`, `keys`, `requests`), and in one per use where a use reads across layers (`watch`, `quarantine`, `drift`, `judging`,
+//! `comparisons`, `reports`, `explain`, `export`, `checks`, `integrity`, `served`, `hash`). `leases`, `months` and `claims`, what hosts
 //! share by leases, are a server's only, `backup` is of the embedded database; `condition` tells how either is, `retention`
 //! drops what is old, `copy` knows all tables and none of them.
 
@@ -29,6 +29,7 @@ mod hash;
 pub mod incidents;
 mod integrity;
 pub mod judging;
+pub mod keys;
 pub mod lake;
 pub mod leases;
 mod listings;
@@ -41,7 +42,9 @@ pub mod outbox;
 pub mod quarantine;
 pub mod raw;
 pub mod reports;
+pub mod requests;
 pub mod retention;
+pub mod served;
 pub mod spending;
 #[cfg(test)]
 pub(crate) mod testing;

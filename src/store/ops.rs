@@ -116,10 +116,23 @@ impl Store {
 
     /// The newest runs, newest first.
     pub async fn load_runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+        self.load_runs_before(None, limit).await
+    }
+
+    /// The newest runs behind a place (begin in microseconds, id), newest first.
+    pub async fn load_runs_before(
+        &self,
+        before: Option<(i64, String)>,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        let (at, id) = before.unzip();
         let rows = query(
             "SELECT run_id, command, started_at, finished_at, exit_code, host, pid, summary FROM runs
-             ORDER BY started_at DESC, run_id DESC LIMIT $1",
+             WHERE $1 IS NULL OR started_at < $1 OR (started_at = $1 AND run_id < $2)
+             ORDER BY started_at DESC, run_id DESC LIMIT $3",
         )
+        .bind(at)
+        .bind(id)
         .bind(i64::from(limit))
         .fetch_all(self.reader())
         .await?;

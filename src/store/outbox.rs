@@ -18,6 +18,7 @@ mod compose;
 mod dead;
 mod told;
 
+pub(super) use audience::gravity;
 use audience::is_heard;
 pub use audience::{About, Audience, Subscriber, Wants};
 pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};

@@ -41,6 +41,7 @@ mod runs;
 mod samples;
 mod sandbox;
 mod schemas;
+mod serve;
 mod server;
 mod show;
 #[path = "../simulator/mod.rs"]

@@ -51,6 +51,7 @@ impl FilterArgs {
             brand: self.brand.clone(),
             tag: self.tag.clone(),
             since: self.since.map(|day| day.resolve(context.today())),
+            after: None,
             limit: None,
         }
     }

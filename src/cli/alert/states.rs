@@ -77,7 +77,7 @@ impl ByArgs {
 }
 
 /// The login and its host.
-pub(super) fn whoever_types() -> String {
+pub(in crate::cli) fn whoever_types() -> String {
     let known = ["USER", "LOGNAME"].iter().filter_map(|name| std::env::var(name).ok());
     let login = known.into_iter().find(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
     format!("{login}@{}", host_name())

@@ -2,67 +2,18 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::context::Context;
 pub(super) use crate::ids::{SHORT_ID, short_id};
 use crate::notify::ONLY_RECIPIENT;
-use crate::render::rows::{self, Cell, Format, Rows, instant, instant_to_second, printable};
+use crate::render::rows::{self, Format, Rows, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
+pub(in crate::cli) use crate::stages::alert_view::change_document;
+pub(super) use crate::stages::alert_view::{alert_document, alert_rows, known};
 use crate::store::alerts::{AlertChange, AlertRecord};
 use crate::store::outbox::DeliveryRecord;
-
-/// Every column of an alert.
-pub(super) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
-    let mut rows = Rows::new(
-        "amzctl.alert-list/1",
-        &[
-            "alert_id",
-            "severity",
-            "rule",
-            "marketplace",
-            "asin",
-            "day",
-            "object",
-            "message",
-            "state",
-            "historical",
-            "superseded",
-            "evidence",
-            "run_id",
-            "recorded_at",
-            "snoozed_until",
-            "changed_at",
-            "changed_by",
-            "note",
-        ],
-    );
-    for alert in alerts {
-        let change = alert.last_change.as_ref();
-        rows.push(vec![
-            alert.alert_id.as_str().into(),
-            alert.severity.as_str().into(),
-            alert.rule.as_str().into(),
-            known(&alert.marketplace),
-            known(&alert.asin),
-            alert.day.into(),
-            known(&alert.object),
-            alert.message.as_str().into(),
-            alert.state.as_str().into(),
-            alert.historical.into(),
-            known(&alert.superseded),
-            alert.evidence.clone().into(),
-            alert.run_id.as_str().into(),
-            alert.recorded_at.into(),
-            alert.snoozed_until.into(),
-            change.map(|change| change.changed_at).into(),
-            change.map(|change| change.actor.as_str()).into(),
-            change.map_or(Cell::Null, |change| known(&change.note)),
-        ]);
-    }
-    rows
-}
 
 /// What fits a terminal.
 pub(super) fn short_rows(alerts: &[AlertRecord]) -> Rows {
@@ -157,60 +108,6 @@ pub(super) fn print_fired(summary: &Summary, json: bool, context: &Context) -> a
     Ok(())
 }
 
-/// One alert with everything known of it.
-pub(super) fn alert_document(
-    alert: &AlertRecord,
-    changes: &[AlertChange],
-    deliveries: &[DeliveryRecord],
-) -> Value {
-    let word = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-    json!({
-        "schema": "amzctl.alert/1",
-        "alert_id": alert.alert_id,
-        "rule": alert.rule.as_str(),
-        "severity": alert.severity.as_str(),
-        "marketplace": word(&alert.marketplace),
-        "asin": word(&alert.asin),
-        "day": alert.day,
-        "object": word(&alert.object),
-        "message": alert.message,
-        "evidence": alert.evidence,
-        "state": alert.state.as_str(),
-        "snoozed_until": alert.snoozed_until.map(instant),
-        "historical": alert.historical,
-        "superseded": word(&alert.superseded),
-        "run_id": alert.run_id,
-        "recorded_at": instant(alert.recorded_at),
-        "changes": changes.iter().map(change_document).collect::<Vec<_>>(),
-        "deliveries": deliveries.iter().map(delivery_document).collect::<Vec<_>>(),
-    })
-}
-
-pub(in crate::cli) fn change_document(change: &AlertChange) -> Value {
-    json!({
-        "from_state": change.from_state,
-        "to_state": change.to_state,
-        "actor": change.actor,
-        "note": change.note,
-        "until": change.until.map(instant),
-        "changed_at": instant(change.changed_at),
-    })
-}
-
-fn delivery_document(delivery: &DeliveryRecord) -> Value {
-    json!({
-        "event_id": delivery.event_id,
-        "event_type": delivery.event_type,
-        "channel": delivery.channel,
-        "recipient": delivery.recipient,
-        "state": delivery.state,
-        "attempts": delivery.attempts,
-        "next_attempt_at": (delivery.state == "pending").then(|| instant(delivery.next_attempt_at)),
-        "last_error": delivery.last_error,
-        "delivered_at": delivery.delivered_at.map(instant),
-    })
-}
-
 /// The same for a person at a terminal.
 pub(super) fn alert_text(
     alert: &AlertRecord,
@@ -288,11 +185,6 @@ fn evidence_text(value: &Value) -> String {
         }
         (other, ..) => other.to_string(),
     }
-}
-
-/// Null for the empty text of what an alert is not about.
-pub(super) fn known(text: &str) -> Cell {
-    if text.is_empty() { Cell::Null } else { text.into() }
 }
 
 pub(super) fn product(marketplace: &str, asin: &str) -> String {

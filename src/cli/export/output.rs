@@ -7,19 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use polars::io::parquet::write::BatchedWriter;
-use polars::prelude::{
-    BooleanChunked, DataFrame, Float64Chunked, Int64Chunked, IntoColumn, NewChunkedArray, ParquetWriter,
-    PlSmallStr, PolarsError, PolarsResult, StringChunked,
-};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use polars::prelude::{ParquetWriter, PolarsError};
 use serde_json::Value;
 
 use crate::cli::output::counted;
 use crate::cli::ui::Ui;
 use crate::error::Failure;
 use crate::files::AtomicFile;
-use crate::render::rows::{Cell, defused, instant};
+use crate::render::rows::Cell;
+use crate::stages::tables::{RowObject, flat, frame, write_record};
 use crate::store::export::FieldKind;
 
 /// Text that is collected before it is written.
@@ -126,7 +122,7 @@ impl Output {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
         if let Body::Text { format, pending, .. } = &mut self.body {
             match format {
-                Format::Csv | Format::Tsv => write_record(pending, *format, &names)?,
+                Format::Csv | Format::Tsv => write_record(pending, delimiter(*format), &names)?,
                 Format::Json => write!(pending, "{{\"schema\":{},\"rows\":[", Value::from(schema))?,
                 Format::Ndjson | Format::Parquet => {}
             }
@@ -148,7 +144,7 @@ impl Output {
                 match format {
                     Format::Csv | Format::Tsv => {
                         let texts: Vec<String> = cells.into_iter().map(|cell| flat(cell, self.raw)).collect();
-                        write_record(pending, *format, &texts)?;
+                        write_record(pending, delimiter(*format), &texts)?;
                     }
                     _ => {
                         if *format == Format::Json {
@@ -230,41 +226,8 @@ impl Target {
     }
 }
 
-fn write_record<T: AsRef<[u8]>>(pending: &mut Vec<u8>, format: Format, texts: &[T]) -> anyhow::Result<()> {
-    let delimiter = if format == Format::Tsv { b'\t' } else { b',' };
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(pending);
-    writer.write_record(texts)?;
-    writer.flush()?;
-    Ok(())
-}
-
-fn flat(cell: Cell, raw: bool) -> String {
-    match cell {
-        Cell::Text(text) if !raw => defused(&text),
-        Cell::Text(text) => text,
-        Cell::Null => String::new(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Float(number) => number.to_string(),
-        Cell::Bool(flag) => flag.to_string(),
-        Cell::Instant(at) => instant(at),
-        Cell::Json(value) => value.to_string(),
-    }
-}
-
-/// One row as an object, its fields in the order of the columns.
-struct RowObject<'a> {
-    columns: &'a [(String, FieldKind)],
-    cells: &'a [Cell],
-}
-
-impl Serialize for RowObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.cells.len()))?;
-        for ((name, _), cell) in self.columns.iter().zip(self.cells) {
-            map.serialize_entry(name, cell)?;
-        }
-        map.end()
-    }
+fn delimiter(format: Format) -> u8 {
+    if format == Format::Tsv { b'\t' } else { b',' }
 }
 
 /// A Parquet file, row group by row group.
@@ -341,34 +304,6 @@ impl ParquetBody {
         }
         Ok(())
     }
-}
-
-/// Rows as typed columns; nested values are their JSON text.
-fn frame(columns: &[(String, FieldKind)], rows: &[Vec<Cell>]) -> PolarsResult<DataFrame> {
-    let made = columns.iter().enumerate().map(|(index, (name, kind))| {
-        let cells = rows.iter().map(|row| &row[index]);
-        let name = PlSmallStr::from_str(name);
-        match kind {
-            FieldKind::Int => {
-                let number = |cell: &Cell| if let Cell::Int(number) = cell { Some(*number) } else { None };
-                Int64Chunked::from_iter_options(name, cells.map(number)).into_column()
-            }
-            FieldKind::Real => {
-                let number = |cell: &Cell| if let Cell::Float(number) = cell { Some(*number) } else { None };
-                Float64Chunked::from_iter_options(name, cells.map(number)).into_column()
-            }
-            FieldKind::Bool => {
-                let flag = |cell: &Cell| if let Cell::Bool(flag) = cell { Some(*flag) } else { None };
-                BooleanChunked::from_iter_options(name, cells.map(flag)).into_column()
-            }
-            FieldKind::Text | FieldKind::Instant | FieldKind::Json => {
-                let text =
-                    |cell: &Cell| if *cell == Cell::Null { None } else { Some(flat(cell.clone(), true)) };
-                StringChunked::from_iter_options(name, cells.map(text)).into_column()
-            }
-        }
-    });
-    DataFrame::new(rows.len(), made.collect())
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Store {
         let mut changes = Vec::with_capacity(ids.len());
         let mut events = Vec::new();
         for id in ids {
-            let (change, event) = change(&mut tx, workspace, id, transition, now).await?;
+            let (change, event) = change_alert(&mut tx, workspace, id, transition, now).await?;
             changes.push(change);
             events.extend(event);
         }
@@ -180,14 +180,14 @@ pub(super) async fn clear(
     let mut events = Vec::new();
     for (alert_id, note) in cleared {
         let transition = Transition { to: AlertState::Resolved, until: None, actor: AMZCTL, note };
-        let (_, event) = change(tx, workspace, alert_id, transition, now).await?;
+        let (_, event) = change_alert(tx, workspace, alert_id, transition, now).await?;
         events.extend(event);
     }
     Ok(events)
 }
 
 /// Changes one alert, if its state leads there, and records it; answers also what is told of it.
-async fn change(
+pub(in crate::store) async fn change_alert(
     tx: &mut Tx,
     workspace: &Workspace,
     alert_id: &str,

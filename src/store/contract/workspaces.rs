@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::model::{Cohort, Competitor, Tier};
+use crate::model::{Cohort, Competitor, KeyKind, KeyTier, Tier};
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{
     AlertBatch, AlertFilter, AlertState, Escalation, NewAlert, NewEvent, Recipient, StateChange, Transition,
@@ -13,10 +13,12 @@ use crate::store::export::{ExportFilter, ExportView};
 use crate::store::gate::{Decision, GateReason, HeldFinding, NewGateIncident, Verdict};
 use crate::store::incidents::IncidentFilter;
 use crate::store::judging::JudgedProducts;
+use crate::store::keys::ApiKey;
 use crate::store::outbox::{
     About, AfterFailure, Audience, Claim, Fate, Grouping, LetterFate, LetterFilter, LetterKey, Ripe, Settled,
 };
 use crate::store::reports::ReportRow;
+use crate::store::requests::{KeptAnswer, Once, WriteRequest};
 use crate::store::watch::WatchChange;
 
 const OWNED: &[&str] = &[
@@ -32,6 +34,9 @@ const OWNED: &[&str] = &[
     "delivery_changes",
     "incidents",
     "held_findings",
+    "api_keys",
+    "api_answers",
+    "api_audit",
 ];
 
 fn rival() -> ProductKey {
@@ -142,6 +147,9 @@ async fn fill(store: &Store, workspace: &Workspace) {
         created_at: now(),
     };
     assert!(store.record_report(&report, &Audience::default()).await.unwrap());
+    store.save_key(&api_key(workspace)).await.unwrap();
+    let snoozed = ask(store, workspace, &alert_id(workspace), AlertState::Snoozed).await;
+    assert!(matches!(snoozed, Once::Done(_)), "{snoozed:?}");
     // A letter that was given up, and had back.
     let claimed = store.claim_messages(&claim(workspace, "me", now())).await.unwrap();
     let dead = Fate::Failed { after: AfterFailure::Dead, error: "refused".into(), maybe_sent: false };
@@ -170,6 +178,46 @@ fn any_letter() -> LetterFilter {
         states: vec!["pending", "claimed", "delivered", "dead", "dropped"],
         ..LetterFilter::default()
     }
+}
+
+fn api_key(workspace: &Workspace) -> ApiKey {
+    ApiKey {
+        key_id: alert_id(workspace),
+        workspace: workspace.clone(),
+        kind: KeyKind::Secret,
+        name: "laptop".into(),
+        key_sha256: format!("{}…", alert_id(workspace)),
+        permissions: KeyKind::Secret.permissions(),
+        tier: KeyTier::Basic,
+        created_at: now(),
+        created_by: "me".into(),
+        expires_at: None,
+        revoked_at: None,
+        revoked_by: String::new(),
+        replaces: String::new(),
+    }
+}
+
+/// A write by way of the API, by the same key and idempotency key in every workspace.
+async fn ask(store: &Store, workspace: &Workspace, id: &str, to: AlertState) -> Once {
+    let request = WriteRequest {
+        workspace,
+        key_id: "key",
+        actor: "key laptop",
+        request_id: "request",
+        idempotency_key: Some("once"),
+        request_sha256: "asked",
+        action: "alert.change",
+        object: id,
+        now: now(),
+    };
+    let until = (to == AlertState::Snoozed).then(|| now() + chrono::Duration::days(1));
+    let transition = Transition { to, until, actor: "key laptop", note: "" };
+    let answer = |change| KeptAnswer {
+        status: if change == StateChange::NotFound { 404 } else { 200 },
+        body: "{}".into(),
+    };
+    store.change_alert_once(&request, transition, &[to_me().into()], answer).await.unwrap()
 }
 
 async fn change(store: &Store, workspace: &Workspace, id: &str, to: AlertState) -> StateChange {
@@ -257,6 +305,10 @@ async fn seen(store: &Store, workspace: &Workspace) -> Vec<(&'static str, u64)> 
         ("delivery time", len(next_due(store, workspace).await.iter().count())),
         ("letter list", len(store.load_letters(workspace, &any_letter(), 9).await.unwrap().len())),
         ("letter count", store.count_letters(workspace, &any_letter()).await.unwrap()),
+        ("key list", len(store.load_keys(workspace).await.unwrap().len())),
+        ("audit log", len(store.load_audit(workspace, None, 9).await.unwrap().len())),
+        ("report list", len(store.load_reports(workspace, None, None, 9).await.unwrap().len())),
+        ("report show", len(store.load_report(workspace, "report of main").await.unwrap().iter().count())),
         ("letter events", len(letter.0.len())),
         ("letter history", len(letter.1.len())),
     ]
@@ -315,6 +367,13 @@ async fn attack(store: &Store, workspace: &Workspace) {
         let decided = store.decide_held(workspace, &[decision], "me", now(), &[to().into()]).await.unwrap();
         assert!(decided.is_nothing());
     }
+
+    let unknown = ask(store, workspace, &id, AlertState::Resolved).await;
+    assert!(matches!(&unknown, Once::Done(told) if told.status == 404), "{unknown:?}");
+    let key = alert_id(&main());
+    assert_eq!(store.revoke_keys(workspace, std::slice::from_ref(&key), "me", now()).await.unwrap(), 0);
+    let replaced = ApiKey { key_id: "new".into(), replaces: key, ..api_key(workspace) };
+    assert!(!store.rotate_key(&replaced, now()).await.unwrap());
 
     let late = now() + chrono::Duration::days(1);
     assert_eq!(store.claim_messages(&claim(workspace, "you", late)).await.unwrap(), []);

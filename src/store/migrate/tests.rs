@@ -11,8 +11,12 @@ use crate::store::db::query_of;
 use crate::store::testing::empty_location;
 
 /// Rows for the tables that each version has beyond those of the version before.
-const ROWS: [(i64, &str); 3] =
-    [(1, include_str!("rows_v1.sql")), (2, include_str!("rows_v2.sql")), (3, include_str!("rows_v3.sql"))];
+const ROWS: [(i64, &str); 4] = [
+    (1, include_str!("rows_v1.sql")),
+    (2, include_str!("rows_v2.sql")),
+    (3, include_str!("rows_v3.sql")),
+    (5, include_str!("rows_v5.sql")),
+];
 
 /// What a migration that is still to be written may do: a table, and a column with a default.
 const NEXT: Migration = Migration {

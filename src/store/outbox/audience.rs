@@ -24,7 +24,7 @@ impl About {
     }
 }
 
-pub(super) fn gravity(severity: Option<Severity>) -> i64 {
+pub(in crate::store) fn gravity(severity: Option<Severity>) -> i64 {
     match severity {
         Some(Severity::Critical) => 0,
         Some(Severity::High) => 1,

@@ -1,0 +1,115 @@
+//! Taking connections: so many at a time, each with a time limit for the head of a request, and a way to end them all
+//! cleanly. A request that was begun is answered; a connection that is idle is closed.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use super::App;
+
+/// Bytes of a request's head, and how many headers it may have.
+pub(super) const HEAD_BYTES: usize = 32 << 10;
+const HEADERS: usize = 100;
+/// How long requests that are under way may take once the end is asked for.
+const LAST_CALL: Duration = Duration::from_secs(10);
+/// A pause after a connection could not be taken, as when this process has too many files open.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Takes connections until `stop` comes, and answers what was begun by then.
+pub(super) async fn run(
+    listener: TcpListener,
+    app: Arc<App>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let room = Arc::new(Semaphore::new(app.options.max_connections));
+    let (ending, ends) = watch::channel(false);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // Whoever comes when all places are taken waits in the system's queue.
+        let place = tokio::select! {
+            place = room.clone().acquire_owned() => place,
+            () = &mut stop => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = serve_connection(stream, peer, app.clone(), router.clone(), ends.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!("a connection could not be taken: {error}");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+    drop(listener);
+    drop(ends);
+    let _ = ending.send(true);
+    if tokio::time::timeout(LAST_CALL, ending.closed()).await.is_err() {
+        tracing::warn!("requests that were still under way are given up");
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Arc<App>,
+    router: Router,
+    mut ends: watch::Receiver<bool>,
+) {
+    // Answers are written whole: there is nothing to wait for.
+    let _ = stream.set_nodelay(true);
+    app.metrics.connected(1);
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = hyper::service::Service::call(&service, request.map(Body::new));
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.options.header_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { drop(ends.wait_for(|ends| *ends).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(address = %peer.ip(), "a connection ended early: {error}");
+    }
+    app.metrics.connected(-1);
+}
+
+/// True of what only the connection has: the next one may be taken at once.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
