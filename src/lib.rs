@@ -16,7 +16,7 @@
 //! | [`store`] | the database, embedded or a server's; one method is one unit of work |
 //! | [`notify`] | ways out for alerts |
 //! | [`narrate`] | the structured report: what a comparison means, in sentences by rule |
-//! | [`serve`] | serve-lite: the mart for programs, by HTTP |
+//! | [`serve`] | serve-lite: the mart for programs and people, by HTTP |
 //! | [`render`] | values to text, tables, Markdown, HTML and charts; pure |
 //! | [`generate`] | a seeded synthetic market in provider shapes, and the demo's story |
 //! | [`model`] | values of the domain; constructing one validates it |

@@ -13,7 +13,7 @@ use super::output::counted;
 use crate::error::{Failure, Outcome};
 use crate::model::{KeyKind, KeyTier, Permissions, Timestamp};
 use crate::render::rows::{Cell, Rows, instant_to_second};
-use crate::serve::{NewKey, new_key};
+use crate::serve::{KeyRefusal, KeyRequest, MadeKey, NewKey, key_name, make_key, new_key};
 use crate::store::Store;
 use crate::store::keys::ApiKey;
 
@@ -39,7 +39,7 @@ enum KeysCommand {
 #[derive(Clone, Debug, clap::Args)]
 struct CreateArgs {
     /// What the key is for: how logs and alerts call whoever uses it
-    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    #[arg(long, value_name = "NAME", value_parser = key_name)]
     name: String,
 
     /// public (pk_, reads), secret (sk_, reads and changes alerts) or admin (ak_, also operates)
@@ -113,17 +113,6 @@ struct RotateArgs {
     output: OutputArgs,
 }
 
-/// The longest name of a key.
-const LONGEST_NAME: usize = 60;
-
-fn parse_name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    match text.chars().count() {
-        1..=LONGEST_NAME if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err(format!("a name has 1 to {LONGEST_NAME} characters that can be printed")),
-    }
-}
-
 pub(super) async fn run(args: KeysArgs, context: &Context) -> anyhow::Result<Outcome> {
     let store = context.open_store().await?;
     match args.command {
@@ -139,32 +128,26 @@ async fn create(args: &CreateArgs, store: &Store, context: &Context) -> anyhow::
     let now = context.clock.now();
     let kind = KeyKind::from_word(&args.kind).unwrap_or(KeyKind::Public);
     let tier = KeyTier::from_word(&args.tier).unwrap_or_default();
-    let permissions = args.permissions.clone().unwrap_or_else(|| kind.permissions());
-    if let Some(beyond) = permissions.beyond(&kind.permissions()) {
-        return Err(Failure::usage(format!("a {kind} key may not {beyond}"))
-            .hint(format!("it may have {}; --kind names another", kind.permissions()))
-            .into());
-    }
-    if permissions == Permissions::default() {
-        return Err(Failure::usage("a key without permissions opens nothing").into());
-    }
     let expires_at = args.expires.map(|after| later(now, after, "--expires")).transpose()?;
-    let NewKey { key_id, text, key_sha256 } = new_key(kind)?;
-    let key = ApiKey {
-        key_id,
+    let request = KeyRequest {
         workspace: context.workspace().clone(),
-        kind,
         name: args.name.clone(),
-        key_sha256,
-        permissions,
+        kind,
+        permissions: args.permissions.clone(),
         tier,
-        created_at: now,
-        created_by: whoever_types(),
         expires_at,
-        revoked_at: None,
-        revoked_by: String::new(),
-        replaces: String::new(),
+        by: whoever_types(),
+        now,
     };
+    let MadeKey { key, text } = make_key(request)?.map_err(|refusal| {
+        let failure = Failure::usage(refusal.to_string());
+        match refusal {
+            KeyRefusal::Beyond { kind, .. } => {
+                failure.hint(format!("it may have {}; --kind names another", kind.permissions()))
+            }
+            KeyRefusal::Nothing => failure,
+        }
+    })?;
     if args.dry_run {
         let ApiKey { workspace, permissions, .. } = &key;
         context

@@ -1,4 +1,4 @@
-//! `serve-lite`: the mart for programs, by HTTP, until a signal ends it.
+//! `serve-lite`: the mart for programs and people, by HTTP, until a signal ends it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::error::{Failure, Outcome};
 use crate::lake::Lake;
 use crate::serve::{self, App, Options};
 
-/// Answer programs by HTTP: products, alerts, reports and what is known of them
+/// Answer programs and people by HTTP: products, alerts, reports, a dashboard
 ///
 /// Only this machine is listened to unless told otherwise, and nothing but /health and /ready is answered without a key:
-/// `amzctl keys create` makes them. /docs describes what can be asked. SIGINT and SIGTERM end it after the requests that are
-/// under way (exit 130, 143).
+/// `amzctl keys create` makes them. / is a dashboard, /docs describes what programs can ask. SIGINT and SIGTERM end it after
+/// the requests that are under way (exit 130, 143).
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ServeLiteArgs {
     /// Address and port to listen on; port 0 takes any that is free [default: the configured one, else 127.0.0.1:8787]
@@ -90,5 +90,8 @@ fn options(args: &ServeLiteArgs, context: &Context) -> Options {
         cors_origins: settings.cors_origins.clone(),
         trusted_proxies: settings.trusted_proxies.iter().filter_map(|proxy| proxy.parse().ok()).collect(),
         public_docs: settings.public_docs,
+        session_idle: seconds(settings.session_idle_s),
+        session: seconds(settings.session_s),
+        secure_cookies: settings.secure_cookies,
     }
 }

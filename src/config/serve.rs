@@ -29,6 +29,12 @@ pub struct ServeSettings {
     pub trusted_proxies: Vec<String>,
     /// Show the documentation of the interface to whoever asks, without a key.
     pub public_docs: bool,
+    /// Seconds after which whoever is logged in to the dashboard is logged out, when they ask for nothing.
+    pub session_idle_s: u32,
+    /// The same, whatever they do.
+    pub session_s: u32,
+    /// Send the dashboard's cookies by TLS only. So they are in any case where a trusted proxy says that TLS is in front.
+    pub secure_cookies: bool,
 }
 
 impl Default for ServeSettings {
@@ -44,13 +50,16 @@ impl Default for ServeSettings {
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             public_docs: false,
+            session_idle_s: 3_600,
+            session_s: 43_200,
+            secure_cookies: false,
         }
     }
 }
 
 impl ServeSettings {
     /// (key, is valid, what is expected of it)
-    pub(super) fn ranges(&self) -> [(&'static str, bool, &'static str); 9] {
+    pub(super) fn ranges(&self) -> [(&'static str, bool, &'static str); 11] {
         let is_second = |seconds: u32| (1..=3_600).contains(&seconds);
         let is_origin = |origin: &String| {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
@@ -63,6 +72,8 @@ impl ServeSettings {
             ("request_timeout_s", is_second(self.request_timeout_s), "must be 1 to 3600"),
             ("fresh_s", self.fresh_s <= 86_400, "must be 0 to 86400"),
             ("stale_s", self.stale_s <= 86_400, "must be 0 to 86400"),
+            ("session_idle_s", (1..=2_592_000).contains(&self.session_idle_s), "must be 1 to 2592000"),
+            ("session_s", (1..=2_592_000).contains(&self.session_s), "must be 1 to 2592000"),
             ("cache_mb", self.cache_mb <= 16_384, "must be 0 to 16384"),
             (
                 "cors_origins",

@@ -1,6 +1,7 @@
 //! What a chart shows: series over days in one unit. `plot` draws it.
 
 use super::format;
+use super::language::{Known, Language};
 use super::scale::Axis;
 use crate::model::{Currency, Day, DayRange};
 
@@ -31,16 +32,6 @@ impl Unit {
             Unit::Rank => format::rank(value),
             Unit::Stars => format::stars(value),
             Unit::Count => format::integer(value),
-        }
-    }
-
-    /// What the axis says it measures.
-    pub(super) fn axis_title(self) -> String {
-        match self {
-            Unit::Money(currency) => currency.to_string(),
-            Unit::Rank => "rank, best at the top, log scale".to_owned(),
-            Unit::Stars => "stars".to_owned(),
-            Unit::Count => "number of ratings".to_owned(),
         }
     }
 
@@ -117,6 +108,7 @@ pub(super) struct LineChart {
     pub marks: Vec<Mark>,
     /// Name the series at their ends.
     pub direct_labels: bool,
+    pub language: Language,
 }
 
 /// Outer size in user units; the page scales it to the column's width.
@@ -145,9 +137,10 @@ impl LineChart {
 
     /// The chart in a sentence: how much is known, extremes and latest value of the main series.
     pub(super) fn summary(&self) -> String {
-        let days = self.range.days().count();
-        let period = format::long_period(self.range.first, self.range.last);
-        let Some(main) = self.main() else { return format!("{period}: no data.") };
+        let language = self.language;
+        let days = self.range.days().count() as i64;
+        let period = language.long_period(self.range.first, self.range.last);
+        let Some(main) = self.main() else { return language.nothing_known(&period, days) };
         // Among several measured series the sentence says which one it is about.
         let measured = self.series.iter().filter(|series| series.role != Role::Reference).count();
         let period = if measured > 1 { format!("{}, {period}", main.name) } else { period };
@@ -158,22 +151,17 @@ impl LineChart {
             known.iter().rev().max_by_key(|(_, value)| *value),
             known.last(),
         ) else {
-            return format!(
-                "{period}: no data, no value is known on any of {}.",
-                format::count_of(days as i64, "day")
-            );
+            return language.nothing_known(&period, days);
         };
-        let (low_word, high_word) =
-            if self.unit == Unit::Rank { ("best", "worst") } else { ("lowest", "highest") };
-        let on =
-            |(day, value): &(Day, i64)| format!("{} on {}", self.unit.text(*value), format::long_day(*day));
-        format!(
-            "{period}: known on {} of {}; {low_word} {}, {high_word} {}, latest {}.",
-            known.len(),
-            format::count_of(days as i64, "day"),
-            on(lowest),
-            on(highest),
-            on(latest),
-        )
+        let on = |(day, value): &(Day, i64)| (language.long_day(*day), language.value(self.unit, *value));
+        language.known_on(&Known {
+            period: &period,
+            known: known.len(),
+            days,
+            is_rank: self.unit == Unit::Rank,
+            lowest: on(lowest),
+            highest: on(highest),
+            latest: on(latest),
+        })
     }
 }

@@ -2,8 +2,9 @@
 
 use super::chart::{LineChart, Mark, NAME_COLUMNS, Role, Series, Shape, TOLD_APART, Unit};
 use super::document::{DayPoint, Measure, OverlayMember, Product, ProductReport, Report};
-use super::figures_view::{measure_unit, value_text};
-use super::format::{self, UNKNOWN, count_of, plain_line, spoken};
+use super::figures_view::measure_unit;
+use super::format::{self, plain_line};
+use super::language::Language;
 use super::strip::StockStrip;
 use super::view::{Block, Chart, Figure, Section};
 use crate::model::{Currency, Day, DayRange};
@@ -26,23 +27,27 @@ fn point(days: &[DayPoint], day: Day) -> Option<&DayPoint> {
 struct Overlay<'a> {
     range: DayRange,
     members: &'a [OverlayMember],
+    language: Language,
 }
 
 /// Charts of price, rank and rating of all members.
-pub(super) fn overlay_section(report: &Report, body: &ProductReport) -> Section {
+pub(super) fn overlay_section(report: &Report, body: &ProductReport, language: Language) -> Section {
+    let words = language.words();
     let main = body.comparison.as_ref().map(|comparison| &comparison.main);
     let members = named_apart(&body.overlay);
-    let overlay = Overlay { range: report.window, members: &members };
+    let overlay = Overlay { range: report.window, members: &members, language };
     let charts = vec![
         overlay_chart(
             &overlay,
             "overlay-price",
-            "Prices".to_owned(),
+            words.prices.to_owned(),
             Unit::Money(body.product.currency),
             |member| &member.price_minor,
         ),
-        overlay_chart(&overlay, "overlay-rank", ranks_heading(main), Unit::Rank, |member| &member.bsr),
-        overlay_chart(&overlay, "overlay-rating", "Ratings".to_owned(), Unit::Stars, |member| {
+        overlay_chart(&overlay, "overlay-rank", ranks_heading(main, language), Unit::Rank, |member| {
+            &member.bsr
+        }),
+        overlay_chart(&overlay, "overlay-rating", words.ratings.to_owned(), Unit::Stars, |member| {
             &member.rating_centi
         }),
     ];
@@ -74,15 +79,17 @@ pub(super) fn members_section(comparison: &Comparison, currency: Currency) -> Se
         .collect();
     let range = DayRange::window(comparison.as_of, comparison.window_days);
     let members = named_apart(&members);
-    let overlay = Overlay { range, members: &members };
+    let language = Language::English;
+    let words = language.words();
+    let overlay = Overlay { range, members: &members, language };
     let charts = vec![
-        overlay_chart(&overlay, "overlay-price", "Prices".to_owned(), Unit::Money(currency), |member| {
+        overlay_chart(&overlay, "overlay-price", words.prices.to_owned(), Unit::Money(currency), |member| {
             &member.price_minor
         }),
         overlay_chart(
             &overlay,
             "overlay-rank",
-            ranks_heading(Some(&comparison.main)),
+            ranks_heading(Some(&comparison.main), language),
             Unit::Rank,
             |member| &member.bsr,
         ),
@@ -104,9 +111,9 @@ fn from_first_seen(range: DayRange, is_seen: impl Fn(usize) -> bool) -> (usize, 
     (skipped, DayRange { first: range.first.plus(i32::try_from(skipped).unwrap_or(0)), last: range.last })
 }
 
-fn ranks_heading(main: Option<&MemberValue>) -> String {
+fn ranks_heading(main: Option<&MemberValue>, language: Language) -> String {
     let category = main.and_then(|main| main.bsr_category.as_deref()).map(plain_line);
-    category.map_or_else(|| "Ranks".to_owned(), |name| format!("Ranks in {name}"))
+    language.in_category(language.words().ranks, category.as_deref())
 }
 
 fn overlay_chart(
@@ -136,10 +143,10 @@ fn overlay_chart(
     let many = series.iter().filter(|series| series.role == Role::Background).count();
     let mut note = Vec::new();
     if many > 0 {
-        note.push(format!("{} more drawn in grey.", count_of(many as i64, "competitor")));
+        note.push(overlay.language.drawn_in_grey(many as i64));
     }
     if !absent.is_empty() {
-        note.push(format!("No comparable values: {}.", absent.join(", ")));
+        note.push(overlay.language.not_comparable(&absent.join(", ")));
     }
     let is_seen = |index: usize| {
         overlay.members.iter().any(|member| {
@@ -160,7 +167,7 @@ fn overlay_chart(
         note: note.join(" "),
         figure: Figure::Lines(LineChart {
             id: id.to_owned(),
-            title: format!("{heading} of all members"),
+            title: format!("{heading} {}", overlay.language.words().of_all_members),
             range,
             unit,
             shape: if unit == Unit::Rank { Shape::Line } else { Shape::Step },
@@ -169,6 +176,7 @@ fn overlay_chart(
             seen: seen.collect(),
             marks: Vec::new(),
             direct_labels: true,
+            language: overlay.language,
         }),
     }
 }
@@ -180,7 +188,8 @@ fn shown_range(report: &Report, product: &Product) -> DayRange {
 }
 
 /// The main product's own charts.
-pub(super) fn history_section(report: &Report, body: &ProductReport) -> Section {
+pub(super) fn history_section(report: &Report, body: &ProductReport, language: Language) -> Section {
+    let words = language.words();
     let product = &body.product;
     let range = shown_range(report, product);
     let marks: Vec<Mark> = body
@@ -194,7 +203,11 @@ pub(super) fn history_section(report: &Report, body: &ProductReport) -> Section 
         .collect();
     let latest = |measure: Measure| {
         let figure = product.figures.iter().find(|figure| figure.name == measure);
-        figure.map_or_else(|| UNKNOWN.to_owned(), |figure| value_text(figure, product.currency))
+        let known = figure.and_then(|figure| figure.value);
+        known.map_or_else(
+            || words.unknown.to_owned(),
+            |value| language.value(measure_unit(measure, product.currency), value),
+        )
     };
     let chart = |id: &str, heading: String, measure: Measure, shape: Shape, series: Vec<Series>| Chart {
         latest: latest(measure),
@@ -211,6 +224,7 @@ pub(super) fn history_section(report: &Report, body: &ProductReport) -> Section 
             seen: range.days().map(|day| point(&product.days, day).is_some()).collect(),
             marks: Vec::new(),
             direct_labels: false,
+            language,
         }),
         heading,
     };
@@ -219,11 +233,11 @@ pub(super) fn history_section(report: &Report, body: &ProductReport) -> Section 
         role,
         values: range.days().map(|day| point(&product.days, day).and_then(value)).collect(),
     };
-    let mut price_series = vec![series("price", Role::Main, |day| day.price_minor)];
+    let mut price_series = vec![series(words.price_line, Role::Main, |day| day.price_minor)];
     if product.days.iter().any(|day| day.list_price_minor.is_some()) {
-        price_series.push(series("list price", Role::Reference, |day| day.list_price_minor));
+        price_series.push(series(words.list_price_line, Role::Reference, |day| day.list_price_minor));
     }
-    let mut price = chart("price", "Price".to_owned(), Measure::Price, Shape::Step, price_series);
+    let mut price = chart("price", words.price.to_owned(), Measure::Price, Shape::Step, price_series);
     if let Figure::Lines(lines) = &mut price.figure {
         lines.band = range
             .days()
@@ -234,37 +248,37 @@ pub(super) fn history_section(report: &Report, body: &ProductReport) -> Section 
         lines.marks = marks;
     }
     let category = product.ranks.iter().find(|rank| rank.is_main).map(|rank| plain_line(&rank.category));
-    let rank_heading =
-        category.map_or_else(|| "Best-seller rank".to_owned(), |name| format!("Best-seller rank in {name}"));
-    let rank = series("rank", Role::Main, |day| day.bsr);
-    let rating = series("rating", Role::Main, |day| day.rating_centi);
-    let count = series("ratings", Role::Main, |day| day.ratings_count);
+    let rank_heading = language.in_category(words.rank, category.as_deref());
+    let rank = series(words.rank_line, Role::Main, |day| day.bsr);
+    let rating = series(words.rating_line, Role::Main, |day| day.rating_centi);
+    let count = series(words.ratings_line, Role::Main, |day| day.ratings_count);
     let charts = vec![
         price,
         chart("rank", rank_heading, Measure::Bsr, Shape::Line, vec![rank]),
-        chart("rating", "Rating".to_owned(), Measure::Rating, Shape::Step, vec![rating]),
+        chart("rating", words.rating.to_owned(), Measure::Rating, Shape::Step, vec![rating]),
         chart(
             "ratings-count",
-            "Number of ratings".to_owned(),
+            words.ratings_count.to_owned(),
             Measure::RatingsCount,
             Shape::Line,
             vec![count],
         ),
-        stock_chart(range, product),
+        stock_chart(range, product, language),
     ];
     Section { id: "history", heading: "History", blocks: vec![Block::Charts(charts)], detail: true }
 }
 
-fn stock_chart(range: DayRange, product: &Product) -> Chart {
+fn stock_chart(range: DayRange, product: &Product, language: Language) -> Chart {
+    let title = language.words().stock.to_owned();
     let days = range.days().map(|day| point(&product.days, day).map(|point| point.availability)).collect();
     Chart {
-        heading: "Stock".to_owned(),
-        latest: product
-            .latest
-            .as_ref()
-            .map_or_else(|| UNKNOWN.to_owned(), |latest| spoken(latest.availability.as_str())),
+        heading: title.clone(),
+        latest: product.latest.as_ref().map_or_else(
+            || language.words().unknown.to_owned(),
+            |latest| language.availability(latest.availability),
+        ),
         wide: true,
         note: String::new(),
-        figure: Figure::Stock(StockStrip { id: "stock".to_owned(), title: "Stock".to_owned(), range, days }),
+        figure: Figure::Stock(StockStrip { id: "stock".to_owned(), title, range, days, language }),
     }
 }

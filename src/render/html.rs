@@ -15,7 +15,8 @@ use super::view::{
 use super::whole::kept_whole;
 
 const TEMPLATE: &str = include_str!("templates/report.html");
-const STYLE: &str = include_str!("templates/report.css");
+/// The stylesheet of reports.
+pub const STYLE: &str = include_str!("templates/report.css");
 /// Days drawn in a table's sparkline; longer series are condensed.
 const SPARK_DAYS: usize = 60;
 
@@ -171,7 +172,33 @@ fn cell_value(cell: &Cell, column: &Column) -> Value {
     }
 }
 
-fn chart_value(chart: &Chart) -> Value {
+/// A chart as it is put into a page.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Drawing {
+    pub heading: String,
+    /// The newest value.
+    pub latest: String,
+    pub wide: bool,
+    /// SVG.
+    pub drawing: String,
+    /// SVG for a narrow screen; '' where the other does for it too.
+    pub narrow: String,
+    pub legend: Vec<Sign>,
+    /// The chart in a sentence.
+    pub summary: String,
+    pub note: String,
+}
+
+/// One sign of a legend.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Sign {
+    /// SVG.
+    pub swatch: String,
+    pub text: String,
+}
+
+/// Draws a chart with everything that belongs to it.
+pub(super) fn drawn(chart: &Chart) -> Drawing {
     let (drawing, narrow, legend): (String, String, Vec<(String, String)>) = match &chart.figure {
         Figure::Lines(lines) if chart.wide => (
             line_chart(lines, chart::WIDE, "wide"),
@@ -180,25 +207,38 @@ fn chart_value(chart: &Chart) -> Value {
         ),
         Figure::Lines(lines) => (line_chart(lines, chart::HALF, "half"), String::new(), legend_of(lines)),
         Figure::Stock(strip) => {
-            let legend =
-                strip.states().into_iter().map(|stock| (stock_swatch(stock), stock.words().to_owned()));
+            let said = |stock| (stock_swatch(stock), strip.language.stock(stock).to_owned());
             (
                 stock_strip(strip, chart::WIDE, "wide"),
                 stock_strip(strip, chart::HALF, "narrow"),
-                legend.collect(),
+                strip.states().into_iter().map(said).collect(),
             )
         }
     };
+    Drawing {
+        heading: chart.heading.clone(),
+        latest: chart.latest.clone(),
+        wide: chart.wide,
+        drawing,
+        narrow,
+        legend: legend.into_iter().map(|(swatch, text)| Sign { swatch, text }).collect(),
+        summary: chart.figure.summary(),
+        note: chart.note.clone(),
+    }
+}
+
+fn chart_value(chart: &Chart) -> Value {
+    let Drawing { heading, latest, wide, drawing, narrow, legend, summary, note } = drawn(chart);
     let legend: Vec<Value> =
-        legend.into_iter().map(|(swatch, text)| context! { swatch => safe(swatch), text }).collect();
+        legend.into_iter().map(|Sign { swatch, text }| context! { swatch => safe(swatch), text }).collect();
     context! {
-        heading => chart.heading,
-        latest => chart.latest,
-        wide => chart.wide,
+        heading,
+        latest,
+        wide,
         drawing => safe(drawing),
         narrow => safe(narrow),
         legend,
-        summary => chart.figure.summary(),
-        note => chart.note,
+        summary,
+        note,
     }
 }

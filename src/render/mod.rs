@@ -10,7 +10,9 @@ mod figures_view;
 pub mod format;
 mod history_view;
 mod html;
+mod language;
 mod markdown;
+pub mod page;
 mod plot;
 mod product_view;
 pub mod rows;
@@ -26,6 +28,9 @@ mod watchlist_view;
 pub(crate) mod whole;
 
 use document::{Body, Report};
+pub use html::Drawing;
+pub use html::STYLE as REPORT_STYLE;
+pub use language::Language;
 use view::View;
 
 use crate::rollup::compare::Comparison;

@@ -2,6 +2,7 @@
 
 use super::document::{Body, Counted, DataQuality, Product, ProductReport, Report};
 use super::format::{self, count_of, long_day, long_period, or_unknown, plain_line, spoken};
+use super::language::Language;
 use super::view::{Action, Block, Fact, Section, View};
 use super::{alert_view, comparison_view, figures_view, history_view};
 use crate::model::Marketplace;
@@ -36,12 +37,12 @@ pub(super) fn product_view(report: &Report, body: &ProductReport) -> View {
         });
     }
     if is_cohort && !body.overlay.is_empty() {
-        sections.push(history_view::overlay_section(report, body));
+        sections.push(history_view::overlay_section(report, body, Language::English));
     }
     if let Some(comparison) = &body.comparison {
         sections.push(comparison_view::competitors_section(comparison, product.currency));
     }
-    sections.push(history_view::history_section(report, body));
+    sections.push(history_view::history_section(report, body, Language::English));
     sections.push(figures_view::figures_section(product));
     sections.push(figures_view::details_section(product));
     if let Some(narrative) = &body.narrative {

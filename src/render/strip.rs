@@ -5,7 +5,7 @@ use std::fmt::Write;
 use html_escape::encode_text;
 
 use super::chart::Size;
-use super::format;
+use super::language::Language;
 use super::spark::Up;
 use crate::model::{Availability, Day, DayRange};
 
@@ -73,22 +73,37 @@ pub(super) struct StockStrip {
     pub title: String,
     pub range: DayRange,
     pub days: Vec<Option<Availability>>,
+    pub language: Language,
 }
 
 impl StockStrip {
     /// How many days were spent in each state, as a sentence.
     pub(super) fn summary(&self) -> String {
-        let counts: Vec<String> = Stock::ALL
+        let (language, words) = (self.language, self.language.words());
+        let mut said: Vec<String> = Stock::ALL
             .into_iter()
             .filter_map(|stock| {
                 let count = self.days.iter().flatten().filter(|day| Stock::of(**day) == stock).count();
-                (count > 0).then(|| format!("{} on {}", stock.words(), format::count_of(count as i64, "day")))
+                (count > 0).then(|| language.on_days(language.stock(stock), count as i64))
             })
             .collect();
+        if said.is_empty() {
+            said.push(words.no_data.to_owned());
+        }
         let unseen = self.days.iter().filter(|day| day.is_none()).count();
-        let seen = if counts.is_empty() { "no data".to_owned() } else { counts.join(", ") };
-        let unseen = if unseen == 0 { String::new() } else { format!("; {unseen} not observed") };
-        format!("{}: {seen}{unseen}.", format::long_period(self.range.first, self.range.last))
+        let period = language.long_period(self.range.first, self.range.last);
+        match language {
+            Language::English => {
+                let unseen = if unseen == 0 { String::new() } else { format!("; {unseen} not observed") };
+                format!("{period}: {}{unseen}.", said.join(", "))
+            }
+            Language::TraditionalChinese => {
+                if unseen > 0 {
+                    said.push(language.on_days(words.not_observed, unseen as i64));
+                }
+                format!("{period}：{}。", said.join("、"))
+            }
+        }
     }
 
     /// The states that occur, in the order of the legend.
@@ -118,9 +133,9 @@ pub(super) fn stock_strip(strip: &StockStrip, size: Size, variant: &str) -> Stri
         let (class, (top, height), words) = match state {
             Some(availability) => {
                 let stock = Stock::of(availability);
-                (stock.class(), stock.extent(), format::spoken(availability.as_str()))
+                (stock.class(), stock.extent(), strip.language.availability(availability))
             }
-            None => ("gap", (0.0, 28.0), "not observed".to_owned()),
+            None => ("gap", (0.0, 28.0), strip.language.words().not_observed.to_owned()),
         };
         let _ = write!(
             svg,
@@ -137,8 +152,8 @@ pub(super) fn stock_strip(strip: &StockStrip, size: Size, variant: &str) -> Stri
         "<line class=\"base\" x1=\"0\" x2=\"{total}\" y1=\"30\" y2=\"30\"/>\
          <text class=\"label\" x=\"0\" y=\"47\">{}</text><text class=\"label\" x=\"{total}\" y=\"47\" \
          text-anchor=\"end\">{}</text></svg>",
-        format::short_day(strip.range.first),
-        format::short_day(strip.range.last),
+        strip.language.short_day(strip.range.first),
+        strip.language.short_day(strip.range.last),
     );
     svg
 }

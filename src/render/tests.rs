@@ -189,3 +189,47 @@ fn a_comparison_alone_is_a_page_too() {
     tags(&page);
     assert!(page.contains("P40i and its competitors") && page.contains("Better than"));
 }
+
+#[test]
+fn charts_are_told_in_the_language_that_is_asked_for() {
+    let report = samples::cohort_report();
+    for drawn in
+        [page::product_charts(&report, Language::English), page::cohort_charts(&report, Language::English)]
+    {
+        for chart in &drawn {
+            assert!(html(&report).contains(&chart.drawing), "{}: the report has the same", chart.heading);
+        }
+    }
+    let chinese = [
+        page::product_charts(&report, Language::TraditionalChinese),
+        page::cohort_charts(&report, Language::TraditionalChinese),
+    ]
+    .concat();
+    assert_eq!(chinese.len(), 8);
+    // Days without their values: names of products and categories are as they are.
+    const ENGLISH: [&str; 10] = [
+        "known on",
+        "observed",
+        "latest",
+        "lowest",
+        "rank,",
+        "stars",
+        "in stock",
+        " day",
+        "unknown",
+        "number of",
+    ];
+    for chart in &chinese {
+        let legend: String = chart.legend.iter().map(|sign| sign.text.as_str()).collect();
+        let drawing = chart.drawing.replace("class=\"day\"", "");
+        for text in [&chart.latest, &chart.summary, &chart.note, &legend, &drawing, &chart.narrow] {
+            for word in ENGLISH {
+                assert!(
+                    !text.replace("class=\"day\"", "").contains(word),
+                    "{}: {word}: {text}",
+                    chart.heading
+                );
+            }
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Taking connections: so many at a time, each with a time limit for the head of a request, and a way to end them all
-//! cleanly. A request that was begun is answered; a connection that is idle is closed.
+//! cleanly. A request that was begun is answered; a connection that is idle is closed, and so is what somebody listens to.
 
 use std::convert::Infallible;
 use std::io;
@@ -66,6 +66,7 @@ pub(super) async fn run(
     }
     drop(listener);
     drop(ends);
+    app.live.end();
     let _ = ending.send(true);
     if tokio::time::timeout(LAST_CALL, ending.closed()).await.is_err() {
         tracing::warn!("requests that were still under way are given up");

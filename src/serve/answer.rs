@@ -37,6 +37,8 @@ pub(super) enum Data {
         content_type: &'static str,
         text: String,
     },
+    /// What is told while it happens.
+    Events(super::live::Subscription),
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -211,6 +213,8 @@ pub(super) fn kept(output: Output, fields: Option<&str>, form: Form) -> Result<K
     let body = match &data {
         Data::Document(value) => written(value)?,
         Data::Text { text, .. } => text.clone().into_bytes(),
+        // It has no end at which it could be kept.
+        Data::Events(_) => Vec::new(),
         Data::Record(table) if form == Form::Json => written(&table.objects().next())?,
         Data::Table(table) | Data::Record(table) => flat(table, form)?,
     };

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use subtle::ConstantTimeEq as _;
 
-use super::App;
 use super::problem::{Kind, Problem};
+use super::{App, session};
 use crate::ids::sha256_hex;
 use crate::model::{KeyKind, KeyTier, Permission, Permissions, Workspace};
 use crate::store::keys::ApiKey;
@@ -36,6 +36,8 @@ pub(super) struct Caller {
     pub(super) permissions: Permissions,
     /// Null where no key is asked for.
     pub(super) key: Option<CallerKey>,
+    /// The hash of the session that they are logged in with; null of whoever shows their key itself.
+    pub(super) session: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -121,8 +123,13 @@ pub(super) async fn caller(
     address: IpAddr,
 ) -> Result<Option<Caller>, Problem> {
     let Some(shown) = shown_key(headers)? else {
-        return if app.options.is_open { open_caller(app, headers).map(Some) } else { Ok(None) };
+        return open_caller(app, headers);
     };
+    by_key(app, shown, address).await.map(Some)
+}
+
+/// Who has this key. Errors: nobody any more, or too many keys that are not valid came from this address.
+pub(super) async fn by_key(app: &App, shown: &str, address: IpAddr) -> Result<Caller, Problem> {
     let now = Instant::now();
     if let Some(wait) = app.throttle.wait(address, now) {
         app.metrics.refused("throttled");
@@ -136,11 +143,7 @@ pub(super) async fn caller(
         is_same && key.is_active(app.options.clock.now())
     });
     match found.filter(|_| is_right) {
-        Some(key) => Ok(Some(Caller {
-            workspace: key.workspace,
-            permissions: key.permissions,
-            key: Some(CallerKey { key_id: key.key_id, name: key.name, tier: key.tier }),
-        })),
+        Some(key) => Ok(caller_of(key)),
         None => {
             app.throttle.failed(address, now);
             app.metrics.refused("invalid_key");
@@ -148,6 +151,32 @@ pub(super) async fn caller(
             Err(Problem::new(Kind::InvalidKey, "it is unknown, expired or revoked"))
         }
     }
+}
+
+/// Who has the key of this id, of whom it is known that they do; null where it has ended.
+pub(super) async fn by_id(app: &App, key_id: &str) -> Result<Option<Caller>, Problem> {
+    let found = app.keys.find(app, key_id).await?;
+    Ok(found.filter(|key| key.is_active(app.options.clock.now())).map(caller_of))
+}
+
+fn caller_of(key: ApiKey) -> Caller {
+    Caller {
+        workspace: key.workspace,
+        permissions: key.permissions,
+        key: Some(CallerKey { key_id: key.key_id, name: key.name, tier: key.tier }),
+        session: None,
+    }
+}
+
+/// Whether somebody who was let in may still have this: their key may have ended since, or their session.
+pub(super) async fn may_still(app: &App, caller: &Caller, needed: Permission) -> bool {
+    let Some(CallerKey { key_id, .. }) = &caller.key else { return caller.permissions.allow(needed) };
+    if let Some(sha256) = &caller.session
+        && !session::is_open(app, sha256).await
+    {
+        return false;
+    }
+    matches!(by_id(app, key_id).await, Ok(Some(now)) if now.permissions.allow(needed))
 }
 
 /// The key that a request shows. Errors: two, or one in a form that no key has.
@@ -171,8 +200,11 @@ fn shown_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// Whoever sits at this machine: they read, and change nothing, because any page that they look at could ask in their name.
-/// For the same reason they have to call this machine by its own name.
-fn open_caller(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// For the same reason they have to call this machine by its own name. Null where nobody is let in without a key.
+pub(super) fn open_caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    if !app.options.is_open {
+        return Ok(None);
+    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
@@ -183,11 +215,12 @@ fn open_caller(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
     if !is_here {
         return Err(Problem::new(Kind::Forbidden, "without a key this machine is called localhost"));
     }
-    Ok(Caller {
+    Ok(Some(Caller {
         workspace: app.options.workspace.clone(),
         permissions: Permissions::of([Permission::Read, Permission::Operate]),
         key: None,
-    })
+        session: None,
+    }))
 }
 
 #[cfg(test)]

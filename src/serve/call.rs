@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) request_id: String,
     pub(super) idempotency_key: Option<String>,
     pub(super) accept: Option<String>,
+    /// Of whoever listens to events: the one that they heard last.
+    pub(super) last_event_id: Option<String>,
 }
 
 /// The parameters of a request's query.

@@ -37,7 +37,8 @@ pub(super) fn finish(app: &App, request_id: &str, parts: &request::Parts, respon
     }
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|of| of.as_bytes().starts_with(b"text/html"));
     let policy = if is_page { OWN_STYLE } else { NOTHING };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // A page that may do more says so itself.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     if let Some(origin) = allowed_origin(app, &parts.headers) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -94,6 +95,13 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr {
         }
     }
     last
+}
+
+/// Whether the client speaks by TLS, as a proxy that is trusted says.
+pub(super) fn is_by_tls(peer: IpAddr, headers: &HeaderMap, app: &App) -> bool {
+    let said = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok()).unwrap_or_default();
+    let last = said.rsplit(',').next().unwrap_or_default().trim();
+    app.options.trusted_proxies.contains(&peer.to_canonical()) && last.eq_ignore_ascii_case("https")
 }
 
 /// A header that may be given in parts.

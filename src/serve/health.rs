@@ -197,6 +197,7 @@ async fn gauges(call: &Call) -> Result<Vec<Gauge>, Problem> {
             "What the providers cost this month, as far as prices are known.",
             spent.iter().map(|line| (source(&line.name), line.micros as f64 / 1e6)).collect(),
         ),
+        gauge("amzctl_live_listeners", "Who listens to events.", one(app.live.listeners() as i64)),
         gauge("amzctl_cache_bytes", "Memory of answers that are kept.", one(bytes as i64)),
         gauge("amzctl_cache_entries", "Answers that are kept.", one(entries as i64)),
     ])

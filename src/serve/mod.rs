@@ -1,4 +1,4 @@
-//! serve-lite: the mart for programs, by HTTP. Reads the store and the lake; of what is there it changes the states of
+//! serve-lite: the mart for programs and people, by HTTP. Reads the store and the lake; of what is there it changes the states of
 //! alerts only.
 //!
 //! ```text
@@ -11,12 +11,15 @@
 //! | `routes` | the table of everything that can be asked: router, documentation and the tests of access come from it |
 //! | `accept` | connections, their limits and their end |
 //! | `pipeline`, `headers` | what every request goes through; what it brings with it, and what every answer has |
-//! | `auth`, `limit` | keys and permissions; how much a key may ask, and who guesses |
+//! | `auth`, `keymaking`, `limit` | keys and permissions; how one is made; how much a key may ask, and who guesses |
 //! | `call`, `cursor` | a request's parameters; where a page ended |
 //! | `answer`, `encode` | forms of an answer, the envelope, tags; content codings |
 //! | `cache` | answers that are kept, and ended when a mart is built |
+//! | `live` | what alerts tell, while it happens |
 //! | `problem` | what goes wrong |
 //! | `health`, `metrics` | how the server is, and what it counted |
+//! | `session` | people who are logged in |
+//! | `dash` | the pages for them: each asks what programs ask, by the same functions |
 //! | `openapi`, `docs.html` | the documentation, for programs and for people |
 //! | `v1` | one file per resource, thin over what `show`, `compare`, `alert` and the like use too |
 //!
@@ -29,15 +32,19 @@ mod auth;
 mod cache;
 mod call;
 mod cursor;
+mod dash;
 mod encode;
 mod headers;
 mod health;
+mod keymaking;
 mod limit;
+mod live;
 mod metrics;
 mod openapi;
 mod pipeline;
 mod problem;
 mod routes;
+mod session;
 mod v1;
 
 use std::net::IpAddr;
@@ -48,6 +55,8 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 pub use auth::{NewKey, new_key};
+pub use dash::{PageFacts, page_facts};
+pub use keymaking::{KeyRefusal, KeyRequest, MadeKey, key_name, make_key};
 pub use openapi::document as openapi_document;
 pub use routes::{RouteFacts, route_facts};
 
@@ -85,6 +94,11 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
     pub public_docs: bool,
+    /// How long a session of the dashboard goes on when nothing is asked, and when something is.
+    pub session_idle: Duration,
+    pub session: Duration,
+    /// TLS is in front: cookies are for nothing else.
+    pub secure_cookies: bool,
 }
 
 /// What every request shares.
@@ -92,11 +106,14 @@ pub struct App {
     store: Store,
     options: Options,
     keys: auth::KnownKeys,
+    sessions: session::KnownSessions,
     throttle: limit::Throttle,
     limiter: limit::Limiter,
     cache: Arc<cache::Cache>,
     metrics: metrics::Metrics,
     cursors: cursor::Cursors,
+    live: live::Live,
+    look: dash::Look,
     tables: Tables,
     generation: Mutex<Generation>,
     /// One looks, the others go on with what they know.
@@ -134,11 +151,14 @@ impl App {
         };
         Ok(Arc::new(App {
             keys: auth::KnownKeys::default(),
+            sessions: session::KnownSessions::default(),
             throttle: limit::Throttle::default(),
             limiter: limit::Limiter::new(Instant::now()),
             cache: Arc::new(cache::Cache::new(options.fresh, options.stale, options.cache_bytes)),
             metrics: metrics::Metrics::default(),
             cursors: cursor::Cursors::new(secret.as_bytes()),
+            live: live::Live::default(),
+            look: dash::Look::new()?,
             tables: Tables::load(&store).await.context("failed to read the columns of the mart")?,
             generation: Mutex::new(Generation { text: "".into(), seen: None }),
             looking: tokio::sync::Mutex::default(),

@@ -139,6 +139,16 @@ fn parameters(route: &Route, tables: &Tables) -> Vec<Value> {
             "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$" },
         }));
     }
+    if route.id == "watch_events" {
+        parameters.push(json!({
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": false,
+            "description": "The id of the event that was heard last: what came after it is told first. Of one that is not \
+                there any more an event `reset` is told: read /v1/alerts",
+            "schema": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+        }));
+    }
     parameters
 }
 

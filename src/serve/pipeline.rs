@@ -22,9 +22,10 @@ use super::call::{Call, parse_query};
 use super::encode::Coding;
 use super::headers::{self, header_value, joined};
 use super::limit::Allowance;
+use super::live;
 use super::problem::{Kind, Problem};
 use super::routes::{Access, ROUTES, Route};
-use super::{App, openapi};
+use super::{App, dash, openapi};
 use crate::ids::sha256_hex;
 
 /// Bytes of a body.
@@ -41,10 +42,19 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         let handler = move |request: Request<Body>| respond(app.clone(), Some(route), request);
         router = router.route(route.path, axum::routing::on(filter, handler));
     }
+    router = dash::add_pages(router, app);
     let (of_path, of_method) = (app.clone(), app.clone());
     router
-        .fallback(move |request: Request<Body>| respond(of_path.clone(), None, request))
+        .fallback(move |request: Request<Body>| nothing(of_path.clone(), request))
         .method_not_allowed_fallback(move |request: Request<Body>| respond(of_method.clone(), None, request))
+}
+
+/// Nothing is at this path: a person is told so by a page.
+async fn nothing(app: Arc<App>, request: Request<Body>) -> Response<Body> {
+    match dash::is_persons(request.headers()) {
+        true => dash::respond(app, &dash::NOTHING, request).await,
+        false => respond(app, None, request).await,
+    }
 }
 
 /// What is known of a request before it is looked at.
@@ -64,15 +74,27 @@ struct Answered {
 async fn respond(app: Arc<App>, route: Option<&'static Route>, request: Request<Body>) -> Response<Body> {
     let start = Instant::now();
     let (mut parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let address = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| headers::client(peer, &parts.headers, &app));
+    let address = headers::client(peer(&parts), &parts.headers, &app);
     let request_id = headers::request_id(&parts.headers);
     let asked = Asked { app, route, request_id, address };
     let span = tracing::error_span!("request", request_id = asked.request_id);
     let Answered { mut response, caller } = asked.answer(&mut parts, body).instrument(span).await;
     headers::finish(&asked.app, &asked.request_id, &parts, &mut response);
-    asked.log(&parts, &response, caller.as_ref(), start);
+    let line = Line {
+        operation: asked.route.map_or("none", |route| route.id),
+        request_id: &asked.request_id,
+        address,
+        caller: caller.as_ref(),
+        start,
+    };
+    log(&asked.app, &parts, &response, &line);
     response
+}
+
+/// Whose connection it is.
+pub(super) fn peer(parts: &request::Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip())
 }
 
 impl Asked {
@@ -172,6 +194,7 @@ impl Asked {
         let idempotency_key = headers::idempotency_key(&parts.headers)?;
         let request_id = self.request_id.clone();
         let accept = joined(&parts.headers, &header::ACCEPT);
+        let last_event_id = live::last_event_id(&parts.headers)?;
         Ok(Call {
             app: self.app.clone(),
             route,
@@ -182,6 +205,7 @@ impl Asked {
             request_id,
             idempotency_key,
             accept,
+            last_event_id,
         })
     }
 
@@ -196,6 +220,9 @@ impl Asked {
             let fields = call.text("fields").map(str::to_owned);
             let output = (route.run)(call).await?;
             let (status, is_repeated) = (output.status, output.is_repeated);
+            if let Data::Events(subscription) = output.data {
+                return live::respond(&self.app, subscription).await;
+            }
             if let Data::Text { content_type, .. } = output.data {
                 let kept = answer::kept(output, None, Form::Json)?;
                 return self.give(
@@ -216,20 +243,7 @@ impl Asked {
             }
             return Ok(response);
         }
-        let key = format!(
-            "{} {} {:?}",
-            call.list(),
-            form.word(),
-            [call.text("limit"), call.text("cursor"), call.text("fields")]
-        );
-        let moment = self.app.moment().await;
-        let compute = || async move {
-            let fields = call.text("fields").map(str::to_owned);
-            let output = (route.run)(call).await?;
-            in_form(output, fields, form).await
-        };
-        let served = self.app.cache.answer(&key, &moment, compute).await?;
-        self.app.metrics.cached(served.how);
+        let served = kept(call, form).await?;
         self.give(&served, parts, form.content_type(), Some((form, true)))
     }
 
@@ -335,41 +349,68 @@ impl Asked {
         }
         response
     }
+}
 
-    /// One line per request: no key, no query, no body.
-    fn log(
-        &self,
-        parts: &request::Parts,
-        response: &Response<Body>,
-        caller: Option<&Caller>,
-        start: Instant,
-    ) {
-        let took = start.elapsed();
-        let (operation, status) = (self.route.map_or("none", |route| route.id), response.status().as_u16());
-        self.app.metrics.answered(operation, status, took);
-        let path: String = parts.uri.path().chars().take(200).collect();
-        tracing::info!(
-            request_id = self.request_id,
-            operation,
-            method = parts.method.as_str(),
-            path,
-            status,
-            duration_ms = took.as_millis() as u64,
-            address = %self.address,
-            key_id = caller.map_or("", Caller::key_id),
-            workspace = caller.map_or("", |caller| caller.workspace.as_str()),
-            "request answered"
-        );
-    }
+/// What of a request is logged and counted.
+pub(super) struct Line<'a> {
+    pub(super) operation: &'static str,
+    pub(super) request_id: &'a str,
+    pub(super) address: IpAddr,
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) start: Instant,
+}
+
+/// One line per request: no key, no query, no body.
+pub(super) fn log(app: &App, parts: &request::Parts, response: &Response<Body>, line: &Line<'_>) {
+    let took = line.start.elapsed();
+    let (operation, status) = (line.operation, response.status().as_u16());
+    app.metrics.answered(operation, status, took);
+    let path: String = parts.uri.path().chars().take(200).collect();
+    tracing::info!(
+        request_id = line.request_id,
+        operation,
+        method = parts.method.as_str(),
+        path,
+        status,
+        duration_ms = took.as_millis() as u64,
+        address = %line.address,
+        key_id = line.caller.map_or("", Caller::key_id),
+        workspace = line.caller.map_or("", |caller| caller.workspace.as_str()),
+        "request answered"
+    );
+}
+
+/// The answer of a route whose answers are kept: the one that there is, or the one that is made now.
+pub(super) async fn kept(call: Call, form: Form) -> Result<Served, Problem> {
+    let (app, route) = (call.app.clone(), call.route);
+    let key = format!(
+        "{} {} {:?}",
+        call.list(),
+        form.word(),
+        [call.text("limit"), call.text("cursor"), call.text("fields")]
+    );
+    let moment = app.moment().await;
+    let compute = || async move {
+        let fields = call.text("fields").map(str::to_owned);
+        let output = (route.run)(call).await?;
+        in_form(output, fields, form).await
+    };
+    let served = app.cache.answer(&key, &moment, compute).await?;
+    app.metrics.cached(served.how);
+    Ok(served)
 }
 
 /// Whoever asks for what everybody may have.
 fn nobody() -> Caller {
-    Caller { workspace: Default::default(), permissions: Default::default(), key: None }
+    Caller { workspace: Default::default(), permissions: Default::default(), key: None, session: None }
 }
 
 /// Parquet and long texts take a while: beside the requests of others.
-async fn in_form(output: Output, fields: Option<String>, form: Form) -> Result<super::cache::Kept, Problem> {
+pub(super) async fn in_form(
+    output: Output,
+    fields: Option<String>,
+    form: Form,
+) -> Result<super::cache::Kept, Problem> {
     let is_long = matches!(&output.data, Data::Table(table) if table.rows.len() > 200);
     if !is_long && form != Form::Parquet {
         return answer::kept(output, fields.as_deref(), form);

@@ -9,10 +9,11 @@ use super::answer::{Columns, Form, Output};
 use super::call::{Call, LONGEST_PAGE};
 use super::problem::{Kind, Problem};
 use super::v1::{alerts, cohorts, products, reports, series, system};
-use super::{Tables, health, openapi};
+use super::{Tables, health, live, openapi};
 use crate::model::{Marketplace, Permission, Relation, Tier};
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::AlertState;
+use crate::store::outbox::LiveNews;
 use crate::store::spending::SpendingBy;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Output, Problem>> + Send>>;
@@ -184,6 +185,15 @@ parameters! {
 }
 
 parameters! {
+    EVENTS:
+    "type" Takes::Words(words_of!(LiveNews)), "Of these kinds";
+    "severity" Takes::Words(words_of!(Severity)), "Of these severities";
+    "rule" Takes::Words(words_of!(Rule)), "Of these rules";
+    "marketplace" Takes::Word(marketplaces), "About products of this marketplace";
+    "asin" Takes::Text, "About products of this ASIN";
+}
+
+parameters! {
     REPORTS:
     "subject" Takes::Text, "About this: US:B000000001, cohort:NAME or watchlist";
 }
@@ -320,6 +330,10 @@ pub(super) static ROUTES: &[Route] = &[
         "Of no interest until then, unless it becomes worse",
         WRITE, weight 2, query &[], body Some(alerts::snooze_schema), Shape::Document(alerts::changed_schema),
         kept false, problems OF_WRITE, alerts::snooze),
+    route!("GET" "/v1/events" watch_events, "alerts",
+        "What alerts tell, while it happens: server-sent events without end",
+        READ, weight 1, query &[EVENTS], body None, Shape::Text(&[live::CONTENT_TYPE]), kept false,
+        problems &[], live::watch),
     route!("GET" "/v1/reports" list_reports, "reports", "Reports that were rendered, newest first",
         READ, weight 1, query &[REPORTS, PAGE], body None, Shape::Table(reports::columns), kept false,
         problems &[], reports::list),
@@ -338,6 +352,9 @@ pub(super) static ROUTES: &[Route] = &[
         "What providers cost; this month where no days are said",
         OPERATE, weight 2, query &[RANGE, COSTS], body None, Shape::Table(system::cost_columns), kept false,
         problems &[], system::costs),
+    route!("GET" "/v1/sources" list_sources, "operation", "How providers fared lately, and until when one is left alone",
+        OPERATE, weight 1, query &[], body None, Shape::Table(system::source_columns), kept false,
+        problems &[], system::sources),
     route!("GET" "/v1/quarantine" list_quarantine, "operation", "Open records in quarantine, by reason",
         OPERATE, weight 1, query &[], body None, Shape::Table(system::quarantine_columns), kept false,
         problems &[], system::quarantine),

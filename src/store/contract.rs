@@ -9,6 +9,7 @@ mod landing;
 mod leases;
 mod leaving;
 mod ledger;
+mod live;
 mod mart;
 mod months;
 mod retention;

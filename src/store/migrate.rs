@@ -57,6 +57,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0005_serve.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0005_serve.sql"),
     },
+    Migration {
+        version: 7,
+        name: "live",
+        sqlite: include_str!("../../sql/migrations/sqlite/0007_live.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0007_live.sql"),
+    },
 ];
 
 /// The schema version this binary writes.

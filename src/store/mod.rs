@@ -45,6 +45,7 @@ pub mod reports;
 pub mod requests;
 pub mod retention;
 pub mod served;
+pub mod sessions;
 pub mod spending;
 #[cfg(test)]
 pub(crate) mod testing;

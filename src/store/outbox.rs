@@ -10,12 +10,14 @@
 //! | `told` | payloads of what the store itself changes: alerts resolved, incidents, runs, reports |
 //! | `claim` | what is due goes to who delivers, in messages, and how it fared is recorded |
 //! | `compose` | which events one message tells of |
+//! | `live` | events in the order in which they came to be known |
 //! | `dead` | letters that were given up, and what people did with them |
 
 mod audience;
 mod claim;
 mod compose;
 mod dead;
+mod live;
 mod told;
 
 pub(super) use audience::gravity;
@@ -23,6 +25,7 @@ use audience::is_heard;
 pub use audience::{About, Audience, Subscriber, Wants};
 pub use claim::{AfterFailure, Claim, ClaimedEvent, ClaimedMessage, Fate, Grouping, Ripe, Settled};
 pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
+pub use live::{LiveEvent, LiveNews};
 pub(crate) use told::{gate_tripped, incident_opened, report_published, run_ended};
 
 use super::alerts::{NewEvent, Recipient};
@@ -100,20 +103,26 @@ pub(super) async fn insert_events(
     events: &[NewEvent],
     subscribers: &[Subscriber],
 ) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
     let created_at = now.timestamp_micros();
+    let first = live::take_seqs(tx, workspace, events.len()).await?;
+    let numbered: Vec<(&NewEvent, i64)> = events.iter().zip(first..).collect();
     bulk::insert(
         tx,
-        "outbox_events (event_id, workspace, event_type, alert_id, payload, created_at)",
+        "outbox_events (event_id, workspace, event_type, alert_id, payload, created_at, seq)",
         " ON CONFLICT (event_id) DO NOTHING",
-        events,
-        |values, event| {
+        &numbered,
+        |values, (event, seq)| {
             values
                 .push_bind(event.event_id.as_str())
                 .push_bind(workspace.as_str().to_owned())
                 .push_bind(event.event_type)
                 .push_bind(event.alert_id.as_str())
                 .push_bind(event.payload.as_str())
-                .push_bind(created_at);
+                .push_bind(created_at)
+                .push_bind(*seq);
         },
     )
     .await?;

@@ -3,7 +3,7 @@
 use super::db::{Statement, query};
 use super::export::{Field, FieldKind, ViewColumn, fields, typed};
 use super::{Result, Store};
-use crate::model::{Asin, Day, Marketplace, ProductKey, Relation, Tier, Workspace, words};
+use crate::model::{Asin, Day, DayRange, Marketplace, ProductKey, Relation, Tier, Workspace, words};
 use FieldKind::{Instant, Int, Json, Text};
 
 /// Which products.
@@ -117,6 +117,15 @@ pub const LISTING_VERSION: &[ViewColumn] = &[
     ("content_hash", Text, "content_hash"),
 ];
 
+/// What a line beside a product is drawn from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServedDay {
+    pub asin: String,
+    pub day: Day,
+    pub price_minor: Option<i64>,
+    pub bsr: Option<i64>,
+}
+
 impl Store {
     /// Products of a workspace page by page, as [`SERVED_PRODUCT`], each with its place in the order.
     pub async fn load_served_products(
@@ -162,6 +171,36 @@ impl Store {
         rows.iter()
             .map(|row| {
                 Ok(ProductKey { marketplace: super::columns::word(row, "products", "marketplace")?, asin })
+            })
+            .collect()
+    }
+
+    /// Prices and main ranks of some products of one marketplace, by ASIN and day.
+    pub async fn load_served_days(
+        &self,
+        marketplace: Marketplace,
+        asins: &[&str],
+        range: DayRange,
+    ) -> Result<Vec<ServedDay>> {
+        let rows = query(
+            "SELECT asin, day, price_minor, bsr FROM product_metrics_daily
+             WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND day >= $3 AND day <= $4
+             ORDER BY asin, day",
+        )
+        .bind(marketplace.code())
+        .bind(super::columns::to_json(asins))
+        .bind(range.first.to_string())
+        .bind(range.last.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ServedDay {
+                    asin: row.try_get("asin")?,
+                    day: super::columns::word(row, "product_metrics_daily", "day")?,
+                    price_minor: row.try_get("price_minor")?,
+                    bsr: row.try_get("bsr")?,
+                })
             })
             .collect()
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::write_text;
 use crate::model::DayRange;
 use crate::render::chart::{LineChart, NAME_COLUMNS, Role, Size};
-use crate::render::format;
+use crate::render::language::Language;
 use crate::render::scale::{Scale, day_ticks};
 
 /// Where the plot lies inside the chart.
@@ -77,7 +77,7 @@ pub(super) fn runs(len: usize, holds: impl Fn(usize) -> bool) -> Vec<(usize, usi
     runs
 }
 
-pub(super) fn push_days_axis(svg: &mut String, range: DayRange, frame: &Frame) {
+pub(super) fn push_days_axis(svg: &mut String, range: DayRange, language: Language, frame: &Frame) {
     let _ = write!(
         svg,
         "<line class=\"base\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -99,7 +99,7 @@ pub(super) fn push_days_axis(svg: &mut String, range: DayRange, frame: &Frame) {
             _ => "middle",
         };
         let x = if anchor == "end" { x + frame.day_width() / 2.0 } else { x };
-        write_text(svg, x, frame.bottom + 18.0, "label", anchor, &format::short_day(day));
+        write_text(svg, x, frame.bottom + 18.0, "label", anchor, &language.short_day(day));
     }
 }
 
@@ -119,5 +119,5 @@ pub(super) fn push_value_axis(
         );
         write_text(svg, frame.left - 6.0, y + 4.0, "label", "end", label);
     }
-    write_text(svg, 2.0, 13.0, "unit", "start", &chart.unit.axis_title());
+    write_text(svg, 2.0, 13.0, "unit", "start", &chart.language.axis_title(chart.unit));
 }

@@ -13,7 +13,6 @@ use std::fmt::Write;
 use html_escape::encode_text;
 
 use super::chart::{LineChart, Role, Series, Size};
-use super::format;
 use super::scale::Scale;
 use frame::{Frame, frame, push_days_axis, push_gaps, push_value_axis};
 use series::{push_band, push_names, push_series, role_class};
@@ -30,10 +29,10 @@ pub(super) fn line_chart(chart: &LineChart, size: Size, variant: &str) -> String
         scale.iter().flat_map(|scale| &scale.ticks).map(|tick| (*tick, chart.unit.tick(*tick))).collect();
     let frame = frame(chart, size, &labels);
     push_gaps(&mut svg, chart, &frame);
-    push_days_axis(&mut svg, chart.range, &frame);
+    push_days_axis(&mut svg, chart.range, chart.language, &frame);
     let (Some(scale), Some(_)) = (&scale, chart.values().next()) else {
         let (x, y) = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
-        write_text(&mut svg, x, y, "none", "middle", "no data");
+        write_text(&mut svg, x, y, "none", "middle", chart.language.words().no_data);
         svg.push_str("</svg>");
         return svg;
     };
@@ -103,9 +102,13 @@ fn push_days(svg: &mut String, chart: &LineChart, frame: &Frame, scale: &Scale) 
             .iter()
             .filter(|series| series.role != Role::Background)
             .filter_map(|series| match (value(series), series.role) {
-                (Some(value), Role::Main) if chart.series.len() == 1 => Some(chart.unit.text(value)),
-                (Some(value), _) => Some(format!("{} {}", series.name, chart.unit.text(value))),
-                (None, Role::Main) => Some(format!("{} {}", series.name, format::UNKNOWN)),
+                (Some(value), Role::Main) if chart.series.len() == 1 => {
+                    Some(chart.language.value(chart.unit, value))
+                }
+                (Some(value), _) => {
+                    Some(format!("{} {}", series.name, chart.language.value(chart.unit, value)))
+                }
+                (None, Role::Main) => Some(format!("{} {}", series.name, chart.language.words().unknown)),
                 (None, _) => None,
             })
             .collect();
@@ -152,17 +155,20 @@ pub(super) fn legend(chart: &LineChart) -> Vec<(String, String)> {
     if chart.band.iter().flatten().any(|(low, high)| low < high) {
         items.push((
             swatch("<path class=\"band\" d=\"M1 2H21V12H1Z\"/>"),
-            "low to high of the day".to_owned(),
+            chart.language.words().band.to_owned(),
         ));
     }
     if chart.seen.iter().any(|seen| !seen) {
         items.push((
             swatch("<rect class=\"gap\" x=\"1\" y=\"1\" width=\"20\" height=\"12\"/>"),
-            "not observed".to_owned(),
+            chart.language.words().not_observed.to_owned(),
         ));
     }
     if !chart.marks.is_empty() {
-        items.push((swatch("<path class=\"mark\" d=\"M7 3h8l-4 7z\"/>"), "alert".to_owned()));
+        items.push((
+            swatch("<path class=\"mark\" d=\"M7 3h8l-4 7z\"/>"),
+            chart.language.words().alert.to_owned(),
+        ));
     }
     items
 }

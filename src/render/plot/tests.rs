@@ -2,6 +2,7 @@ use super::series::LINE_HEIGHT;
 use super::*;
 use crate::model::{Day, DayRange};
 use crate::render::chart::{HALF, Mark, Shape, Unit};
+use crate::render::language::Language;
 
 fn chart(values: &[Option<i64>], shape: Shape) -> LineChart {
     let last: Day = "2026-05-03".parse().unwrap();
@@ -16,6 +17,7 @@ fn chart(values: &[Option<i64>], shape: Shape) -> LineChart {
         seen: values.iter().map(Option::is_some).collect(),
         marks: Vec::new(),
         direct_labels: false,
+        language: Language::English,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reports: those that were rendered, and what they say.
 
 use crate::lake::Lake;
-use crate::model::{ProductRef, Timestamp};
+use crate::model::{Day, ProductRef, Timestamp, Workspace};
 use crate::render::ReportFormat;
-use crate::serve::Tables;
 use crate::serve::answer::{Columns, Data, Output, Table, accepted, columns as of};
 use crate::serve::call::Call;
 use crate::serve::problem::{Kind, Problem};
+use crate::serve::{App, Tables};
 use crate::stages::report::{self, Options, Subject};
 use crate::store::export::FieldKind::{Instant, Int, Text};
 use crate::store::outbox::Audience;
@@ -88,21 +88,34 @@ pub(in crate::serve) async fn content(call: Call) -> Result<Output, Problem> {
     let usual = if subject == Subject::Watchlist { 30 } else { 90 };
     let days = call.number("days", 1..=730, usual)?;
     let lake: &Lake = &call.app.options.lake;
-    let options = Options {
-        workspace: call.caller.workspace.clone(),
+    let workspace = call.caller.workspace.clone();
+    let options = report_options(&call.app, workspace, subject, stored.as_of, days as i32, format);
+    let rendered = report::run(&call.app.store, lake, &options).await?;
+    Ok(Data::Text { content_type, text: rendered.text }.into())
+}
+
+/// A report that is drawn for whoever asks, and neither kept nor told of.
+pub(in crate::serve) fn report_options(
+    app: &App,
+    workspace: Workspace,
+    subject: Subject,
+    as_of: Day,
+    days: i32,
+    format: ReportFormat,
+) -> Options {
+    Options {
+        workspace,
         subject,
-        as_of: stored.as_of,
-        days: days as i32,
-        zone: call.app.options.zone,
+        as_of,
+        days,
+        zone: app.options.zone,
         format,
         path: None,
         run_id: None,
         audience: Audience::default(),
-        now: call.app.options.clock.now(),
+        now: app.options.clock.now(),
         dry_run: true,
-    };
-    let rendered = report::run(&call.app.store, lake, &options).await?;
-    Ok(Data::Text { content_type, text: rendered.text }.into())
+    }
 }
 
 fn form(call: &Call) -> Result<(&'static str, ReportFormat), Problem> {

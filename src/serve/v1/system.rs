@@ -83,6 +83,37 @@ pub(in crate::serve) async fn costs(call: Call) -> Result<Output, Problem> {
     Ok(Table { columns: cost_columns(&call.app.tables), rows: spent.into_iter().map(row).collect() }.into())
 }
 
+pub(in crate::serve) fn source_columns(_: &Tables) -> Columns {
+    of(&[
+        ("source", Text),
+        ("breaker", Text),
+        ("failures", Int),
+        ("retry_at", Instant),
+        ("reason", Text),
+        ("last_success_at", Instant),
+        ("last_failure_at", Instant),
+        ("balance", Text),
+    ])
+}
+
+pub(in crate::serve) async fn sources(call: Call) -> Result<Output, Problem> {
+    let states = call.app.store.load_source_states().await?;
+    let known = |text: String| if text.is_empty() { Cell::Null } else { text.into() };
+    let rows = states.into_iter().map(|state| {
+        vec![
+            state.source.into(),
+            state.breaker.as_str().into(),
+            i64::from(state.failures).into(),
+            state.retry_at.into(),
+            known(state.reason),
+            state.last_success_at.into(),
+            state.last_failure_at.into(),
+            known(state.balance),
+        ]
+    });
+    Ok(Table { columns: source_columns(&call.app.tables), rows: rows.collect() }.into())
+}
+
 pub(in crate::serve) fn quarantine_columns(_: &Tables) -> Columns {
     of(&[("reason", Text), ("records", Int)])
 }

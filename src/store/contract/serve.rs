@@ -339,3 +339,27 @@ async fn a_mart_that_is_built_is_seen() {
     execute(&store, "UPDATE marks SET value = 8 WHERE name = 'generation'").await.unwrap();
     assert_ne!(store.served_generation().await.unwrap(), after);
 }
+
+#[tokio::test]
+async fn the_days_of_some_products_are_those_of_the_range() {
+    let (_folder, store) = fresh().await;
+    products(&store).await;
+    let range =
+        |first: &str, last: &str| DayRange { first: first.parse().unwrap(), last: last.parse().unwrap() };
+    let days = async |marketplace, asins: &[&str], range| {
+        let days = store.load_served_days(marketplace, asins, range).await.unwrap();
+        days.iter()
+            .map(|day| format!("{} {} {:?}", &day.asin[9..], day.day, day.price_minor))
+            .collect::<Vec<String>>()
+    };
+    let some = ["B000000003", "B000000001", "B000000002"];
+    assert_eq!(
+        days(Marketplace::Us, &some, range("2026-01-01", "2026-01-04")).await,
+        ["1 2026-01-01 Some(7)", "1 2026-01-04 Some(1)", "3 2026-01-01 Some(7)"]
+    );
+    assert_eq!(
+        days(Marketplace::Us, &some[..1], range("2026-01-02", "2026-01-05")).await,
+        ["3 2026-01-05 Some(0)"]
+    );
+    assert_eq!(days(Marketplace::De, &some[..1], range("2026-01-01", "2026-01-05")).await, [""; 0]);
+}

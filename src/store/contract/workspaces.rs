@@ -19,6 +19,7 @@ use crate::store::outbox::{
 };
 use crate::store::reports::ReportRow;
 use crate::store::requests::{KeptAnswer, Once, WriteRequest};
+use crate::store::sessions::Session;
 use crate::store::watch::WatchChange;
 
 const OWNED: &[&str] = &[
@@ -37,6 +38,8 @@ const OWNED: &[&str] = &[
     "api_keys",
     "api_answers",
     "api_audit",
+    "event_counters",
+    "sessions",
 ];
 
 fn rival() -> ProductKey {
@@ -148,6 +151,7 @@ async fn fill(store: &Store, workspace: &Workspace) {
     };
     assert!(store.record_report(&report, &Audience::default()).await.unwrap());
     store.save_key(&api_key(workspace)).await.unwrap();
+    store.open_session(&session(workspace)).await.unwrap();
     let snoozed = ask(store, workspace, &alert_id(workspace), AlertState::Snoozed).await;
     assert!(matches!(snoozed, Once::Done(_)), "{snoozed:?}");
     // A letter that was given up, and had back.
@@ -195,6 +199,17 @@ fn api_key(workspace: &Workspace) -> ApiKey {
         revoked_at: None,
         revoked_by: String::new(),
         replaces: String::new(),
+    }
+}
+
+fn session(workspace: &Workspace) -> Session {
+    Session {
+        session_sha256: format!("session of {workspace}"),
+        workspace: workspace.clone(),
+        key_id: alert_id(workspace),
+        created_at: now(),
+        seen_at: now(),
+        expires_at: now() + chrono::Duration::hours(12),
     }
 }
 
@@ -309,6 +324,12 @@ async fn seen(store: &Store, workspace: &Workspace) -> Vec<(&'static str, u64)> 
         ("audit log", len(store.load_audit(workspace, None, 9).await.unwrap().len())),
         ("report list", len(store.load_reports(workspace, None, None, 9).await.unwrap().len())),
         ("report show", len(store.load_report(workspace, "report of main").await.unwrap().iter().count())),
+        ("live events", len(store.load_events_after(workspace, 0, 9).await.unwrap().len())),
+        (
+            "live event",
+            len(store.find_event_seq(workspace, &event_id(&main())).await.unwrap().iter().count()),
+        ),
+        ("live end", count(store.last_event_seq(workspace).await.unwrap())),
         ("letter events", len(letter.0.len())),
         ("letter history", len(letter.1.len())),
     ]
@@ -374,6 +395,10 @@ async fn attack(store: &Store, workspace: &Workspace) {
     assert_eq!(store.revoke_keys(workspace, std::slice::from_ref(&key), "me", now()).await.unwrap(), 0);
     let replaced = ApiKey { key_id: "new".into(), replaces: key, ..api_key(workspace) };
     assert!(!store.rotate_key(&replaced, now()).await.unwrap());
+
+    let theirs = session(&main()).session_sha256;
+    store.touch_session(workspace, &theirs, now() + chrono::Duration::hours(1)).await.unwrap();
+    store.close_session(workspace, &theirs).await.unwrap();
 
     let late = now() + chrono::Duration::days(1);
     assert_eq!(store.claim_messages(&claim(workspace, "you", late)).await.unwrap(), []);

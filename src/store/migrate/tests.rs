@@ -11,11 +11,12 @@ use crate::store::db::query_of;
 use crate::store::testing::empty_location;
 
 /// Rows for the tables that each version has beyond those of the version before.
-const ROWS: [(i64, &str); 4] = [
+const ROWS: [(i64, &str); 5] = [
     (1, include_str!("rows_v1.sql")),
     (2, include_str!("rows_v2.sql")),
     (3, include_str!("rows_v3.sql")),
     (5, include_str!("rows_v5.sql")),
+    (7, include_str!("rows_v7.sql")),
 ];
 
 /// What a migration that is still to be written may do: a table, and a column with a default.

@@ -3,11 +3,14 @@
 mod access;
 mod alerts;
 mod answers;
+mod browser;
+mod dash;
 mod data;
 mod engines;
 mod hostile;
 mod keys;
 mod life;
+mod live;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -71,7 +74,13 @@ impl Answer {
 impl Server {
     /// Starts a server on any free port.
     pub(crate) fn start(sandbox: &Sandbox, flags: &str) -> Server {
+        Server::start_at(sandbox, flags, crate::sandbox::NOW)
+    }
+
+    /// The same, at another time.
+    pub(crate) fn start_at(sandbox: &Sandbox, flags: &str, now: &str) -> Server {
         let mut command = sandbox.command(&format!("serve-lite --listen 127.0.0.1:0 {flags}"));
+        command.env("AMZCTL_NOW", now);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let said = Arc::new(Mutex::new(String::new()));
@@ -170,10 +179,13 @@ pub(crate) fn parse(answer: &[u8]) -> Answer {
     let head = std::str::from_utf8(&answer[..end]).unwrap();
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    let headers = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        // Of those that are given more than once, each on a line of its own.
+        let known = headers.entry(name.to_lowercase()).or_default();
+        let apart = if known.is_empty() { "" } else { "\n" };
+        *known = format!("{known}{apart}{value}");
+    }
     Answer { status, headers, body: answer[end + 4..].to_vec() }
 }
 
