@@ -18,12 +18,18 @@ function run(line, environment = {}) {
   return execFileSync(amzctl, line.split(" "), { env: { ...process.env, ...environment }, encoding: "utf8" });
 }
 
+/** What was started and has not ended: whatever goes wrong, nothing is left behind. */
+const started = new Set();
+process.on("exit", () => started.forEach((child) => child.kill("SIGKILL")));
+
 /** Starts a server on any free port; its address, and how to end it. */
 async function serve(environment = {}, flags = []) {
   const child = spawn(amzctl, ["serve-lite", "--listen", "127.0.0.1:0", ...flags], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "ignore", "pipe"],
   });
+  started.add(child);
+  child.once("exit", () => started.delete(child));
   let said = "";
   const address = await new Promise((found, failed) => {
     child.stderr.on("data", (some) => {
@@ -31,12 +37,11 @@ async function serve(environment = {}, flags = []) {
       const line = said.match(/listening on (http:\S+)/);
       if (line) found(line[1]);
     });
-    child.on("exit", () => failed(new Error(`the server ended: ${said}`)));
+    child.once("exit", () => failed(new Error(`the server ended: ${said}`)));
   });
   const end = () =>
     new Promise((ended) => {
-      child.removeAllListeners("exit");
-      child.on("exit", ended);
+      child.once("exit", ended);
       child.kill("SIGTERM");
     });
   return { address, end };
