@@ -65,7 +65,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     // A path that names nothing ends before a run begins.
     let inputs = inputs(&args, context)?;
     let (run, share) = context.begin_asking(&store, "run").await?;
-    db::make_ahead(&store, context).await.context("failed to make the months to come")?;
+    db::keep_months(&store, context).await.context("failed to keep the tables by month")?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.land(&args, inputs).await?;

@@ -57,6 +57,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../sql/migrations/sqlite/0005_serve.sql"),
         postgres: include_str!("../../sql/migrations/postgres/0005_serve.sql"),
     },
+    Migration {
+        version: 6,
+        name: "ranks by month",
+        sqlite: include_str!("../../sql/migrations/sqlite/0006_ranks_by_month.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0006_ranks_by_month.sql"),
+    },
 ];
 
 /// The schema version this binary writes.
