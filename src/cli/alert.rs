@@ -286,6 +286,12 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
         let findings = counted(summary.held_for_second, "finding");
         lines.push(Line::Note(format!("alert: {findings} to be confirmed by a second source")));
     }
+    if summary.contradicted > 0 {
+        let findings = counted(summary.contradicted, "finding");
+        lines.push(Line::Complaint(format!(
+            "alert: {findings} contradicted by a second source, held back until the next day shows what it is"
+        )));
+    }
     if summary.held > summary.held_for_second {
         let findings = counted(summary.held - summary.held_for_second, "finding");
         lines.push(Line::Complaint(format!(

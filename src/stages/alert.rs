@@ -150,6 +150,8 @@ pub struct Summary {
     pub released: u64,
     /// Findings that were held back and were none.
     pub dropped: u64,
+    /// Findings that are held back and that a second source contradicts since now.
+    pub contradicted: u64,
     /// Alerts that are over.
     pub cleared: u64,
     /// Snoozed alerts whose time was over: they are open again.
@@ -361,15 +363,20 @@ async fn commit(
     let is_new = |finding: &Finding| {
         is_told(finding) && !known.contains(finding.alert_id(options.workspace.as_str()).as_str())
     };
-    let Sifted { passed, incidents, held, awaiting } =
+    let Sifted { passed, incidents, held, awaiting, refuted } =
         hold::sift(store, clock.now(), options, judges, findings, is_new).await?;
     summary.held_for_second += awaiting.len() as u64;
     summary.awaiting.extend(awaiting);
     let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
     summary.held += held.len() as u64;
     summary.cleared += since.cleared.len() as u64;
+    summary.contradicted += since.notes.len() as u64;
     let batch = &mut reconciled.batch;
     (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
+    if !since.notes.is_empty() && !options.dry_run {
+        let noted = store.note_held(&options.workspace, &since.notes).await;
+        noted.context("failed to note what contradicts what is held back")?;
+    }
     if !since.decisions.is_empty() && !options.dry_run {
         // Before the mark moves: a run that is killed in between decides the same again.
         let (workspace, subscribers) = (&options.workspace, &options.recipients);
@@ -393,6 +400,10 @@ async fn commit(
             )
             .await
             .context("failed to save alerts")?;
+        // A run that is killed in between leaves them held, and the next one drops them.
+        let (workspace, subscribers) = (&options.workspace, &options.recipients);
+        let dropped = store.decide_by_evidence(workspace, &refuted, clock.now(), subscribers).await;
+        summary.dropped += dropped.context("failed to drop what several sources refute")?.dropped;
     }
     reconciled.fired.iter().for_each(log_fired);
     summary.count(&mut reconciled);

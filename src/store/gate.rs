@@ -57,6 +57,16 @@ pub struct HeldFinding {
     pub incident_id: String,
     /// The alert that comes of it. `historical` where nobody is told then either.
     pub alert: NewAlert,
+    /// What speaks against it already; '' where nothing does.
+    pub note: String,
+}
+
+/// What came to light about a finding that goes on being held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldNote {
+    pub incident_id: String,
+    pub alert_id: String,
+    pub note: String,
 }
 
 /// What became of a finding that was held back.
@@ -81,6 +91,7 @@ pub struct HeldRecord {
     pub decided_at: Option<Timestamp>,
     /// '' while it is held.
     pub decided_by: String,
+    /// Why it was decided so; while it is held, what speaks against it.
     pub note: String,
 }
 
@@ -236,6 +247,25 @@ impl Store {
         }
         self.decide_held(workspace, decisions, AMZCTL, now, subscribers).await
     }
+
+    /// Notes on findings that are held what came to light about them.
+    pub async fn note_held(&self, workspace: &Workspace, notes: &[HeldNote]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for HeldNote { incident_id, alert_id, note } in notes {
+            query(
+                "UPDATE held_findings SET note = $4
+                 WHERE workspace = $1 AND incident_id = $2 AND alert_id = $3 AND state = 'held'",
+            )
+            .bind(workspace.as_str())
+            .bind(incident_id)
+            .bind(alert_id)
+            .bind(note)
+            .execute(&mut tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
 /// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held already is
@@ -265,16 +295,16 @@ pub(super) async fn hold(
         .bind(&incident.marketplace)
         .execute(&mut *tx)
         .await?;
-        // What waits for a second source is told in the same night, as an alert or not at all.
+        // What waits for a second source is mostly told in the same night, as an alert or not at all.
         if written.rows_affected() > 0 && incident.reason != GateReason::SecondSource {
             events.push(gate_tripped(workspace, incident, now));
         }
     }
-    for HeldFinding { incident_id, alert } in &batch.held {
+    for HeldFinding { incident_id, alert, note } in &batch.held {
         query(
             "INSERT INTO held_findings (workspace, incident_id, alert_id, rule, severity, marketplace, asin, day, object,
-               message, evidence, historical, state, run_id, held_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14)
+               message, evidence, historical, state, run_id, held_at, note)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14, $15)
              ON CONFLICT (workspace, incident_id, alert_id) DO UPDATE SET severity = excluded.severity,
                message = excluded.message, evidence = excluded.evidence, historical = excluded.historical
              WHERE held_findings.state = 'held'",
@@ -293,6 +323,7 @@ pub(super) async fn hold(
         .bind(alert.historical)
         .bind(run_id)
         .bind(now.timestamp_micros())
+        .bind(note)
         .execute(&mut *tx)
         .await?;
     }

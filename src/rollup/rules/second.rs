@@ -22,8 +22,10 @@ pub struct Sighting<'a> {
 pub enum SecondLook {
     /// Several sources show it: what each does.
     Confirmed(String),
-    /// Another source has looked since, and shows that it is not so.
+    /// One other source has looked since, and shows that it is not so: one word against another.
     Contradicted(String),
+    /// Several have, and show so: what each does.
+    Refuted(String),
     Unknown,
 }
 
@@ -60,9 +62,13 @@ pub fn second_look(spec: &RuleSpec, evidence: &Value, seen: &[Sighting<'_>]) -> 
     let since = |sighting: &&Sighting<'_>| {
         sighting.source != first.source && sighting.observed_at >= first.observed_at
     };
-    match said(false).rev().find(since) {
-        Some(other) => SecondLook::Contradicted(told(other)),
-        None => SecondLook::Unknown,
+    let against: BTreeMap<&str, &Sighting<'_>> =
+        said(false).filter(since).map(|sighting| (sighting.source, sighting)).collect();
+    let note = against.values().copied().map(told).collect::<Vec<_>>().join(", ");
+    match against.len() {
+        0 => SecondLook::Unknown,
+        1 => SecondLook::Contradicted(note),
+        _ => SecondLook::Refuted(note),
     }
 }
 
@@ -285,12 +291,16 @@ mod tests {
     #[test]
     fn only_another_source_confirms_and_only_a_later_look_of_it_refutes() {
         let confirmed = SecondLook::Confirmed("apify shows 4.00 USD, keepa shows 4.10 USD".to_owned());
-        let refuted = SecondLook::Contradicted("keepa shows 9.90 USD".to_owned());
+        let contradicted = SecondLook::Contradicted("keepa shows 9.90 USD".to_owned());
+        let refuted = SecondLook::Refuted("html shows 9.80 USD, keepa shows 9.90 USD".to_owned());
         assert_eq!(looked(&[("apify", 5, 400)]), SecondLook::Unknown);
         assert_eq!(looked(&[("apify", 5, 400), ("apify", 6, 400)]), SecondLook::Unknown);
         assert_eq!(looked(&[("apify", 5, 400), ("keepa", 6, 410)]), confirmed);
         assert_eq!(looked(&[("keepa", 3, 410), ("apify", 5, 400)]), confirmed);
-        assert_eq!(looked(&[("apify", 5, 400), ("keepa", 5, 990)]), refuted);
+        assert_eq!(looked(&[("apify", 5, 400), ("keepa", 5, 990)]), contradicted);
+        let twice = [("apify", 5, 400), ("keepa", 6, 1000), ("keepa", 7, 990)];
+        assert_eq!(looked(&twice), contradicted, "who looks twice is still one");
+        assert_eq!(looked(&[("apify", 5, 400), ("html", 6, 980), ("keepa", 7, 990)]), refuted);
         assert_eq!(
             looked(&[("keepa", 4, 990), ("apify", 5, 400)]),
             SecondLook::Unknown,

@@ -131,7 +131,7 @@ pub(super) async fn decide_by_time(
         };
         let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         let verdict = if is_released { Verdict::Release } else { Verdict::Drop };
-        let note = format!("not confirmed within {days} days");
+        let note = held.noted(format!("not confirmed within {days} days"));
         since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
     }
     Ok(())

@@ -11,11 +11,11 @@ use super::second::{self, Awaiting};
 use super::{Judges, Options};
 use crate::model::{Day, Marketplace, ProductKey, Timestamp, Workspace};
 use crate::rollup::rules::{
-    Finding, GateReason, Outlook, Rule, RuleSpec, Severity, Tripped, currency_outlook, outlook,
+    Finding, GateReason, Outlook, Rule, RuleSpec, SecondLook, Severity, Tripped, currency_outlook, outlook,
 };
 use crate::store::Store;
 use crate::store::alerts::{AlertFilter, AlertState};
-use crate::store::gate::{Decision, HeldFinding, HeldRecord, HeldState, NewGateIncident, Verdict};
+use crate::store::gate::{Decision, HeldFinding, HeldNote, HeldRecord, HeldState, NewGateIncident, Verdict};
 
 /// An open alert, or a finding that is held: what happened since matters to it.
 #[derive(Clone, Debug)]
@@ -35,6 +35,20 @@ pub(super) struct HeldBy {
     pub(super) incident_id: String,
     pub(super) reason: GateReason,
     pub(super) since: Timestamp,
+    /// What speaks against it by now.
+    note: String,
+}
+
+impl HeldBy {
+    /// Why something is decided, with what speaks against it.
+    pub(super) fn noted(&self, why: String) -> String {
+        if self.note.is_empty() { why } else { format!("{why} ({})", self.note) }
+    }
+}
+
+/// The note on a finding that one other source contradicts.
+pub(super) fn contradicted(by: &str) -> String {
+    format!("contradicted: {by}")
 }
 
 /// Everything that later days may settle, by product.
@@ -46,12 +60,15 @@ pub(super) struct SaidSince {
     /// (alert id, why it is over)
     pub(super) cleared: Vec<(String, String)>,
     pub(super) decisions: Vec<Decision>,
+    /// On what goes on being held.
+    pub(super) notes: Vec<HeldNote>,
 }
 
 impl SaidSince {
     pub(super) fn append(&mut self, mut other: SaidSince) {
         self.cleared.append(&mut other.cleared);
         self.decisions.append(&mut other.decisions);
+        self.notes.append(&mut other.notes);
     }
 
     /// Asks the newest of a product's rows what became of what is pending.
@@ -79,10 +96,10 @@ impl SaidSince {
                 self.cleared.push((one.alert_id.clone(), format!("over on {day}")));
             }
             (Some(held), Some(Outlook::Holds(day))) => {
-                self.decide(one, held, Verdict::Release, format!("still so on {day}"));
+                self.decide(one, held, Verdict::Release, held.noted(format!("still so on {day}")));
             }
             (Some(held), Some(Outlook::IsOver(day))) => {
-                self.decide(one, held, Verdict::Drop, format!("as before on {day}"));
+                self.decide(one, held, Verdict::Drop, held.noted(format!("as before on {day}")));
             }
             (None, Some(Outlook::Holds(_))) | (_, None) => {}
         }
@@ -91,6 +108,15 @@ impl SaidSince {
     pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
         let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: false });
+    }
+
+    /// Notes that a source contradicts what is held, where that is not known yet.
+    pub(super) fn contradict(&mut self, one: &Pending, held: &HeldBy, by: &str) {
+        let note = contradicted(by);
+        if held.note != note {
+            let (incident_id, alert_id) = (held.incident_id.clone(), one.alert_id.clone());
+            self.notes.push(HeldNote { incident_id, alert_id, note });
+        }
     }
 
     /// The ids of what is decided by now.
@@ -126,7 +152,7 @@ pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow
             held: None,
         });
     }
-    for HeldRecord { incident_id, reason, alert, held_at, .. } in held {
+    for HeldRecord { incident_id, reason, alert, held_at, note, .. } in held {
         let Some(product) = key(&alert.marketplace, &alert.asin) else { continue };
         pending.entry(product).or_default().push(Pending {
             alert_id: alert.alert_id,
@@ -134,7 +160,7 @@ pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow
             severity: alert.severity,
             day: alert.day,
             evidence: serde_json::from_str(&alert.evidence).unwrap_or_default(),
-            held: Some(HeldBy { incident_id, reason, since: held_at }),
+            held: Some(HeldBy { incident_id, reason, since: held_at, note }),
         });
     }
     Ok(pending)
@@ -148,6 +174,8 @@ pub(super) struct Sifted {
     pub(super) held: Vec<HeldFinding>,
     /// Those of them that wait for a second source.
     pub(super) awaiting: Vec<Awaiting>,
+    /// On those that several sources refute: to be applied when they are written.
+    pub(super) refuted: Vec<Decision>,
 }
 
 /// Asks the gate about the findings that would be told for the first time. What is held, or was dropped, stays so.
@@ -194,7 +222,7 @@ pub(super) async fn sift(
     for finding in passed {
         match (looked.alone.remove(&id_of(&finding)), finding.product) {
             (Some(awaiting), Some(product)) => {
-                sifted.awaiting.push(awaiting);
+                sifted.awaiting.extend(awaiting);
                 alone.entry((product.marketplace, finding.day)).or_default().push(finding);
             }
             _ => sifted.passed.push(finding),
@@ -211,10 +239,24 @@ pub(super) async fn sift(
     for Tripped { reason, marketplace, day, subject, detail, held } in tripped {
         let marketplace = marketplace.map_or("", |marketplace| marketplace.code());
         let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
-        sifted.held.extend(held.into_iter().map(|finding| HeldFinding {
-            incident_id: incident_id.clone(),
-            alert: new_alert(finding.alert_id(options.workspace.as_str()), &finding, false),
-        }));
+        for finding in held {
+            let alert = new_alert(id_of(&finding), &finding, false);
+            let note = match looked.against.remove(&alert.alert_id) {
+                Some(SecondLook::Refuted(note)) => {
+                    sifted.refuted.push(Decision {
+                        incident_id: incident_id.clone(),
+                        alert_id: Some(alert.alert_id.clone()),
+                        verdict: Verdict::Drop,
+                        note: note.clone(),
+                        is_caveat: false,
+                    });
+                    note
+                }
+                Some(SecondLook::Contradicted(by)) => contradicted(&by),
+                _ => String::new(),
+            };
+            sifted.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
+        }
         let marketplace = marketplace.to_owned();
         sifted.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
     }

@@ -41,7 +41,8 @@ pub struct Awaiting {
     pub rests_on: BTreeSet<String>,
 }
 
-/// Decides what waits for a second source by what has been seen by now; answers what goes on waiting.
+/// Decides what waits for a second source by what has been seen by now; answers what goes on waiting for one. What one
+/// source contradicts waits for the next day.
 pub(super) async fn decide(
     store: &Store,
     now: Timestamp,
@@ -68,7 +69,9 @@ pub(super) async fn decide(
         };
         match said {
             SecondLook::Confirmed(note) => since.decide(one, held, Verdict::Release, note),
-            SecondLook::Contradicted(note) => since.decide(one, held, Verdict::Drop, note),
+            SecondLook::Refuted(note) => since.decide(one, held, Verdict::Drop, note),
+            // One word against another: nobody is paid for a third, the next day's rows decide.
+            SecondLook::Contradicted(by) => since.contradict(one, held, &by),
             SecondLook::Unknown if held.reason == GateReason::SecondSource => {
                 match given_up(product, held, now, options) {
                     Some(note) => {
@@ -104,12 +107,15 @@ fn given_up(product: ProductKey, held: &HeldBy, now: Timestamp, options: &Option
     Some(format!("not confirmed by a second source: {why}"))
 }
 
-/// Of findings that would be told for the first time: which two sources have shown, and which wait for a second one.
+/// Of findings that would be told for the first time: which two sources have shown, and which one alone has.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     /// Ids of alerts.
     pub(super) confirmed: HashSet<String>,
-    pub(super) alone: BTreeMap<String, Awaiting>,
+    /// Grave ones; null where others have looked already.
+    pub(super) alone: BTreeMap<String, Option<Awaiting>>,
+    /// Whether others say that it is not so.
+    pub(super) against: BTreeMap<String, SecondLook>,
 }
 
 /// Looks at what was seen of these findings. `is_implausible` says of a finding that it needs a second look anyway.
@@ -135,15 +141,23 @@ pub(super) async fn look(
         };
         let seen = load_seen(store, product, finding.day, today).await?;
         let alert_id = finding.alert_id(options.workspace.as_str());
-        match second_look(&spec, &finding.evidence, &sightings(&seen)) {
+        let said = second_look(&spec, &finding.evidence, &sightings(&seen));
+        let awaiting = match &said {
             SecondLook::Confirmed(_) => {
                 looked.confirmed.insert(alert_id);
+                continue;
             }
-            SecondLook::Contradicted(_) | SecondLook::Unknown if is_grave => {
+            SecondLook::Contradicted(_) | SecondLook::Refuted(_) => {
+                looked.against.insert(alert_id.clone(), said);
+                None
+            }
+            SecondLook::Unknown => {
                 let rests_on = rests_on(Some(&spec), &finding.evidence, &seen);
-                looked.alone.insert(alert_id, Awaiting { product, since: now, rests_on });
+                Some(Awaiting { product, since: now, rests_on })
             }
-            SecondLook::Contradicted(_) | SecondLook::Unknown => {}
+        };
+        if is_grave {
+            looked.alone.insert(alert_id, awaiting);
         }
     }
     Ok(looked)

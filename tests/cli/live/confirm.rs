@@ -128,22 +128,23 @@ fn what_a_second_source_shows_too_is_told_and_paid_for_once() {
 }
 
 #[test]
-fn what_a_second_source_refutes_is_dropped_and_can_be_looked_up() {
+fn what_a_second_source_contradicts_stays_held_unpaid_until_the_next_day_and_can_be_looked_up() {
     let night = Night::disputed();
     let live = &night.live;
-    live.ok("run");
+    let ended = live.ok("run");
+    assert!(ended.stderr.contains("alert: 1 finding contradicted by a second source"), "{ended:#?}");
     assert_eq!(night.told(), vec![]);
     let held = night.held();
-    assert!(held.len() == 1 && held[0].starts_with("dropped apify shows "), "{held:?}");
-    let incident = live.ok("alert incidents list --state all --format csv --fields incident_id").stdout;
+    assert!(held.len() == 1 && held[0].starts_with("held contradicted: apify shows "), "{held:?}");
+    let incident = live.ok("alert incidents list --format csv --fields incident_id").stdout;
     let incident = incident.lines().nth(1).unwrap();
     let shown = live.ok(&format!("alert incidents show {incident}")).stdout;
-    assert!(shown.contains("1 dropped") && shown.contains("apify shows "), "{shown}");
+    assert!(shown.contains("1 held back") && shown.contains("apify"), "{shown}");
     let finding = live.lines("SELECT alert_id FROM held_findings").remove(0);
     let explained = live.ok(&format!("explain {finding}")).stdout;
-    assert!(explained.contains("dropped by amzctl") && explained.contains("apify shows "), "{explained}");
+    assert!(explained.contains("contradicted: apify shows "), "{explained}");
     live.ok("run -q");
-    assert_eq!((night.told(), night.asked_second()), (vec![], 1), "it stays dropped");
+    assert_eq!((night.told(), night.asked_second()), (vec![], 1), "nobody is asked or told again");
 }
 
 #[test]

@@ -232,7 +232,7 @@ async fn what_no_evidence_comes_for_is_decided_after_some_days_and_says_so() {
 async fn a_grave_finding_waits_for_a_second_source_and_goes_the_way_that_it_shows() {
     for (source, price, became, told) in [
         ("keepa", 1100, "released apify shows 10.00 USD, keepa shows 11.00 USD", 1),
-        ("keepa", 2490, "dropped keepa shows 24.90 USD", 0),
+        ("keepa", 2490, "held contradicted: keepa shows 24.90 USD", 0),
         ("apify", 1000, "held ", 0),
     ] {
         let bench = Bench::with_a_fall().await;
@@ -251,6 +251,63 @@ async fn a_grave_finding_waits_for_a_second_source_and_goes_the_way_that_it_show
         let caveats = "SELECT payload FROM outbox_events WHERE payload LIKE '%caveat%'";
         assert_eq!(bench.store.lines(caveats).await, Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn a_grave_finding_that_one_source_contradicts_waits_unpaid_for_the_next_day_to_show_what_it_was() {
+    const AGAINST: &str = "(contradicted: keepa shows 24.90 USD)";
+    for (price, state, why, told) in
+        [(1000, "released", "still so on 2026-03-11", 1), (2500, "dropped", "as before on 2026-03-11", 0)]
+    {
+        let bench = Bench::with_a_fall().await;
+        bench.run(now(), &asking()).await;
+        bench.seen_price(2, "keepa", "2026-03-10T12:00:00Z", 2490).await;
+        let summary = bench.run(now(), &asking()).await;
+        assert_eq!((summary.contradicted, summary.dropped, summary.awaiting), (1, 0, vec![]));
+        let hash = bench.hash().await;
+        let late = at("2026-03-10T23:00:00Z");
+        assert_eq!(bench.run(late, &asking()).await, Summary::default(), "nobody is asked again, nor told");
+        assert_eq!(bench.hash().await, hash);
+
+        bench.price("B0MAIN0000", "2026-03-11", price).await;
+        bench.sql("UPDATE product_metrics_daily SET price_basis = 'page', source = 'apify'").await;
+        bench.build(2, &["2026-03-11"]).await;
+        bench.run(at("2026-03-11T12:00:00Z"), &asking()).await;
+        // The rise of a price that is back is another finding, and held too.
+        let held = bench.held().await.into_iter().find(|held| !held.contains(" held ")).unwrap();
+        assert_eq!(held.split_once(' ').unwrap().1, format!("{state} {why} {AGAINST}"));
+        let falls = "SELECT 1 FROM outbox_events WHERE payload LIKE '%\"price_drop\"%'";
+        assert_eq!(bench.store.lines(falls).await.len(), told);
+    }
+    // Where no day comes, time decides, and says what is known against it.
+    let bench = Bench::with_a_fall().await;
+    bench.seen_price(2, "keepa", "2026-03-10T11:00:00Z", 2490).await;
+    let summary = bench.run(now(), &asking()).await;
+    assert_eq!((summary.held, summary.awaiting), (1, vec![]), "contradicted before it was ever told");
+    assert!(bench.held().await[0].ends_with(" held contradicted: keepa shows 24.90 USD"));
+    bench.run(at("2026-03-17T12:00:00Z"), &asking()).await;
+    let caveats = bench.store.lines("SELECT json_extract(payload, '$.caveat') FROM outbox_events").await;
+    assert_eq!(caveats, [format!("not confirmed within 7 days {AGAINST}")]);
+}
+
+#[tokio::test]
+async fn two_sources_against_the_one_drop_its_finding_at_once() {
+    let bench = Bench::with_a_fall().await;
+    bench.run(now(), &asking()).await;
+    bench.seen_price(2, "keepa", "2026-03-10T12:00:00Z", 2490).await;
+    bench.seen_price(3, "html", "2026-03-10T12:00:00Z", 2500).await;
+    let dropped = " dropped html shows 25.00 USD, keepa shows 24.90 USD";
+    assert_eq!(bench.run(now(), &asking()).await.dropped, 1);
+    assert!(bench.held().await[0].ends_with(dropped));
+
+    // The same where they had looked before it was judged.
+    let bench = Bench::with_a_fall().await;
+    bench.seen_price(2, "keepa", "2026-03-10T11:00:00Z", 2490).await;
+    bench.seen_price(3, "html", "2026-03-10T11:00:00Z", 2500).await;
+    let summary = bench.run(now(), &asking()).await;
+    assert_eq!((summary.held, summary.dropped, summary.awaiting), (1, 1, vec![]));
+    assert!(bench.held().await[0].ends_with(dropped));
+    assert_eq!(bench.store.lines("SELECT state FROM incidents").await, ["closed"]);
 }
 
 #[tokio::test]
