@@ -359,12 +359,11 @@ async fn commit(
             Telling::Nothing => false,
         }
     };
-    let known: BTreeSet<&str> = existing.iter().map(|alert| alert.alert_id.as_str()).collect();
-    let is_new = |finding: &Finding| {
-        is_told(finding) && !known.contains(finding.alert_id(options.workspace.as_str()).as_str())
-    };
-    let Sifted { passed, incidents, held, awaiting, refuted } =
-        hold::sift(store, clock.now(), options, judges, findings, is_new).await?;
+    let known = existing.iter().map(|alert| (alert.alert_id.as_str(), alert.severity)).collect();
+    let Sifted { passed, incidents, held, awaiting, refuted, withheld } =
+        hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;
+    // Of an alert that may be graver than it was told the present says nothing yet.
+    existing.retain(|alert| !withheld.contains(&alert.alert_id));
     summary.held_for_second += awaiting.len() as u64;
     summary.awaiting.extend(awaiting);
     let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);

@@ -269,7 +269,8 @@ impl Store {
 }
 
 /// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held already is
-/// held as a later look says it; what is decided already stays so, and an incident that holds something again is open again.
+/// held as a later look says it; what is decided already stays so, unless it is graver now; an incident that holds something
+/// again is open again.
 pub(super) async fn hold(
     tx: &mut Tx,
     workspace: &Workspace,
@@ -306,8 +307,15 @@ pub(super) async fn hold(
                message, evidence, historical, state, run_id, held_at, note)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14, $15)
              ON CONFLICT (workspace, incident_id, alert_id) DO UPDATE SET severity = excluded.severity,
-               message = excluded.message, evidence = excluded.evidence, historical = excluded.historical
-             WHERE held_findings.state = 'held'",
+               message = excluded.message, evidence = excluded.evidence, historical = excluded.historical,
+               state = 'held', decided_at = NULL, decided_by = '',
+               run_id = CASE held_findings.state WHEN 'held' THEN held_findings.run_id ELSE excluded.run_id END,
+               held_at = CASE held_findings.state WHEN 'held' THEN held_findings.held_at ELSE excluded.held_at END,
+               note = CASE held_findings.state WHEN 'held' THEN held_findings.note ELSE excluded.note END
+             WHERE held_findings.state = 'held'
+               OR (excluded.severity = 'critical' AND held_findings.severity <> 'critical')
+               OR (excluded.severity = 'high' AND held_findings.severity IN ('low', 'medium'))
+               OR (excluded.severity = 'medium' AND held_findings.severity = 'low')",
         )
         .bind(workspace.as_str())
         .bind(incident_id)

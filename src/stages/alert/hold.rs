@@ -176,31 +176,94 @@ pub(super) struct Sifted {
     pub(super) awaiting: Vec<Awaiting>,
     /// On those that several sources refute: to be applied when they are written.
     pub(super) refuted: Vec<Decision>,
+    /// Ids of the alerts of all that did not pass.
+    pub(super) withheld: HashSet<String>,
 }
 
-/// Asks the gate about the findings that would be told for the first time. What is held, or was dropped, stays so.
+/// What became of a finding that was held before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    is_held: bool,
+    /// The gravest of those that were released, and of those that were dropped.
+    released: Option<Severity>,
+    dropped: Option<Severity>,
+}
+
+/// Where a finding goes.
+enum Way {
+    /// On to the alerts.
+    Pass,
+    /// To the gate.
+    Ask,
+    /// Nowhere: it is held, or was dropped.
+    Stay,
+}
+
+impl Before {
+    fn add(&mut self, state: HeldState, severity: Severity) {
+        match state {
+            HeldState::Held => self.is_held = true,
+            HeldState::Released => self.released = self.released.max(Some(severity)),
+            HeldState::Dropped => self.dropped = self.dropped.max(Some(severity)),
+        }
+    }
+
+    /// The way of a finding that there is no alert of.
+    fn way_of_new(self) -> Way {
+        if !self.is_held && self.released.is_some() { Way::Pass } else { Way::Stay }
+    }
+
+    /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was decided of.
+    fn way_of_graver(self, severity: Severity, is_told: bool) -> Way {
+        match () {
+            () if self.is_held => Way::Stay,
+            () if self.released >= Some(severity) => Way::Pass,
+            () if self.dropped >= Some(severity) => Way::Stay,
+            () if is_told => Way::Ask,
+            () => Way::Pass,
+        }
+    }
+}
+
+/// Asks the gate about the findings that would be told for the first time, or as graver than the alert that is there, whose
+/// severity `known` says. What is held, or was dropped, stays so.
 pub(super) async fn sift(
     store: &Store,
     now: Timestamp,
     options: &Options,
     judges: &Judges,
     findings: Vec<Finding>,
-    is_new: impl Fn(&Finding) -> bool,
+    known: &HashMap<&str, Severity>,
+    is_told: impl Fn(&Finding) -> bool,
 ) -> anyhow::Result<Sifted> {
     let Some(gate) = &options.gate else { return Ok(Sifted { passed: findings, ..Sifted::default() }) };
     let Some(days) = super::around::range_of(findings.iter().map(|finding| finding.day)) else {
         return Ok(Sifted::default());
     };
-    let before =
+    let records =
         store.load_held(&options.workspace, days).await.context("failed to load what is held back")?;
-    let decided: HashMap<String, HeldState> =
-        before.into_iter().map(|held| (held.alert.alert_id, held.state)).collect();
+    let mut before: HashMap<String, Before> = HashMap::new();
+    for held in records {
+        before.entry(held.alert.alert_id).or_default().add(held.state, held.alert.severity);
+    }
     let (mut sifted, mut asked) = (Sifted::default(), Vec::new());
     for finding in findings {
-        match decided.get(&finding.alert_id(options.workspace.as_str())) {
-            Some(HeldState::Held | HeldState::Dropped) => {}
-            None if is_new(&finding) => asked.push(finding),
-            Some(HeldState::Released) | None => sifted.passed.push(finding),
+        let id = finding.alert_id(options.workspace.as_str());
+        let way = match (known.get(id.as_str()), before.get(&id)) {
+            (Some(severity), _) if finding.severity <= *severity => Way::Pass,
+            (Some(_), before) => {
+                before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told(&finding))
+            }
+            (None, Some(before)) => before.way_of_new(),
+            (None, None) if is_told(&finding) => Way::Ask,
+            (None, None) => Way::Pass,
+        };
+        match way {
+            Way::Pass => sifted.passed.push(finding),
+            Way::Ask => asked.push(finding),
+            Way::Stay => {
+                sifted.withheld.insert(id);
+            }
         }
     }
     if asked.is_empty() {
@@ -255,6 +318,7 @@ pub(super) async fn sift(
                 Some(SecondLook::Contradicted(by)) => contradicted(&by),
                 _ => String::new(),
             };
+            sifted.withheld.insert(alert.alert_id.clone());
             sifted.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
         }
         let marketplace = marketplace.to_owned();

@@ -291,6 +291,54 @@ async fn a_grave_finding_that_one_source_contradicts_waits_unpaid_for_the_next_d
 }
 
 #[tokio::test]
+async fn what_becomes_graver_goes_the_way_of_a_new_finding_of_that_severity() {
+    // Told as medium in the morning; a later look shows a fall by 60 %, or to a sixth.
+    let fallen = async |price: i64, options: &Options| {
+        let bench = Bench::with_a_fall().await;
+        bench.sql("UPDATE product_metrics_daily SET price_minor = 2000 WHERE day = '2026-03-10'").await;
+        bench.build(2, &["2026-03-10"]).await;
+        assert_eq!(bench.run(now(), options).await.opened, 1, "a fifth less is medium");
+        bench.sql("DELETE FROM observations").await;
+        bench.seen_price(3, "apify", "2026-03-10T11:00:00Z", price).await;
+        let change = "UPDATE product_metrics_daily SET price_minor = ";
+        bench.sql(format!("{change}{price} WHERE day = '2026-03-10'")).await;
+        bench.build(3, &["2026-03-10"]).await;
+        let summary = bench.run(now(), options).await;
+        assert_eq!((summary.held, summary.escalated, summary.superseded), (1, 0, 0), "{price}");
+        assert_eq!(bench.alerts().await[0].superseded, "", "nothing is known of the alert yet");
+        (bench, summary)
+    };
+    let (bench, summary) = fallen(1000, &asking()).await;
+    assert_eq!(summary.awaiting.len(), 1);
+    // The same day once more: it waits, and is not taken for over.
+    bench.build(4, &["2026-03-10"]).await;
+    let again = bench.run(now(), &asking()).await;
+    assert_eq!((again.held, again.escalated, again.superseded), (0, 0, 0));
+    bench.seen_price(4, "keepa", "2026-03-10T12:00:00Z", 1010).await;
+    bench.run(now(), &asking()).await;
+    assert_eq!(bench.alerts().await[0].severity, Severity::Critical);
+    assert_eq!(bench.events().await, ["alert.opened medium ×2", "alert.escalated critical ×2"]);
+    // Released it is an alert like any other.
+    bench.build(5, &["2026-03-10"]).await;
+    let again = bench.run(now(), &asking()).await;
+    assert_eq!((again.held, again.escalated, again.superseded), (0, 0, 0));
+
+    let alone = Options { second: None, ..asking() };
+    let (bench, _) = fallen(400, &alone).await;
+    assert_eq!(bench.store.lines("SELECT reason FROM incidents").await, ["implausible_jump"]);
+    bench.price("B0MAIN0000", "2026-03-11", 2500).await;
+    bench.sql("UPDATE product_metrics_daily SET price_basis = 'page'").await;
+    bench.build(6, &["2026-03-11"]).await;
+    bench.run(at("2026-03-11T12:00:00Z"), &alone).await;
+    assert!(bench.held().await.iter().any(|held| held.ends_with(" dropped as before on 2026-03-11")));
+    // What was dropped stays dropped, and the alert stays what it was told as.
+    bench.build(7, &["2026-03-10"]).await;
+    bench.run(at("2026-03-11T12:00:00Z"), &alone).await;
+    let fall = bench.alerts().await.into_iter().find(|alert| alert.rule == Rule::PriceDrop).unwrap();
+    assert_eq!((fall.severity, fall.superseded.as_str()), (Severity::Medium, ""));
+}
+
+#[tokio::test]
 async fn two_sources_against_the_one_drop_its_finding_at_once() {
     let bench = Bench::with_a_fall().await;
     bench.run(now(), &asking()).await;
