@@ -103,7 +103,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn state(self) -> HeldState {
+    pub fn state(self) -> HeldState {
         match self {
             Verdict::Release => HeldState::Released,
             Verdict::Drop => HeldState::Dropped,

@@ -112,6 +112,8 @@ pub(super) async fn decide_by_time(
     let all = judges.pending.values().flatten();
     let waiting = all.filter_map(|one| Some((one, one.held.as_ref().filter(|held| is_over(held))?)));
     let decided = since.decided();
+    // Of the others the newest evidence counts too, which is not written yet.
+    let by_evidence = since.states();
     let mut waiting: Vec<(&Pending, &HeldBy)> =
         waiting.filter(|(one, _)| !decided.contains(&one.alert_id)).collect();
     waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
@@ -122,8 +124,12 @@ pub(super) async fn decide_by_time(
                 Some(&were_true) => were_true,
                 None => {
                     let found = store.load_held_of(&options.workspace, &held.incident_id).await;
-                    let were_true =
-                        were_mostly_true(&found.context("failed to load what became of the others")?);
+                    let mut found = found.context("failed to load what became of the others")?;
+                    for held in &mut found {
+                        let key = (held.incident_id.clone(), held.alert.alert_id.clone());
+                        held.state = by_evidence.get(&key).copied().unwrap_or(held.state);
+                    }
+                    let were_true = were_mostly_true(&found);
                     others.insert(&held.incident_id, were_true);
                     were_true
                 }

@@ -119,6 +119,15 @@ impl SaidSince {
         }
     }
 
+    /// What becomes of what is decided by now, by incident and alert.
+    pub(super) fn states(&self) -> HashMap<(String, String), HeldState> {
+        let decided = self.decisions.iter().filter_map(|decision| {
+            let key = (decision.incident_id.clone(), decision.alert_id.clone()?);
+            Some((key, decision.verdict.state()))
+        });
+        decided.collect()
+    }
+
     /// The ids of what is decided by now.
     pub(super) fn decided(&self) -> HashSet<String> {
         self.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect()

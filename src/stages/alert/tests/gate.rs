@@ -229,6 +229,28 @@ async fn what_no_evidence_comes_for_is_decided_after_some_days_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_time_decides_goes_the_way_that_most_of_the_others_went_in_the_same_run() {
+    for (price, became) in [(1000, "released"), (2000, "dropped")] {
+        let bench = Bench::new().await;
+        bench.identify().await;
+        for asin in ["B0SEEN0001", "B0SEEN0002", "B0UNSEEN00"] {
+            let product = (asin, "2026-03-03");
+            bench.hold(asin, "price_drop", "medium", product, GateReason::WatchlistMoved).await;
+            let fall = r#"{"price":{"currency":"USD"},"price_minor":1000,"price_prev_minor":2000}"#;
+            bench.looked_at(asin, fall).await;
+            if asin != "B0UNSEEN00" {
+                bench.price(asin, "2026-03-10", price).await;
+            }
+        }
+        bench.build(1, &["2026-03-10"]).await;
+        bench.run(now(), &gated()).await;
+        let states: Vec<String> =
+            bench.held().await.iter().map(|held| held.split(' ').nth(1).unwrap().to_owned()).collect();
+        assert_eq!(states, [became; 3], "{price}");
+    }
+}
+
+#[tokio::test]
 async fn a_grave_finding_waits_for_a_second_source_and_goes_the_way_that_it_shows() {
     for (source, price, became, told) in [
         ("keepa", 1100, "released apify shows 10.00 USD, keepa shows 11.00 USD", 1),
