@@ -216,6 +216,12 @@ fn judged_outcome(summary: &alert::Summary, exit_code: bool) -> Outcome {
 /// How this configuration judges.
 pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
     let book = rules::rule_book(context)?;
+    if !book.base().is_gated && !context.config.settings.gate.confirm_with.is_empty() {
+        context.ui.complain(&format!(
+            "alert: nobody of [gate] confirm_with is asked, the rule set `{}` has no quality gate; `calm` has one",
+            book.base().name
+        ));
+    }
     Ok(alert::Options {
         gate: if book.base().is_gated { Some(gate(context)?) } else { None },
         decide_after_days: context.config.settings.gate.decide_after_days,

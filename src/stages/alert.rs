@@ -60,7 +60,7 @@ pub struct Options {
     pub run_id: String,
     pub workspace: Workspace,
     pub rules: RuleBook,
-    /// Null: nothing is held back, and nothing resolved by itself.
+    /// Null: nothing is held back, what was held is told, and nothing is resolved by itself.
     pub gate: Option<Gate>,
     /// Days after which what is held back is decided without evidence.
     pub decide_after_days: u32,
@@ -93,7 +93,7 @@ struct Judges {
     unjudged: Arc<UnjudgedDays>,
     /// Empty where the rules are the same for every product.
     subjects: Arc<HashMap<ProductKey, Subject>>,
-    /// Empty where nothing is held back.
+    /// Without a gate just what an earlier one held back.
     pending: Arc<AllPending>,
 }
 
@@ -106,10 +106,7 @@ impl Judges {
             false => Ok(HashMap::new()),
         };
         let subjects = Arc::new(subjects.context("failed to load what the rules select by")?);
-        let pending = match options.gate {
-            Some(_) => hold::load_pending(store, &options.workspace).await?,
-            None => AllPending::new(),
-        };
+        let pending = hold::load_pending(store, &options.workspace, options.gate.is_some()).await?;
         Ok(Judges { book: options.rules.clone(), unjudged, subjects, pending: Arc::new(pending) })
     }
 
@@ -332,15 +329,17 @@ async fn commit(
                 .await
                 .context("failed to load alerts of the present")?,
         );
-        if options.gate.is_some() {
-            evidence::ask_around(store, judges, &mut since).await?;
-            evidence::no_longer_present(judges, &present, &mut since);
+        evidence::ask_around(store, judges, &mut since).await?;
+        evidence::no_longer_present(judges, &present, &mut since);
+        if options.gate.is_none() {
+            evidence::release_the_rest(judges, &mut since);
+        } else {
             summary.awaiting.extend(second::decide(store, clock.now(), judges, options, &mut since).await?);
             evidence::decide_by_time(store, clock.now(), judges, options, &mut since).await?;
         }
         findings.extend(present);
     }
-    let findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
+    let mut findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
     let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
         Some(days) if options.tell == Telling::Newest => {
             // Only the newest days are told at all.
@@ -359,6 +358,11 @@ async fn commit(
             Telling::Nothing => false,
         }
     };
+    if options.gate.is_none() {
+        // What is decided now is told by that.
+        let decided = since.decided();
+        findings.retain(|finding| !decided.contains(&finding.alert_id(options.workspace.as_str())));
+    }
     let known = existing.iter().map(|alert| (alert.alert_id.as_str(), alert.severity)).collect();
     let Sifted { passed, incidents, held, awaiting, refuted, withheld } =
         hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;

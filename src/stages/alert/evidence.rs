@@ -94,6 +94,21 @@ pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mu
     }
 }
 
+/// Releases what no evidence has decided, where the rules have no gate any more: nobody else would.
+pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
+    let note = format!("not confirmed: the rule set `{}` has no quality gate", judges.book.base().name);
+    let decided = since.decided();
+    let all = judges.pending.values().flatten().filter(|one| !decided.contains(&one.alert_id));
+    let mut waiting: Vec<(&Pending, &HeldBy)> =
+        all.filter_map(|one| Some((one, one.held.as_ref()?))).collect();
+    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
+    for (one, held) in waiting {
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
+        let (verdict, note) = (Verdict::Release, held.noted(note.clone()));
+        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+    }
+}
+
 /// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any more, or gone.
 ///
 /// What is held for itself may be real, and is told where it is grave; what is held with many others goes the way that most

@@ -141,10 +141,17 @@ impl Pending {
     }
 }
 
-/// The alerts that nobody has ended, and the findings that are held.
-pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow::Result<AllPending> {
+/// The findings that are held, and, where there is a gate, the alerts that nobody has ended.
+pub(super) async fn load_pending(
+    store: &Store,
+    workspace: &Workspace,
+    is_gated: bool,
+) -> anyhow::Result<AllPending> {
     let filter = AlertFilter { states: AlertState::UNENDED.to_vec(), ..AlertFilter::default() };
-    let open = store.list_alerts(workspace, &filter).await.context("failed to load open alerts")?;
+    let open = match is_gated {
+        true => store.list_alerts(workspace, &filter).await.context("failed to load open alerts")?,
+        false => Vec::new(),
+    };
     let held = store.load_undecided(workspace).await.context("failed to load what is held back")?;
     let mut pending = AllPending::new();
     let key = |marketplace: &str, asin: &str| {

@@ -313,6 +313,37 @@ async fn a_grave_finding_that_one_source_contradicts_waits_unpaid_for_the_next_d
 }
 
 #[tokio::test]
+async fn what_was_held_is_told_or_dropped_by_the_next_run_of_a_set_without_a_gate() {
+    // Held at noon: it lasts, is over, or nothing is known of it the day after; its own day is judged again.
+    for (price, became, caveat) in [
+        (Some(1000), "released still so on 2026-03-11", None),
+        (Some(2500), "dropped as before on 2026-03-11", None),
+        (None, "", Some("not confirmed: the rule set `plain` has no quality gate")),
+    ] {
+        let bench = Bench::with_a_fall().await;
+        assert_eq!(bench.run(now(), &asking()).await.held, 1);
+        if let Some(price) = price {
+            bench.price("B0MAIN0000", "2026-03-11", price).await;
+            bench.sql("UPDATE product_metrics_daily SET price_basis = 'page'").await;
+        }
+        bench.build(2, &["2026-03-10", "2026-03-11"]).await;
+        let plain = Options { gate: None, ..asking() };
+        bench.run(at("2026-03-11T12:00:00Z"), &plain).await;
+        let held = bench.held().await.remove(0);
+        let expected = caveat.map_or_else(|| became.to_owned(), |caveat| format!("released {caveat}"));
+        assert_eq!(held.split_once(' ').unwrap().1, expected);
+        let told = "SELECT COALESCE(json_extract(payload, '$.caveat'), '') FROM outbox_events
+                    WHERE payload LIKE '%\"price_drop\"%'";
+        let told = bench.store.lines(told).await;
+        let is_told = expected.starts_with("released");
+        assert_eq!(told, vec![caveat.unwrap_or_default(); usize::from(is_told)], "once");
+        assert_eq!(bench.store.lines("SELECT state FROM incidents").await, ["closed"]);
+        let again = bench.run(at("2026-03-11T12:00:00Z"), &plain).await;
+        assert_eq!(again, Summary::default());
+    }
+}
+
+#[tokio::test]
 async fn what_becomes_graver_goes_the_way_of_a_new_finding_of_that_severity() {
     // Told as medium in the morning; a later look shows a fall by 60 %, or to a sixth.
     let fallen = async |price: i64, options: &Options| {
