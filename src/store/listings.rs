@@ -7,7 +7,7 @@ use super::core::listing_content;
 use super::db::{Row, query};
 use super::{Result, Store};
 use crate::model::{Day, DayRange, Listing, ProductKey, Timestamp};
-use crate::rollup::rules::{ListingChange, ListingLooks, ListingSeen, ListingSide};
+use crate::rollup::rules::{ListingChange, ListingLooks, ListingSide};
 
 const TABLE: &str = "listing_versions";
 
@@ -113,33 +113,6 @@ impl Store {
         }
         listings.retain(|listing| listing.versions.len() > 1);
         Ok(listings)
-    }
-
-    /// What the sources have shown of a product's listing on these days, sorted by time.
-    pub async fn load_listings_seen(&self, product: ProductKey, days: DayRange) -> Result<Vec<ListingSeen>> {
-        let rows = query(
-            "SELECT o.source, o.day, c.content
-             FROM observations o JOIN listing_contents c ON c.listing_hash = o.listing_hash
-             WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.day BETWEEN $3 AND $4 AND o.is_current = 1
-             ORDER BY o.day, o.observed_at, o.source",
-        )
-        .bind(product.marketplace.code())
-        .bind(product.asin.as_str())
-        .bind(days.first.to_string())
-        .bind(days.last.to_string())
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let Listing { title, brand, bullets, images, .. } =
-                    from_json(row, "listing_contents", "content")?;
-                Ok(ListingSeen {
-                    source: row.try_get("source")?,
-                    day: word(row, "observations", "day")?,
-                    side: ListingSide { title, brand, bullets, images },
-                })
-            })
-            .collect()
     }
 }
 

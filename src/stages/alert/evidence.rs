@@ -14,6 +14,9 @@ use crate::rollup::rules::{
 use crate::store::Store;
 use crate::store::gate::{Decision, HeldRecord, HeldState, Verdict};
 
+/// Findings whose evidence is in memory at a time.
+pub(super) const AT_ONCE: usize = 500;
+
 /// Asks competitors' prices and listings, where days were judged.
 pub(super) async fn ask_around(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
     if judges.unjudged.days.is_empty() {
@@ -39,22 +42,33 @@ fn pending_of(judges: &Judges, rule: Rule) -> Vec<(ProductKey, &Pending, RuleSpe
 
 async fn ask_prices(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
     let pending = pending_of(judges, Rule::Undercut);
-    let Some(first) = pending.iter().map(|(_, one, _)| one.day).min() else { return Ok(()) };
-    let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
-    for (main, one, spec) in &pending {
-        let named = one.evidence["competitor"].as_str().and_then(|text| text.parse::<ProductRef>().ok());
-        let Some(competitor) = named.map(|named| named.key_or(main.marketplace)) else { continue };
-        for product in [*main, competitor] {
-            // No further than what is judged.
+    let pairs = pending.iter().filter_map(|(main, one, spec)| {
+        let named = one.evidence["competitor"].as_str()?.parse::<ProductRef>().ok()?;
+        Some((*main, named.key_or(main.marketplace), *one, spec))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    // Each product from its own oldest finding on, and no further than what is judged.
+    let mut ranges: BTreeMap<ProductKey, DayRange> = BTreeMap::new();
+    for (main, competitor, one, _) in &pairs {
+        for product in [*main, *competitor] {
             let Some(&last) = judges.unjudged.newest_days.get(&product.marketplace) else { continue };
-            if let std::collections::hash_map::Entry::Vacant(entry) = prices.entry(product) {
-                let known = store.load_day_prices(product, DayRange { first, last }).await;
-                entry.insert(known.with_context(|| format!("failed to load the prices of {product}"))?);
-            }
+            let range = ranges.entry(product).or_insert(DayRange { first: one.day, last });
+            range.first = range.first.min(one.day);
         }
-        let of = |product: &ProductKey| prices.get(product).map_or(&[][..], Vec::as_slice);
-        let (main_prices, competitor_prices) = (of(main), of(&competitor));
-        let pair = PairFacts { main: *main, competitor, cohorts: &[], main_prices, competitor_prices };
+    }
+    let mut by_range: BTreeMap<(Day, Day), Vec<ProductKey>> = BTreeMap::new();
+    for (product, DayRange { first, last }) in ranges {
+        by_range.entry((first, last)).or_default().push(product);
+    }
+    let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
+    for ((first, last), products) in by_range {
+        let known = store.load_day_prices(products, DayRange { first, last }).await;
+        prices.extend(known.context("failed to load the prices of undercut products")?);
+    }
+    let of = |product: &ProductKey| prices.get(product).map_or(&[][..], Vec::as_slice);
+    for (main, competitor, one, spec) in pairs {
+        let (main_prices, competitor_prices) = (of(&main), of(&competitor));
+        let pair = PairFacts { main, competitor, cohorts: &[], main_prices, competitor_prices };
         since.settle(one, undercut_outlook(spec, one.day, &pair, one.looks(spec)));
     }
     Ok(())
@@ -62,12 +76,22 @@ async fn ask_prices(store: &Store, judges: &Judges, since: &mut SaidSince) -> an
 
 /// A listing that has changed stays changed: only findings that are held wait to be seen again.
 async fn ask_listings(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
+    let mut by_range: BTreeMap<(Day, Day), Vec<(ProductKey, &Pending)>> = BTreeMap::new();
     for (product, one, _) in pending_of(judges, Rule::ListingChanged) {
         let newest = judges.unjudged.newest_days.get(&product.marketplace);
         let Some(&last) = newest.filter(|newest| one.held.is_some() && **newest > one.day) else { continue };
-        let later = store.load_listings_seen(product, DayRange { first: one.day.plus(1), last }).await;
-        let later = later.with_context(|| format!("failed to load the listings of {product}"))?;
-        since.settle(one, listing_outlook(&one.evidence, &later));
+        by_range.entry((one.day.plus(1), last)).or_default().push((product, one));
+    }
+    for ((first, last), waiting) in by_range {
+        for waiting in waiting.chunks(AT_ONCE) {
+            let products = waiting.iter().map(|(product, _)| *product);
+            let later = store.load_listings_seen(products, DayRange { first, last }).await;
+            let later = later.context("failed to load the listings seen since")?;
+            for (product, one) in waiting {
+                let later = later.get(product).map_or(&[][..], Vec::as_slice);
+                since.settle(one, listing_outlook(&one.evidence, later));
+            }
+        }
     }
     Ok(())
 }
@@ -162,9 +186,4 @@ pub(super) async fn decide_by_time(
 fn were_mostly_true(found: &[HeldRecord]) -> bool {
     let count = |state| found.iter().filter(|held| held.state == state).count();
     count(HeldState::Released) > count(HeldState::Dropped)
-}
-
-/// The days that a finding may be seen again on.
-pub(super) fn days_since(day: Day, today: Day) -> impl Iterator<Item = Day> {
-    (0..=today.no().saturating_sub(day.no())).map(move |later| day.plus(later))
 }
