@@ -29,7 +29,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Gate, Judged, Rule, RuleBook, RuleSet, Subject};
+use crate::rollup::rules::{Finding, Gate, GateReason, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::JudgedAlert;
 use crate::store::judging::UnjudgedDays;
@@ -161,7 +161,7 @@ pub struct Summary {
     /// What waits for a second source.
     #[serde(skip)]
     pub awaiting: Vec<Awaiting>,
-    /// So many of what is held wait for one since now.
+    /// So many are held since now for nothing else than that one source alone has shown them.
     #[serde(skip)]
     pub held_for_second: u64,
 }
@@ -368,7 +368,13 @@ async fn commit(
         hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;
     // Of an alert that may be graver than it was told the present says nothing yet.
     existing.retain(|alert| !withheld.contains(&alert.alert_id));
-    summary.held_for_second += awaiting.len() as u64;
+    let alone: BTreeSet<&str> = incidents
+        .iter()
+        .filter(|incident| incident.reason == GateReason::SecondSource)
+        .map(|incident| incident.incident_id.as_str())
+        .collect();
+    summary.held_for_second +=
+        held.iter().filter(|one| alone.contains(one.incident_id.as_str())).count() as u64;
     summary.awaiting.extend(awaiting);
     let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
     summary.held += held.len() as u64;

@@ -188,7 +188,7 @@ pub(super) struct Sifted {
     pub(super) passed: Vec<Finding>,
     pub(super) incidents: Vec<NewGateIncident>,
     pub(super) held: Vec<HeldFinding>,
-    /// Those of them that wait for a second source.
+    /// What a second source is to be asked about: so grave, or a grave jump.
     pub(super) awaiting: Vec<Awaiting>,
     /// On those that several sources refute: to be applied when they are written.
     pub(super) refuted: Vec<Decision>,
@@ -334,6 +334,9 @@ pub(super) async fn sift(
                 Some(SecondLook::Contradicted(by)) => contradicted(&by),
                 _ => String::new(),
             };
+            if reason == GateReason::ImplausibleJump {
+                sifted.awaiting.extend(looked.alone.remove(&alert.alert_id).flatten());
+            }
             sifted.withheld.insert(alert.alert_id.clone());
             sifted.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
         }

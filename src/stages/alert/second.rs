@@ -1,7 +1,8 @@
 //! Grave findings that one source alone has seen: they wait until a second one has looked, or cannot be asked.
 //!
 //! Asking is not done here: the summary says what waits, `amzctl run` asks, and judging again decides. Whoever
-//! has looked anyway is heard without being asked, also of prices that jumped implausibly far.
+//! has looked anyway is heard without being asked. Prices that jumped implausibly far are asked about where they are grave;
+//! without an answer they go on waiting for the next day.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -30,6 +31,13 @@ pub struct SecondSource {
     pub wait: TimeDelta,
     /// Why there is no answer to wait for, by product.
     pub unanswered: BTreeMap<ProductKey, String>,
+}
+
+impl SecondSource {
+    /// True of findings so grave and so new.
+    fn is_for(&self, severity: Severity, day: Day, today: Day) -> bool {
+        severity >= self.severity && day >= today.plus(-ASKED_DAYS)
+    }
 }
 
 /// A finding that waits for a second source.
@@ -93,10 +101,31 @@ pub(super) async fn decide(
                     }
                 }
             }
+            // A jump waits for the next day anyway; where it is grave another source may know sooner.
+            SecondLook::Unknown if is_asked_about(product, one, held, now, options) => {
+                let rests_on = rests_on(spec.as_ref(), &one.evidence, seen);
+                awaiting.push(Awaiting { product, since: held.since, rests_on });
+            }
             SecondLook::Unknown => {}
         }
     }
     Ok(awaiting)
+}
+
+/// True of a grave finding that a source may still be asked about.
+fn is_asked_about(
+    product: ProductKey,
+    one: &Pending,
+    held: &HeldBy,
+    now: Timestamp,
+    options: &Options,
+) -> bool {
+    options.second.as_ref().is_some_and(|second| {
+        second.is_for(one.severity, one.day, options.zone.day_of(now))
+            && is_confirmable(one.rule)
+            && now - held.since < second.wait
+            && !second.unanswered.contains_key(&product)
+    })
 }
 
 /// Why a finding is told although no second source has shown it; null while one may.
@@ -139,8 +168,8 @@ pub(super) async fn look(
     let mut doubted = Vec::new();
     for finding in findings {
         let Some(product) = finding.product.filter(|_| is_confirmable(finding.rule)) else { continue };
-        let is_grave = options.second.as_ref().is_some_and(|second| finding.severity >= second.severity)
-            && finding.day >= today.plus(-ASKED_DAYS);
+        let second = options.second.as_ref();
+        let is_grave = second.is_some_and(|second| second.is_for(finding.severity, finding.day, today));
         if !is_grave && !is_implausible(finding) {
             continue;
         }

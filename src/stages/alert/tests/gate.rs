@@ -472,6 +472,42 @@ async fn a_price_that_jumped_implausibly_is_believed_when_another_source_shows_i
 }
 
 #[tokio::test]
+async fn a_grave_jump_is_asked_about_and_without_an_answer_waits_for_the_next_day() {
+    let jumped = async || {
+        let bench = Bench::with_a_fall().await;
+        bench.sql("UPDATE product_metrics_daily SET price_minor = 400 WHERE day = '2026-03-10'").await;
+        bench.sql("DELETE FROM observations").await;
+        bench.seen_price(3, "apify", "2026-03-10T10:00:00Z", 400).await;
+        bench.build(2, &["2026-03-10"]).await;
+        let summary = bench.run(now(), &asking()).await;
+        assert_eq!((summary.held, summary.held_for_second, summary.awaiting.len()), (1, 0, 1));
+        (bench, summary.awaiting)
+    };
+    let (bench, awaiting) = jumped().await;
+    assert_eq!(awaiting[0].rests_on, BTreeSet::from(["apify".to_owned()]));
+    assert_eq!(bench.run(now(), &asking()).await.awaiting, awaiting, "a run that was killed asks again");
+    let unanswered = BTreeMap::from([(awaiting[0].product, "keepa: budget: too dear".to_owned())]);
+    let given_up =
+        Options { second: asking().second.map(|second| SecondSource { unanswered, ..second }), ..asking() };
+    assert_eq!(bench.run(now(), &given_up).await, Summary::default(), "no answer: neither told nor asked");
+    let late = bench.run(at("2026-03-10T18:00:00Z"), &asking()).await;
+    assert_eq!(late, Summary::default(), "a night's question is not asked for ever");
+    assert!(bench.held().await[0].ends_with(" held "));
+
+    let (bench, _) = jumped().await;
+    bench.seen_price(4, "keepa", "2026-03-10T12:00:00Z", 410).await;
+    assert_eq!(bench.run(now(), &asking()).await.released, 1);
+
+    // A canary's whole source is not asked about.
+    let bench = Bench::with_a_fall().await;
+    let mut asking = asking();
+    let canary = ProductKey { marketplace: Marketplace::Us, asin: "B0MAIN0000".parse().unwrap() };
+    asking.gate.as_mut().unwrap().canaries.insert(canary);
+    let summary = bench.run(now(), &asking).await;
+    assert_eq!((summary.held, summary.awaiting), (1, vec![]));
+}
+
+#[tokio::test]
 async fn a_finding_in_another_currency_is_dropped_when_the_price_is_one_in_the_marketplaces_own() {
     let bench = Bench::new().await;
     bench.identify().await;
