@@ -70,6 +70,20 @@ pub struct Tripped {
 /// What one incident is about.
 type Place = (GateReason, Marketplace, Day, String);
 
+impl Tripped {
+    /// Of findings that one source alone has shown.
+    pub fn by_one_source(marketplace: Marketplace, day: Day, held: Vec<Finding>) -> Tripped {
+        Tripped {
+            reason: GateReason::SecondSource,
+            marketplace: Some(marketplace),
+            day,
+            subject: String::new(),
+            detail: "so grave that a second source is to show it too".to_owned(),
+            held,
+        }
+    }
+}
+
 impl Gate {
     /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that it was seen
     /// more than once, by its rule or by a second source.

@@ -307,14 +307,8 @@ pub(super) async fn sift(
             _ => sifted.passed.push(finding),
         }
     }
-    tripped.extend(alone.into_iter().map(|((marketplace, day), held)| Tripped {
-        reason: GateReason::SecondSource,
-        marketplace: Some(marketplace),
-        day,
-        subject: String::new(),
-        detail: "so grave that a second source is to show it too".to_owned(),
-        held,
-    }));
+    let alone = alone.into_iter();
+    tripped.extend(alone.map(|((marketplace, day), held)| Tripped::by_one_source(marketplace, day, held)));
     for Tripped { reason, marketplace, day, subject, detail, held } in tripped {
         let marketplace = marketplace.map_or("", |marketplace| marketplace.code());
         let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
