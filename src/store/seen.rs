@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::columns::{from_json, instant, product_key, to_json, word};
 use super::core::facts_of;
-use super::db::query;
+use super::db::{Row, query};
 use super::{Result, Store};
 use crate::model::{DayRange, Listing, Marketplace, Observation, ProductKey, Timestamp};
 use crate::rollup::rules::{DayPrice, ListingSeen, ListingSide};
@@ -27,29 +27,22 @@ impl Store {
         products: impl IntoIterator<Item = ProductKey>,
         days: DayRange,
     ) -> Result<HashMap<ProductKey, Vec<Seen>>> {
-        let mut seen: HashMap<ProductKey, Vec<Seen>> = HashMap::new();
-        for (marketplace, asins) in chunks(products) {
-            let rows = query(
-                "SELECT marketplace, asin, source, observed_at, found, facts FROM observations
-                 WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND found IN (0, 1)
-                   AND day BETWEEN $3 AND $4 AND is_current = 1
-                 ORDER BY marketplace, asin, day, observed_at, body_sha256, item",
-            )
-            .bind(marketplace.code())
-            .bind(asins)
-            .bind(days.first.to_string())
-            .bind(days.last.to_string())
-            .fetch_all(self.reader())
-            .await?;
-            for row in &rows {
-                seen.entry(product_key(row, "observations")?).or_default().push(Seen {
-                    source: row.try_get("source")?,
-                    observed_at: instant(row, "observations", "observed_at")?,
-                    observation: facts_of(row, row.try_get("found")?)?,
-                });
-            }
-        }
-        Ok(seen)
+        let rows = self.rows_of(
+            "SELECT marketplace, asin, source, observed_at, found, facts FROM observations
+             WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND found IN (0, 1)
+               AND day BETWEEN $3 AND $4 AND is_current = 1
+             ORDER BY marketplace, asin, day, observed_at, body_sha256, item",
+            products,
+            days,
+        );
+        let seen = |row: &Row| {
+            Ok(Seen {
+                source: row.try_get("source")?,
+                observed_at: instant(row, "observations", "observed_at")?,
+                observation: facts_of(row, row.try_get("found")?)?,
+            })
+        };
+        by_product(&rows.await?, "observations", seen)
     }
 
     /// The known prices of these products on these days, each product's sorted by day.
@@ -59,29 +52,22 @@ impl Store {
         days: DayRange,
     ) -> Result<HashMap<ProductKey, Vec<DayPrice>>> {
         const TABLE: &str = "product_metrics_daily";
-        let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
-        for (marketplace, asins) in chunks(products) {
-            let rows = query(
-                "SELECT marketplace, asin, day, price_minor, currency FROM product_metrics_daily
-                 WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND day BETWEEN $3 AND $4
-                   AND price_minor IS NOT NULL
-                 ORDER BY marketplace, asin, day",
-            )
-            .bind(marketplace.code())
-            .bind(asins)
-            .bind(days.first.to_string())
-            .bind(days.last.to_string())
-            .fetch_all(self.reader())
-            .await?;
-            for row in &rows {
-                prices.entry(product_key(row, TABLE)?).or_default().push(DayPrice {
-                    day: word(row, TABLE, "day")?,
-                    price_minor: row.try_get("price_minor")?,
-                    currency: word(row, TABLE, "currency")?,
-                });
-            }
-        }
-        Ok(prices)
+        let rows = self.rows_of(
+            "SELECT marketplace, asin, day, price_minor, currency FROM product_metrics_daily
+             WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND day BETWEEN $3 AND $4
+               AND price_minor IS NOT NULL
+             ORDER BY marketplace, asin, day",
+            products,
+            days,
+        );
+        let price = |row: &Row| {
+            Ok(DayPrice {
+                day: word(row, TABLE, "day")?,
+                price_minor: row.try_get("price_minor")?,
+                currency: word(row, TABLE, "currency")?,
+            })
+        };
+        by_product(&rows.await?, TABLE, price)
     }
 
     /// What the sources have shown of these products' listings on these days, each product's sorted by time.
@@ -90,33 +76,58 @@ impl Store {
         products: impl IntoIterator<Item = ProductKey>,
         days: DayRange,
     ) -> Result<HashMap<ProductKey, Vec<ListingSeen>>> {
-        let mut seen: HashMap<ProductKey, Vec<ListingSeen>> = HashMap::new();
-        for (marketplace, asins) in chunks(products) {
-            let rows = query(
-                "SELECT o.marketplace, o.asin, o.source, o.day, c.content
-                 FROM observations o JOIN listing_contents c ON c.listing_hash = o.listing_hash
-                 WHERE o.marketplace = $1 AND o.asin IN (SELECT value FROM json_each($2)) AND o.found = 1
-                   AND o.day BETWEEN $3 AND $4 AND o.is_current = 1
-                 ORDER BY o.marketplace, o.asin, o.day, o.observed_at, o.source",
-            )
-            .bind(marketplace.code())
-            .bind(asins)
-            .bind(days.first.to_string())
-            .bind(days.last.to_string())
-            .fetch_all(self.reader())
-            .await?;
-            for row in &rows {
-                let Listing { title, brand, bullets, images, .. } =
-                    from_json(row, "listing_contents", "content")?;
-                seen.entry(product_key(row, "observations")?).or_default().push(ListingSeen {
-                    source: row.try_get("source")?,
-                    day: word(row, "observations", "day")?,
-                    side: ListingSide { title, brand, bullets, images },
-                });
-            }
-        }
-        Ok(seen)
+        let rows = self.rows_of(
+            "SELECT o.marketplace, o.asin, o.source, o.day, c.content
+             FROM observations o JOIN listing_contents c ON c.listing_hash = o.listing_hash
+             WHERE o.marketplace = $1 AND o.asin IN (SELECT value FROM json_each($2)) AND o.found = 1
+               AND o.day BETWEEN $3 AND $4 AND o.is_current = 1
+             ORDER BY o.marketplace, o.asin, o.day, o.observed_at, o.source",
+            products,
+            days,
+        );
+        let seen = |row: &Row| {
+            let Listing { title, brand, bullets, images, .. } =
+                from_json(row, "listing_contents", "content")?;
+            Ok(ListingSeen {
+                source: row.try_get("source")?,
+                day: word(row, "observations", "day")?,
+                side: ListingSide { title, brand, bullets, images },
+            })
+        };
+        by_product(&rows.await?, "observations", seen)
     }
+
+    /// The rows of a statement about products of one marketplace ($1, $2) and days ($3, $4).
+    async fn rows_of(
+        &self,
+        statement: &'static str,
+        products: impl IntoIterator<Item = ProductKey>,
+        days: DayRange,
+    ) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for (marketplace, asins) in chunks(products) {
+            let of_chunk = query(statement)
+                .bind(marketplace.code())
+                .bind(asins)
+                .bind(days.first.to_string())
+                .bind(days.last.to_string())
+                .fetch_all(self.reader());
+            rows.extend(of_chunk.await?);
+        }
+        Ok(rows)
+    }
+}
+
+fn by_product<T>(
+    rows: &[Row],
+    table: &'static str,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<HashMap<ProductKey, Vec<T>>> {
+    let mut read_by_product: HashMap<ProductKey, Vec<T>> = HashMap::new();
+    for row in rows {
+        read_by_product.entry(product_key(row, table)?).or_default().push(read(row)?);
+    }
+    Ok(read_by_product)
 }
 
 /// The products once each, by marketplace, as JSON arrays of ASINs of a size that a statement takes.

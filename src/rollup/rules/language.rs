@@ -430,8 +430,10 @@ fn reference(rule: Rule, text: &str) -> Result<Reference, String> {
     }
     match text.split_once(':') {
         None if text == "previous" => Ok(Reference::Previous),
-        None if text == "last_found" && rule != Rule::RatingsSpike => Ok(Reference::LastFound),
-        None if text == "last_found" => Err("a count that only grows is not compared with it".to_owned()),
+        None if text == "last_found" => match rule {
+            Rule::RatingsSpike => Err("a count that only grows is not compared with it".to_owned()),
+            _ => Ok(Reference::LastFound),
+        },
         None if text == "all_time" && rule == Rule::PriceDrop => Ok(Reference::AllTime),
         None if text == "all_time" => Err("of price_drop only: no other extreme is kept".to_owned()),
         Some(("median", days)) => match days.parse::<i32>() {

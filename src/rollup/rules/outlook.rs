@@ -7,7 +7,7 @@ use super::day::{DeltaFacts, exceeds_pct};
 use super::listing::{folded, is_known};
 use super::undercut::{Common, common_prices};
 use super::{ListingSeen, PairFacts, Rule, RuleSpec};
-use crate::model::{Availability, Currency, Day};
+use crate::model::{Currency, Day};
 
 /// What later rows say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,22 +112,15 @@ fn still_holds(spec: &RuleSpec, evidence: &Value, row: &DeltaFacts<'_>) -> Optio
         Rule::RatingFell => Some(number("rating_centi_prev")? - row.rating.value? > limit),
         Rule::RatingRose => Some(row.rating.value? - number("rating_centi_prev")? > limit),
         Rule::RatingsSpike => Some(row.ratings_count.value? - number("ratings_count_prev")? > limit),
-        Rule::OutOfStock => stock(row).map(|is_in| !is_in),
-        Rule::BackInStock => stock(row),
+        Rule::OutOfStock => row.availability.in_stock().map(|is_in| !is_in),
+        Rule::BackInStock => row.availability.in_stock(),
         Rule::BuyBoxLost | Rule::BuyBoxSellerChanged => {
-            let nobody = row.availability == Availability::NoFeaturedOffer;
-            let seller = row.seller_id.or(nobody.then_some(""))?;
-            Some(Some(seller) != word("seller_prev"))
+            Some(Some(row.availability.holder(row.seller_id)?) != word("seller_prev"))
         }
         Rule::NewSeller => Some(row.seller_id? == word("seller_id")?),
         Rule::ListingChanged | Rule::Undercut => None,
         Rule::ProductStale | Rule::ProductGone | Rule::SourceIncident => None,
     }
-}
-
-fn stock(row: &DeltaFacts<'_>) -> Option<bool> {
-    let word = row.availability;
-    (word.is_in_stock() || word.is_out()).then(|| word.is_in_stock())
 }
 
 #[cfg(test)]

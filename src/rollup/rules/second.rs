@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::day::exceeds_pct;
 use super::wording::{amount, stars};
 use super::{Rule, RuleSpec};
-use crate::model::{Availability, CategoryRef, Observation, PriceBasis, Rank, Timestamp, same_category};
+use crate::model::{CategoryRef, Observation, PriceBasis, Rank, Timestamp, same_category};
 
 /// What one source showed of a product at one time.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +111,8 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
             let beyond = |value: i64, old: i64| value - old > lowest;
             moved(seen.rating.ratings_count?, number("ratings_count_prev")?, number("ratings_count")?, beyond)
         }
-        Rule::OutOfStock => in_stock(seen).map(|is_in| !is_in),
-        Rule::BackInStock => in_stock(seen),
+        Rule::OutOfStock => seen.offer.availability.in_stock().map(|is_in| !is_in),
+        Rule::BackInStock => seen.offer.availability.in_stock(),
         Rule::BuyBoxLost => {
             let (seller, own) = (seller(seen)?, evidence["own_seller_ids"].as_array());
             Some(
@@ -141,15 +141,9 @@ fn rank_of<'a>(evidence: &Value, seen: &'a Observation) -> Option<&'a Rank> {
     seen.rank.ranks.iter().find(|rank| same_category(seen.marketplace, rank.category_ref(), wanted))
 }
 
-fn in_stock(seen: &Observation) -> Option<bool> {
-    let word = seen.offer.availability;
-    (word.is_in_stock() || word.is_out()).then(|| word.is_in_stock())
-}
-
 /// '' where nobody has the buy box.
 fn seller(seen: &Observation) -> Option<&str> {
-    let is_nobodys = seen.offer.availability == Availability::NoFeaturedOffer;
-    seen.offer.seller_id.as_deref().or(is_nobodys.then_some(""))
+    seen.offer.availability.holder(seen.offer.seller_id.as_deref())
 }
 
 /// What the observation has in the place of what was found.
@@ -180,7 +174,7 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
-    use crate::model::{Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
+    use crate::model::{Availability, Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
 
     fn seen() -> Observation {
         Observation {

@@ -172,16 +172,13 @@ impl<'a> Settling<'a> {
             RatingFell | RatingRose => of(row.rating, &Value::Rating),
             RatingsSpike => of(row.ratings_count, &Value::Count),
             OutOfStock | BackInStock => {
-                let known = |word: Availability| {
-                    (word.is_in_stock() || word.is_out()).then(|| Value::IsInStock(word.is_in_stock()))
-                };
+                let known = |word: Availability| word.in_stock().map(Value::IsInStock);
                 let before = row.availability_prev.and_then(known).zip(row.availability_prev_day);
                 Some((known(row.availability)?, before))
             }
             BuyBoxLost | BuyBoxSellerChanged => {
                 // Nobody is somebody here: that the buy box is lost to nobody counts.
-                let nobody = row.availability == Availability::NoFeaturedOffer;
-                let seller = row.seller_id.or(nobody.then_some(""))?;
+                let seller = row.availability.holder(row.seller_id)?;
                 let before = row.seller_prev.map(Value::Seller).zip(row.seller_prev_day);
                 Some((Value::Seller(seller), before))
             }
