@@ -15,7 +15,8 @@ use crate::stages::alert::Awaiting;
 use crate::stages::fetch::{SecondLook, SecondLooks, Summary};
 use crate::store::Store;
 
-/// Findings wait for their second source no longer than this: a source that is slow or ill does not keep them.
+/// Findings wait for their second source no longer than this: a source that is slow or ill does not keep
+/// them.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// So many products are named in a line.
@@ -30,8 +31,8 @@ pub(super) struct Asked {
     pub(super) unanswered: BTreeMap<ProductKey, String>,
 }
 
-/// Asks the configured sources about just these products, each a source that has not shown the finding itself. With
-/// `dry_run` it only plans.
+/// Asks the configured sources about just these products, each a source that has not shown the finding
+/// itself. With `dry_run` it only plans.
 ///
 /// Errors: the database. Whatever a source lacks is in the answer.
 pub(super) async fn ask(

@@ -1,14 +1,15 @@
 //! Alert: mart -> findings -> alerts and outbox.
 //!
-//! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist, listing
-//! versions and open incidents. Judges the workspace's products, and in `main` those that no workspace has too. Writes
-//! alerts, events and deliveries. First of all, what was snoozed until now is open again. One unit of work is a month of
-//! judged days; the last one also holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
+//! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist,
+//! listing versions and open incidents. Judges the workspace's products, and in `main` those that no
+//! workspace has too. Writes alerts, events and deliveries. First of all, what was snoozed until now is open
+//! again. One unit of work is a month of judged days; the last one also holds what tells of the present and
+//! moves the mark. A second run finds every alert there and changes nothing.
 //!
-//! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
-//! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from
-//! late data and backfills: they are stored as historical, without an event, unless history is asked for. So are
-//! those of a day whose row a provider told in hindsight, however new the day.
+//! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one
+//! before), if these are of the mart's last week, and those that tell of the present whatever their day.
+//! Older ones come from late data and backfills: they are stored as historical, without an event, unless
+//! history is asked for. So are those of a day whose row a provider told in hindsight, however new the day.
 
 mod around;
 pub mod backtest;
@@ -447,8 +448,8 @@ fn rests_on(finding: &Finding, days: &BTreeSet<(ProductKey, Day)>) -> bool {
     [Some(product), competitor].into_iter().flatten().any(|product| days.contains(&(product, finding.day)))
 }
 
-/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it was left
-/// behind by the others.
+/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it
+/// was left behind by the others.
 fn is_news(finding: &Finding, newest_days: &BTreeMap<Marketplace, Day>) -> bool {
     if finding.rule.is_of_the_present() {
         return true;

@@ -1,13 +1,14 @@
-//! The quality gate's books: its incidents, and the findings that they hold back until somebody, or the evidence, decides.
+//! The quality gate's books: its incidents, and the findings that they hold back until somebody, or the
+//! evidence, decides.
 //!
 //! ```text
 //! held ─▶ released (it is an alert, or has made one more severe, and is told)
 //!   └───▶ dropped  (it was no finding)
 //! ```
 //!
-//! What trips the gate, and what counts as evidence, is decided by `stages::alert`. An incident is open as long as it
-//! holds something back; one that holds nothing, because data are missing, until somebody decides it. Incidents of
-//! sources lie in the same table, have no workspace, and hold nothing back.
+//! What trips the gate, and what counts as evidence, is decided by `stages::alert`. An incident is open as
+//! long as it holds something back; one that holds nothing, because data are missing, until somebody decides
+//! it. Incidents of sources lie in the same table, have no workspace, and hold nothing back.
 
 use super::alerts::{
     AMZCTL, AlertBatch, AlertChange, AlertNews, AlertState, Escalation, NewAlert, NewEvent, escalate,
@@ -38,8 +39,8 @@ pub struct NewGateIncident {
 }
 
 impl NewGateIncident {
-    /// The id of the incident: the same whenever the gate trips for the same reason about the same thing. `subject` tells
-    /// incidents of a day apart, as by product or source; '' where there is one for all.
+    /// The id of the incident: the same whenever the gate trips for the same reason about the same thing.
+    /// `subject` tells incidents of a day apart, as by product or source; '' where there is one for all.
     pub fn id(
         workspace: &Workspace,
         reason: GateReason,
@@ -162,7 +163,8 @@ struct By<'a> {
 }
 
 impl Store {
-    /// The findings of the days that were ever held back, whatever became of them, sorted by alert and incident.
+    /// The findings of the days that were ever held back, whatever became of them, sorted by alert and
+    /// incident.
     pub async fn load_held(&self, workspace: &Workspace, days: DayRange) -> Result<Vec<HeldRecord>> {
         let rows = query(concat!(held!(), " AND h.day BETWEEN $2 AND $3 ORDER BY h.alert_id, h.incident_id"))
             .bind(workspace.as_str())
@@ -211,8 +213,9 @@ impl Store {
         rows.iter().map(held_record).collect()
     }
 
-    /// Lets findings through or takes them for none, in one transaction. What is released is an alert then, with its event
-    /// and deliveries, as if it had never been held; the decision is the first entry of its history.
+    /// Lets findings through or takes them for none, in one transaction. What is released is an alert then,
+    /// with its event and deliveries, as if it had never been held; the decision is the first entry of its
+    /// history.
     ///
     /// What is decided already, of whoever's two decisions was the first, is left as it is.
     pub async fn decide_held(
@@ -268,9 +271,9 @@ impl Store {
     }
 }
 
-/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held already is
-/// held as a later look says it; what is decided already stays so, unless it is graver now; an incident that holds something
-/// again is open again.
+/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held
+/// already is held as a later look says it; what is decided already stays so, unless it is graver now; an
+/// incident that holds something again is open again.
 pub(super) async fn hold(
     tx: &mut Tx,
     workspace: &Workspace,

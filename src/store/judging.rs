@@ -299,7 +299,8 @@ impl Store {
         Ok(gone)
     }
 
-    /// Incidents of sources that are open. Those of the quality gate are no findings: they hold findings back.
+    /// Incidents of sources that are open. Those of the quality gate are no findings: they hold findings
+    /// back.
     pub async fn load_open_incidents(&self) -> Result<Vec<IncidentFacts>> {
         let rows = query(
             "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents

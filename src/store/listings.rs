@@ -12,8 +12,8 @@ use crate::rollup::rules::{ListingChange, ListingLooks, ListingSide};
 const TABLE: &str = "listing_versions";
 
 impl Store {
-    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it, sorted
-    /// by product, source and time; `day_of` says to which day an instant belongs.
+    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it,
+    /// sorted by product, source and time; `day_of` says to which day an instant belongs.
     pub async fn load_listing_changes(
         &self,
         from: Timestamp,
@@ -47,8 +47,8 @@ impl Store {
             .collect()
     }
 
-    /// What the sources showed on the days of products whose listing they show in more than one version, one of them
-    /// begun in `[from, until)`. Sorted by product and source.
+    /// What the sources showed on the days of products whose listing they show in more than one version, one
+    /// of them begun in `[from, until)`. Sorted by product and source.
     pub async fn load_listing_looks(
         &self,
         days: DayRange,

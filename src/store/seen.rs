@@ -1,4 +1,5 @@
-//! What is known of many products at once: their observations, prices and listings of some days, in a few statements.
+//! What is known of many products at once: their observations, prices and listings of some days, in a few
+//! statements.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,7 +22,8 @@ pub struct Seen {
 }
 
 impl Store {
-    /// The current readings of these products on these days, each product's sorted by time; without their listings.
+    /// The current readings of these products on these days, each product's sorted by time; without their
+    /// listings.
     pub async fn load_seen(
         &self,
         products: impl IntoIterator<Item = ProductKey>,

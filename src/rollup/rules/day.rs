@@ -450,7 +450,8 @@ impl Judge<'_> {
     }
 }
 
-/// `|delta| * 10000 > above * prev` with hundredths of a percent, in integers; never for a previous value of 0.
+/// `|delta| * 10000 > above * prev` with hundredths of a percent, in integers; never for a previous value of
+/// 0.
 pub(super) fn exceeds_pct(delta: i64, prev: i64, above: i64) -> bool {
     prev > 0 && i128::from(delta).abs() * 10_000 > i128::from(above) * i128::from(prev)
 }

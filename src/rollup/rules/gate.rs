@@ -1,7 +1,8 @@
 //! The quality gate: findings that say more about the data than about the products are held back.
 //!
-//! A wrong currency, a price that jumped further than prices do, a canary that moved, or so many products at once that it
-//! is the source that moved: each makes one incident that holds its findings, until the next days confirm or refute them.
+//! A wrong currency, a price that jumped further than prices do, a canary that moved, or so many products at
+//! once that it is the source that moved: each makes one incident that holds its findings, until the next
+//! days confirm or refute them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -85,8 +86,8 @@ impl Tripped {
 }
 
 impl Gate {
-    /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that it was seen
-    /// more than once, by its rule or by a second source.
+    /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that
+    /// it was seen more than once, by its rule or by a second source.
     pub fn sift(
         &self,
         findings: Vec<Finding>,

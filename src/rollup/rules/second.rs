@@ -127,8 +127,8 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
     }
 }
 
-/// True where a value is nearer to the new one than to the old one, and beyond what counts as a change; false where it is
-/// not nearer; null in between.
+/// True where a value is nearer to the new one than to the old one, and beyond what counts as a change; false
+/// where it is not nearer; null in between.
 fn moved(value: i64, old: i64, new: i64, is_beyond: impl Fn(i64, i64) -> bool) -> Option<bool> {
     let is_near = (value - new).abs() < (value - old).abs();
     (!is_near || is_beyond(value, old)).then_some(is_near)

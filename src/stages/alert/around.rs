@@ -14,10 +14,12 @@ use crate::rollup::rules::{
 use crate::store::Store;
 use crate::store::judging::CohortPair;
 
-/// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are counted.
+/// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are
+/// counted.
 const PRICE_DAYS: i32 = 30;
 
-/// Judges the listing versions that begin on the days, or have lasted on them for as many looks as the rule wants.
+/// Judges the listing versions that begin on the days, or have lasted on them for as many looks as the rule
+/// wants.
 pub(super) async fn judge_listings(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
@@ -65,8 +67,8 @@ pub(super) async fn judge_listings(
     Ok(Judged { findings, gap_too_long: 0 })
 }
 
-/// Judges `undercut` on the days of main products; answers these days too. A day is judged when it was built for
-/// the main product's marketplace or for the competitor's.
+/// Judges `undercut` on the days of main products; answers these days too. A day is judged when it was built
+/// for the main product's marketplace or for the competitor's.
 pub(super) async fn judge_cohorts(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,

@@ -133,10 +133,12 @@ pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
     }
 }
 
-/// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any more, or gone.
+/// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any
+/// more, or gone.
 ///
-/// What is held for itself may be real, and is told where it is grave; what is held with many others goes the way that most
-/// of these went, and without any that was decided it is a source's doing, of which the incident has told.
+/// What is held for itself may be real, and is told where it is grave; what is held with many others goes the
+/// way that most of these went, and without any that was decided it is a source's doing, of which the
+/// incident has told.
 pub(super) async fn decide_by_time(
     store: &Store,
     now: Timestamp,

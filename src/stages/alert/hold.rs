@@ -135,7 +135,8 @@ impl SaidSince {
 }
 
 impl Pending {
-    /// How many looks say that it is over: as many as the rule wants to find something, and one where it is held.
+    /// How many looks say that it is over: as many as the rule wants to find something, and one where it is
+    /// held.
     pub(super) fn looks(&self, spec: &RuleSpec) -> u32 {
         if self.held.is_some() { 1 } else { spec.confirmations }
     }
@@ -229,7 +230,8 @@ impl Before {
         if !self.is_held && self.released.is_some() { Way::Pass } else { Way::Stay }
     }
 
-    /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was decided of.
+    /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was
+    /// decided of.
     fn way_of_graver(self, severity: Severity, is_told: bool) -> Way {
         match () {
             () if self.is_held => Way::Stay,
@@ -241,8 +243,8 @@ impl Before {
     }
 }
 
-/// Asks the gate about the findings that would be told for the first time, or as graver than the alert that is there, whose
-/// severity `known` says. What is held, or was dropped, stays so.
+/// Asks the gate about the findings that would be told for the first time, or as graver than the alert that
+/// is there, whose severity `known` says. What is held, or was dropped, stays so.
 pub(super) async fn sift(
     store: &Store,
     now: Timestamp,

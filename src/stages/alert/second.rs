@@ -1,8 +1,9 @@
-//! Grave findings that one source alone has seen: they wait until a second one has looked, or cannot be asked.
+//! Grave findings that one source alone has seen: they wait until a second one has looked, or cannot be
+//! asked.
 //!
-//! Asking is not done here: the summary says what waits, `amzctl run` asks, and judging again decides. Whoever
-//! has looked anyway is heard without being asked. Prices that jumped implausibly far are asked about where they are grave;
-//! without an answer they go on waiting for the next day.
+//! Asking is not done here: the summary says what waits, `amzctl run` asks, and judging again decides.
+//! Whoever has looked anyway is heard without being asked. Prices that jumped implausibly far are asked about
+//! where they are grave; without an answer they go on waiting for the next day.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -49,8 +50,8 @@ pub struct Awaiting {
     pub rests_on: BTreeSet<String>,
 }
 
-/// Decides what waits for a second source by what has been seen by now; answers what goes on waiting for one. What one
-/// source contradicts waits for the next day.
+/// Decides what waits for a second source by what has been seen by now; answers what goes on waiting for one.
+/// What one source contradicts waits for the next day.
 pub(super) async fn decide(
     store: &Store,
     now: Timestamp,
@@ -154,7 +155,8 @@ pub(super) struct Looked {
     pub(super) against: BTreeMap<String, SecondLook>,
 }
 
-/// Looks at what was seen of these findings. `is_implausible` says of a finding that it needs a second look anyway.
+/// Looks at what was seen of these findings. `is_implausible` says of a finding that it needs a second look
+/// anyway.
 pub(super) async fn look(
     store: &Store,
     now: Timestamp,

@@ -1,4 +1,5 @@
-//! What becomes of findings that are held back, and of alerts that are over, where the product's rows do not say it.
+//! What becomes of findings that are held back, and of alerts that are over, where the product's rows do not
+//! say it.
 
 use super::*;
 use crate::rollup::rules::GateReason;
