@@ -233,12 +233,16 @@ impl Before {
     /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was
     /// decided of.
     fn way_of_graver(self, severity: Severity, is_told: bool) -> Way {
-        match () {
-            () if self.is_held => Way::Stay,
-            () if self.released >= Some(severity) => Way::Pass,
-            () if self.dropped >= Some(severity) => Way::Stay,
-            () if is_told => Way::Ask,
-            () => Way::Pass,
+        if self.is_held {
+            Way::Stay
+        } else if self.released >= Some(severity) {
+            Way::Pass
+        } else if self.dropped >= Some(severity) {
+            Way::Stay
+        } else if is_told {
+            Way::Ask
+        } else {
+            Way::Pass
         }
     }
 }
