@@ -1,4 +1,5 @@
-//! Findings against the alerts that are there: what is new, what became worse, what a later look says instead.
+//! Findings against the alerts that are there: what is new, what became worse, what a later look says
+//! instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,8 +38,8 @@ pub(super) struct Reconciled {
 
 /// Compares findings with the alerts of the same days.
 ///
-/// A higher severity makes the alert more severe. Anything else that differs leaves the alert as it was told and
-/// notes on it what is found now.
+/// A higher severity makes the alert more severe. Anything else that differs leaves the alert as it was told
+/// and notes on it what is found now.
 pub(super) fn reconcile(
     workspace: &Workspace,
     existing: &[JudgedAlert],
@@ -72,7 +73,8 @@ pub(super) fn reconcile(
     reconciled
 }
 
-/// One finding per alert, the most severe, in the order in which they are told: by day, then severity, then product.
+/// One finding per alert, the most severe, in the order in which they are told: by day, then severity, then
+/// product.
 fn most_severe(workspace: &str, findings: Vec<Finding>) -> Vec<(String, Finding)> {
     let mut by_id: BTreeMap<String, Finding> = BTreeMap::new();
     for finding in findings {

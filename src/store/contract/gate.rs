@@ -52,7 +52,10 @@ fn incident(id: &str) -> NewGateIncident {
 fn held(alerts: Vec<NewAlert>) -> AlertBatch {
     AlertBatch {
         incidents: vec![incident("i1")],
-        held: alerts.into_iter().map(|alert| HeldFinding { incident_id: "i1".into(), alert }).collect(),
+        held: alerts
+            .into_iter()
+            .map(|alert| HeldFinding { incident_id: "i1".into(), alert, note: String::new() })
+            .collect(),
         ..AlertBatch::default()
     }
 }
