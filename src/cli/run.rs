@@ -65,7 +65,7 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     // A path that names nothing ends before a run begins.
     let inputs = inputs(&args, context)?;
     let (run, share) = context.begin_asking(&store, "run").await?;
-    db::keep_months(&store, context).await.context("failed to keep the tables by month")?;
+    db::make_ahead(&store, context).await.context("failed to make the months to come")?;
     let deadline = args.deadline.map(|deadline| watch_deadline(context, deadline));
     let mut chain = Chain::new(&store, context, run.run_id.clone());
     chain.land(&args, inputs).await?;
@@ -74,6 +74,9 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     // What the answers make grave is asked about too, and no more than that.
     for round in ["confirm", "confirm_again"] {
         chain.confirm(Telling::Newest, round).await?;
+    }
+    if turn.is_some() && !chain.is_stopped() {
+        db::put_in_order(&store, context).await;
     }
     for lock in turn.into_iter().chain([share]) {
         lock.release().await?;

@@ -1,4 +1,4 @@
--- Ranks are kept by month like the daily rows that they belong to, and are found by product.
+-- Ranks are kept by month like the daily rows that they belong to, and are found by day and by product like these.
 ALTER TABLE core.ranks RENAME TO ranks_in_one;
 ALTER TABLE core.ranks_in_one RENAME CONSTRAINT ranks_pkey TO ranks_in_one_pkey;
 CREATE TABLE core.ranks (
@@ -11,10 +11,23 @@ CREATE TABLE core.ranks (
     rank          BIGINT  NOT NULL,
     is_main       BIGINT  NOT NULL,
     is_leaf       BIGINT  NOT NULL,
-    PRIMARY KEY (marketplace, asin, day, ordinal)
+    PRIMARY KEY (marketplace, day, asin, ordinal)
 ) PARTITION BY RANGE (day);
+CREATE INDEX ranks_by_product ON core.ranks (marketplace, asin, day, ordinal);
 SELECT ops.make_months('ranks', (SELECT json_agg(DISTINCT left(day, 7))::text FROM core.ranks_in_one));
 INSERT INTO core.ranks SELECT * FROM core.ranks_in_one;
+-- Whoever could use the one table can use these.
+DO $$
+DECLARE
+    granted RECORD;
+BEGIN
+    FOR granted IN
+        SELECT g.privilege_type, pg_get_userbyid(g.grantee) AS name FROM pg_class c, aclexplode(c.relacl) g
+        WHERE c.oid = 'core.ranks_in_one'::regclass AND g.grantee NOT IN (0, c.relowner)
+    LOOP
+        EXECUTE format('GRANT %s ON core.ranks TO %I', granted.privilege_type, granted.name);
+    END LOOP;
+END $$;
 DROP TABLE core.ranks_in_one;
 
 -- Puts the rows of a month (YYYY-MM) of a table into the order of an index of that table, once; answers whether it did. Rows
@@ -39,3 +52,15 @@ BEGIN
     RETURN TRUE;
 END $$;
 REVOKE EXECUTE ON FUNCTION ops.order_month FROM PUBLIC;
+-- Whoever may make months may put them in order.
+DO $$
+DECLARE
+    granted RECORD;
+BEGIN
+    FOR granted IN
+        SELECT pg_get_userbyid(g.grantee) AS name FROM pg_proc p, aclexplode(p.proacl) g
+        WHERE p.oid = 'ops.make_months(TEXT, TEXT)'::regprocedure AND g.grantee NOT IN (0, p.proowner)
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION ops.order_month TO %I', granted.name);
+    END LOOP;
+END $$;

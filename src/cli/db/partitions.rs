@@ -10,14 +10,16 @@ use crate::store::Store;
 const AHEAD: u32 = 3;
 /// So long after its end little comes to a month any more.
 const SETTLED_DAYS: i32 = 7;
+/// What a run puts in order at most: the daily rows and ranks of two months, so that the first one does not take all night.
+const ORDERED_BY_RUN: usize = 4;
 
 /// Make the months to come of a server's large tables, put those in order that are over
 ///
 /// Raw receipts, observations, daily rows, ranks and deltas are kept by month on a server. A month that is not there is
 /// made by the first transaction that writes to it; made ahead, none has to wait for whoever reads the table. A week
 /// after its end the daily rows and ranks of a month are put into the order of products, once: a product's days are
-/// then read from few pages. Whoever needs that month waits meanwhile. `run` does all this by itself. An embedded
-/// database has no months.
+/// then read from few pages. Whoever reads the table waits meanwhile, and what comes to the month later lies behind.
+/// `run` does all this by itself. An embedded database has no months.
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct PartitionsArgs {
     /// Months after the current one
@@ -53,6 +55,10 @@ pub(super) async fn run(args: PartitionsArgs, context: &Context) -> anyhow::Resu
         context.ui.note(&format!("every month up to {last} is there"));
     }
     let unordered = store.unordered_months(&settled_before(context.today())).await?;
+    let _lock = match args.dry_run || unordered.is_empty() {
+        true => None,
+        false => Some(context.lock(&store, "pipeline").await?),
+    };
     for (table, month) in &unordered {
         let said = match args.dry_run {
             true => "would be put",
@@ -67,17 +73,28 @@ pub(super) async fn run(args: PartitionsArgs, context: &Context) -> anyhow::Resu
     Ok(Outcome::Done)
 }
 
-/// Makes what a run keeps ready and puts in order what is over, without a word.
-pub(in crate::cli) async fn keep_months(store: &Store, context: &Context) -> anyhow::Result<()> {
+/// Makes what a run keeps ready, without a word.
+pub(in crate::cli) async fn make_ahead(store: &Store, context: &Context) -> anyhow::Result<()> {
     store.make_months(&months_from(context.today(), AHEAD)).await?;
-    for (table, month) in store.unordered_months(&settled_before(context.today())).await? {
-        if context.cancel().is_cancelled() {
-            break;
-        }
-        let is_ordered = store.order_month(table, &month).await?;
-        tracing::debug!(table, month, is_ordered, "put into the order of products");
-    }
     Ok(())
+}
+
+/// Puts some of what is over in order, while nobody else derives anything. Where that fails, a run has lost nothing.
+pub(in crate::cli) async fn put_in_order(store: &Store, context: &Context) {
+    let ordered = async {
+        let unordered = store.unordered_months(&settled_before(context.today())).await?;
+        for (table, month) in unordered.into_iter().take(ORDERED_BY_RUN) {
+            if context.cancel().is_cancelled() {
+                break;
+            }
+            let is_ordered = store.order_month(table, &month).await?;
+            tracing::info!(table, month, is_ordered, "put into the order of products");
+        }
+        anyhow::Ok(())
+    };
+    if let Err(error) = ordered.await {
+        tracing::warn!(error = format!("{error:#}"), "a month was not put into the order of products");
+    }
 }
 
 /// The first month to which rows may still come.

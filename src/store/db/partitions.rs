@@ -48,7 +48,7 @@ impl Monthly {
     pub(crate) fn order(self) -> Option<&'static str> {
         match self {
             Monthly::DailyRows => Some("product_metrics_daily_by_product"),
-            Monthly::Ranks => Some("ranks_pkey"),
+            Monthly::Ranks => Some("ranks_by_product"),
             Monthly::RawReceipts | Monthly::Observations | Monthly::Deltas => None,
         }
     }

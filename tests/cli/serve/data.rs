@@ -245,8 +245,8 @@ fn the_installation_is_told_to_whoever_operates_it() {
 
 #[test]
 fn a_mart_that_another_process_builds_is_told_at_once() {
-    // Without a key nothing limits how often it is looked.
-    let sandbox = Sandbox::with_market();
+    // Without a key nothing limits how often it is looked, and what is kept would be fresh for an hour.
+    let sandbox = Sandbox::with_market().with("AMZCTL_SERVE__FRESH_S", "3600");
     let server = Server::start(&sandbox, "--open");
     let get = |target: &str| server.send("GET", target, &[], "");
     let target = format!("{PRODUCT}/metrics?from=2026-02-28&fields=day,price_minor");
@@ -291,7 +291,7 @@ fn the_metrics_say_how_much_of_the_watchlist_was_seen_and_the_examples_name_no_o
         names.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     };
     let page = server.send("GET", "/metrics", &[], "").text();
-    assert!(page.contains("amzctl_watched_products{state=\"seen\"} 1\n"), "{page}");
+    assert!(page.contains("amzctl_watched_products{state=\"seen\"} 3\n"), "{page}");
     assert!(page.contains("amzctl_watched_products{state=\"missing\"} 1\n"), "{page}");
     let told = told(&page);
     for (file, least) in [
