@@ -107,7 +107,9 @@ impl SaidSince {
 
     pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
         let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
-        self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: false });
+        // Who is told of what somebody contradicts is told that too.
+        let is_caveat = !held.note.is_empty();
+        self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat });
     }
 
     /// Notes that a source contradicts what is held, where that is not known yet.
@@ -225,9 +227,17 @@ impl Before {
         }
     }
 
-    /// The way of a finding that there is no alert of.
-    fn way_of_new(self) -> Way {
-        if !self.is_held && self.released.is_some() { Way::Pass } else { Way::Stay }
+    /// The way of a finding that there is no alert of: one that was dropped is asked about again once it is graver.
+    fn way_of_new(self, severity: Severity, is_told: bool) -> Way {
+        if self.is_held {
+            Way::Stay
+        } else if self.released.is_some() {
+            Way::Pass
+        } else if is_told && self.dropped < Some(severity) {
+            Way::Ask
+        } else {
+            Way::Stay
+        }
     }
 
     /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was
@@ -276,7 +286,7 @@ pub(super) async fn sift(
             (Some(_), before) => {
                 before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told(&finding))
             }
-            (None, Some(before)) => before.way_of_new(),
+            (None, Some(before)) => before.way_of_new(finding.severity, is_told(&finding)),
             (None, None) if is_told(&finding) => Way::Ask,
             (None, None) => Way::Pass,
         };

@@ -79,10 +79,11 @@ pub(super) async fn decide(
         }
         let spec = judges.rules_of(product).and_then(|set| set.get(one.rule).cloned());
         let seen = seen_of.get(product, one.day);
-        let said = match &spec {
-            Some(spec) => second_look(spec, &one.evidence, &sightings(seen)),
-            None => SecondLook::Unknown,
+        let Some(spec) = &spec else {
+            since.decide(one, held, Verdict::Drop, "the rule does not judge the product any more".to_owned());
+            continue;
         };
+        let said = second_look(spec, &one.evidence, &sightings(seen));
         match said {
             SecondLook::Confirmed(note) => since.decide(one, held, Verdict::Release, note),
             SecondLook::Refuted(note) => since.decide(one, held, Verdict::Drop, note),
@@ -97,14 +98,14 @@ pub(super) async fn decide(
                         since.decisions.push(decision);
                     }
                     None => {
-                        let rests_on = rests_on(spec.as_ref(), &one.evidence, seen);
+                        let rests_on = rests_on(spec, &one.evidence, seen);
                         awaiting.push(Awaiting { product, since: held.since, rests_on });
                     }
                 }
             }
             // A jump waits for the next day anyway; where it is grave another source may know sooner.
             SecondLook::Unknown if is_asked_about(product, one, held, now, options) => {
-                let rests_on = rests_on(spec.as_ref(), &one.evidence, seen);
+                let rests_on = rests_on(spec, &one.evidence, seen);
                 awaiting.push(Awaiting { product, since: held.since, rests_on });
             }
             SecondLook::Unknown => {}
@@ -200,7 +201,7 @@ pub(super) async fn look(
                 None
             }
             SecondLook::Unknown => {
-                let rests_on = rests_on(Some(spec), &finding.evidence, seen);
+                let rests_on = rests_on(spec, &finding.evidence, seen);
                 Some(Awaiting { product, since: now, rests_on })
             }
         };
@@ -249,8 +250,9 @@ fn sightings(seen: &[Seen]) -> Vec<Sighting<'_>> {
         .collect()
 }
 
-fn rests_on(spec: Option<&RuleSpec>, evidence: &serde_json::Value, seen: &[Seen]) -> BTreeSet<String> {
-    let shown = spec.map(|spec| shown_by(spec, evidence, &sightings(seen))).unwrap_or_default();
+fn rests_on(spec: &RuleSpec, evidence: &serde_json::Value, seen: &[Seen]) -> BTreeSet<String> {
+    let seen_by = sightings(seen);
+    let shown = shown_by(spec, evidence, &seen_by);
     match shown.is_empty() {
         false => shown.into_iter().map(str::to_owned).collect(),
         true => seen.iter().map(|seen| provider(&seen.source).to_owned()).collect(),

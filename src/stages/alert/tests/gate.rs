@@ -299,8 +299,8 @@ async fn a_grave_finding_that_one_source_contradicts_waits_unpaid_for_the_next_d
         // The rise of a price that is back is another finding, and held too.
         let held = bench.held().await.into_iter().find(|held| !held.contains(" held ")).unwrap();
         assert_eq!(held.split_once(' ').unwrap().1, format!("{state} {why} {AGAINST}"));
-        let falls = "SELECT 1 FROM outbox_events WHERE payload LIKE '%\"price_drop\"%'";
-        assert_eq!(bench.store.lines(falls).await.len(), told);
+        let falls = "SELECT json_extract(payload, '$.caveat') FROM outbox_events WHERE payload LIKE '%\"price_drop\"%'";
+        assert_eq!(bench.store.lines(falls).await, vec![format!("{why} {AGAINST}"); told]);
     }
     // Where no day comes, time decides, and says what is known against it.
     let bench = Bench::with_a_fall().await;
@@ -390,6 +390,31 @@ async fn what_becomes_graver_goes_the_way_of_a_new_finding_of_that_severity() {
     bench.run(at("2026-03-11T12:00:00Z"), &alone).await;
     let fall = bench.alerts().await.into_iter().find(|alert| alert.rule == Rule::PriceDrop).unwrap();
     assert_eq!((fall.severity, fall.superseded.as_str()), (Severity::Medium, ""));
+}
+
+#[tokio::test]
+async fn what_was_dropped_is_asked_about_again_once_it_is_graver() {
+    for (dropped_as, held) in [("medium", 1), ("critical", 0)] {
+        let bench = Bench::with_a_fall().await;
+        bench.run(now(), &asking()).await;
+        bench
+            .sql(format!(
+                "UPDATE held_findings SET state = 'dropped', severity = '{dropped_as}', decided_at = 1, decided_by = 'ann'"
+            ))
+            .await;
+        bench.build(2, &["2026-03-10"]).await;
+        assert_eq!(bench.run(now(), &asking()).await.held, held, "dropped as {dropped_as}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_of_a_rule_that_is_off_is_dropped_and_nobody_is_paid() {
+    let bench = Bench::with_a_fall().await;
+    assert_eq!(bench.run(now(), &asking()).await.awaiting.len(), 1);
+    let mut rules = RuleSet::plain(2);
+    rules.rules.retain(|spec| spec.rule != Rule::PriceDrop);
+    let summary = bench.run(now(), &Options { rules: rules.into(), ..asking() }).await;
+    assert_eq!((summary.dropped, summary.awaiting, bench.events().await.len()), (1, vec![], 0));
 }
 
 #[tokio::test]
