@@ -19,7 +19,7 @@ mod hold;
 mod reconcile;
 mod second;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -318,12 +318,13 @@ async fn commit(
     };
     // Of a product that is not judged here any more nothing new is known.
     existing.retain(|alert| product_of(alert).is_none_or(|product| unjudged.products.contains(product)));
+    let id_of = |finding: &Finding| finding.alert_id(options.workspace.as_str());
+    evidence::no_longer_found(judges, &scope, &findings.iter().map(id_of).collect(), &mut since);
     if is_last {
         let mut present = around::judge_present(store, clock, judges, options).await?;
         // Before the first build nothing says which days are new.
         present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
-        let ids: Vec<String> =
-            present.iter().map(|finding| finding.alert_id(options.workspace.as_str())).collect();
+        let ids: Vec<String> = present.iter().map(id_of).collect();
         existing.extend(
             store
                 .load_alerts_by_id(&options.workspace, &ids)
@@ -362,10 +363,10 @@ async fn commit(
     if options.gate.is_none() {
         // What is decided now is told by that.
         let decided = since.decided();
-        findings.retain(|finding| !decided.contains(&finding.alert_id(options.workspace.as_str())));
+        findings.retain(|finding| !decided.contains(&id_of(finding)));
     }
     let known = existing.iter().map(|alert| (alert.alert_id.as_str(), alert.severity)).collect();
-    let Sifted { passed, incidents, held, awaiting, refuted, withheld } =
+    let Sifted { passed, incidents, held, looked_again, awaiting, refuted, withheld } =
         hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;
     // Of an alert that may be graver than it was told the present says nothing yet.
     existing.retain(|alert| !withheld.contains(&alert.alert_id));
@@ -383,6 +384,10 @@ async fn commit(
     summary.contradicted += since.notes.len() as u64;
     let batch = &mut reconciled.batch;
     (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
+    // What is decided now was decided as it was held.
+    let decided: HashSet<String> =
+        since.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect();
+    batch.held.extend(looked_again.into_iter().filter(|one| !decided.contains(&one.alert.alert_id)));
     if !since.notes.is_empty() && !options.dry_run {
         let noted = store.note_held(&options.workspace, &since.notes).await;
         noted.context("failed to note what contradicts what is held back")?;

@@ -1,11 +1,12 @@
 //! What decides of alerts and held findings where the product's own rows say nothing: a competitor's prices,
 //! later looks of a listing's source, a product that was seen again, and, where no evidence ever comes, time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Context as _;
 
 use super::hold::{HeldBy, Pending, SaidSince};
+use super::reconcile::Scope;
 use super::{Judges, Options};
 use crate::model::{Day, DayRange, ProductKey, ProductRef, Timestamp};
 use crate::rollup::rules::{
@@ -115,6 +116,28 @@ pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mu
             None => since.cleared.push((one.alert_id.clone(), NOTE.to_owned())),
             Some(held) => since.decide(one, held, Verdict::Drop, NOTE.to_owned()),
         }
+    }
+}
+
+/// Drops what is held and was not found again on its own day, which says otherwise by now.
+pub(super) fn no_longer_found(
+    judges: &Judges,
+    scope: &Scope,
+    found: &HashSet<String>,
+    since: &mut SaidSince,
+) {
+    let decided = since.decided();
+    let products = &judges.unjudged.products;
+    let all = judges.pending.iter().filter(|(product, _)| products.contains(**product));
+    let held = all.flat_map(|(product, all)| all.iter().map(move |one| (product.marketplace, one)));
+    let mut gone: Vec<(&Pending, &HeldBy)> = held
+        .filter(|(marketplace, one)| scope.covers(one.rule, *marketplace, one.day))
+        .filter(|(_, one)| !found.contains(&one.alert_id) && !decided.contains(&one.alert_id))
+        .filter_map(|(_, one)| Some((one, one.held.as_ref()?)))
+        .collect();
+    gone.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
+    for (one, held) in gone {
+        since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rollup::rules::{
     Finding, GateReason, Outlook, Rule, RuleSpec, SecondLook, Severity, Tripped, currency_outlook, outlook,
 };
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertState};
+use crate::store::alerts::{AlertFilter, AlertState, NewAlert};
 use crate::store::gate::{Decision, HeldFinding, HeldNote, HeldRecord, HeldState, NewGateIncident, Verdict};
 
 /// An open alert, or a finding that is held: what happened since matters to it.
@@ -191,6 +191,8 @@ pub(super) struct Sifted {
     pub(super) passed: Vec<Finding>,
     pub(super) incidents: Vec<NewGateIncident>,
     pub(super) held: Vec<HeldFinding>,
+    /// What was held before, as a later look says it.
+    pub(super) looked_again: Vec<HeldFinding>,
     /// What a second source is to be asked about: so grave, or a grave jump.
     pub(super) awaiting: Vec<Awaiting>,
     /// On those that several sources refute: to be applied when they are written.
@@ -257,6 +259,17 @@ impl Before {
     }
 }
 
+/// A finding that is held, where a later look of its day says it otherwise.
+fn as_found_now(held: &HeldRecord, now: &NewAlert) -> Option<HeldFinding> {
+    let was = &held.alert;
+    let differs = (was.severity, &was.message, &was.evidence) != (now.severity, &now.message, &now.evidence);
+    differs.then(|| HeldFinding {
+        incident_id: held.incident_id.clone(),
+        alert: now.clone(),
+        note: held.note.clone(),
+    })
+}
+
 /// Asks the gate about the findings that would be told for the first time, or as graver than the alert that
 /// is there, whose severity `known` says. What is held, or was dropped, stays so.
 pub(super) async fn sift(
@@ -274,14 +287,18 @@ pub(super) async fn sift(
     };
     let records =
         store.load_held(&options.workspace, days).await.context("failed to load what is held back")?;
-    let mut before: HashMap<String, Before> = HashMap::new();
-    for held in records {
-        before.entry(held.alert.alert_id).or_default().add(held.state, held.alert.severity);
+    let mut before: HashMap<&str, Before> = HashMap::new();
+    let mut waiting: HashMap<&str, Vec<&HeldRecord>> = HashMap::new();
+    for held in &records {
+        before.entry(&held.alert.alert_id).or_default().add(held.state, held.alert.severity);
+        if held.state == HeldState::Held {
+            waiting.entry(&held.alert.alert_id).or_default().push(held);
+        }
     }
     let (mut sifted, mut asked) = (Sifted::default(), Vec::new());
     for finding in findings {
         let id = finding.alert_id(options.workspace.as_str());
-        let way = match (known.get(id.as_str()), before.get(&id)) {
+        let way = match (known.get(id.as_str()), before.get(id.as_str())) {
             (Some(severity), _) if finding.severity <= *severity => Way::Pass,
             (Some(_), before) => {
                 before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told(&finding))
@@ -294,6 +311,9 @@ pub(super) async fn sift(
             Way::Pass => sifted.passed.push(finding),
             Way::Ask => asked.push(finding),
             Way::Stay => {
+                let alert = new_alert(id.clone(), &finding, false);
+                let held = waiting.get(id.as_str()).into_iter().flatten();
+                sifted.looked_again.extend(held.filter_map(|held| as_found_now(held, &alert)));
                 sifted.withheld.insert(id);
             }
         }

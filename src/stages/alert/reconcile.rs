@@ -17,10 +17,10 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    fn covers(&self, alert: &JudgedAlert) -> bool {
-        let Ok(marketplace) = alert.marketplace.parse::<Marketplace>() else { return false };
-        let days = if alert.rule == Rule::Undercut { &self.undercut_days } else { &self.days };
-        alert.rule.is_of_a_judged_day() && days.contains(&(marketplace, alert.day))
+    /// True where a rule would have been found again.
+    pub(super) fn covers(&self, rule: Rule, marketplace: Marketplace, day: Day) -> bool {
+        let days = if rule == Rule::Undercut { &self.undercut_days } else { &self.days };
+        rule.is_of_a_judged_day() && days.contains(&(marketplace, day))
     }
 
     pub(super) fn all_days(&self) -> impl Iterator<Item = Day> + Clone {
@@ -67,8 +67,11 @@ pub(super) fn reconcile(
             }
         }
     }
-    for alert in missing.into_values().filter(|alert| scope.covers(alert)) {
-        reconciled.note(alert, "no longer found".to_owned());
+    for alert in missing.into_values() {
+        let marketplace = alert.marketplace.parse();
+        if marketplace.is_ok_and(|marketplace| scope.covers(alert.rule, marketplace, alert.day)) {
+            reconciled.note(alert, "no longer found".to_owned());
+        }
     }
     reconciled
 }

@@ -99,10 +99,11 @@ async fn an_undercut_that_is_held_goes_the_way_that_both_prices_go() {
         bench.cohort().await;
         bench.price("B0MAIN0000", "2026-03-09", 2000).await;
         bench.price("B0RIVAL000", "2026-03-09", 1900).await;
+        bench.built(1, &["2026-03-09"]).await;
+        bench.run(now(), &gated()).await;
         let product = ("B0MAIN0000", "2026-03-09");
         bench.hold("u", "undercut", "medium", product, GateReason::WatchlistMoved).await;
         bench.looked_at("u", r#"{"competitor":"US:B0RIVAL000"}"#).await;
-        bench.built(1, &["2026-03-09"]).await;
         bench.run(now(), &gated()).await;
         assert_eq!(bench.held().await, ["u held "], "its own day decides nothing");
         bench.price("B0MAIN0000", "2026-03-10", main).await;
@@ -151,10 +152,11 @@ async fn a_listing_change_that_is_held_waits_for_its_own_source_to_show_it_again
         ("keepa", "Old", "l held "),
     ] {
         let bench = Bench::new().await;
+        bench.built(1, &["2026-03-09"]).await;
+        bench.run(now(), &gated()).await;
         let product = ("B0MAIN0000", "2026-03-09");
         bench.hold("l", "listing_changed", "medium", product, GateReason::CanaryMoved).await;
         bench.looked_at("l", evidence).await;
-        bench.built(1, &["2026-03-09"]).await;
         bench.run(now(), &gated()).await;
         let listing = format!(r#"{{"title":"{title}"}}"#);
         bench.seen(2, source, ("B0MAIN0000", "2026-03-10T09:00:00Z"), "{}", &listing).await;
@@ -408,6 +410,27 @@ async fn what_was_dropped_is_asked_about_again_once_it_is_graver() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_held_as_its_own_day_says_it_by_now() {
+    let bench = Bench::with_a_fall().await;
+    assert_eq!(bench.run(now(), &asking()).await.held, 1);
+    let day_says = async |price: i64, seq: i64| {
+        bench
+            .sql(format!("UPDATE product_metrics_daily SET price_minor = {price} WHERE day = '2026-03-10'"))
+            .await;
+        bench.build(seq, &["2026-03-10"]).await;
+        bench.run(now(), &asking()).await
+    };
+    let summary = day_says(900, 2).await;
+    assert_eq!((summary.held, summary.dropped), (0, 0), "nothing more is held");
+    let message = bench.store.lines("SELECT message FROM held_findings").await.remove(0);
+    assert!(message.contains("from 25.00 to 9.00 USD"), "{message}");
+    // A look that was wrong, and a better one at noon: nobody hears of it.
+    assert_eq!(day_says(2490, 3).await.dropped, 1);
+    assert!(bench.held().await[0].ends_with(" dropped no longer found on its own day"));
+    assert_eq!(bench.events().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_is_held_of_a_rule_that_is_off_is_dropped_and_nobody_is_paid() {
     let bench = Bench::with_a_fall().await;
     assert_eq!(bench.run(now(), &asking()).await.awaiting.len(), 1);
@@ -537,13 +560,15 @@ async fn a_grave_jump_is_asked_about_and_without_an_answer_waits_for_the_next_da
 async fn a_finding_in_another_currency_is_dropped_when_the_price_is_one_in_the_marketplaces_own() {
     let bench = Bench::new().await;
     bench.identify().await;
-    let product = ("B0MAIN0000", "2026-03-09");
+    bench.build(1, &["2026-03-08"]).await;
+    bench.run(now(), &gated()).await;
+    let product = ("B0MAIN0000", "2026-03-08");
     bench.hold("c", "price_drop", "high", product, GateReason::CurrencyMismatch).await;
     bench.looked_at("c", r#"{"price":{"currency":"EUR"},"price_minor":900,"price_prev_minor":2000}"#).await;
     for (seq, on, currency, became) in [
-        (1, "2026-03-09", "EUR", "c held "),
-        (2, "2026-03-10", "EUR", "c held "),
-        (3, "2026-03-11", "USD", "c dropped as before on 2026-03-11"),
+        (2, "2026-03-09", "EUR", "c held "),
+        (3, "2026-03-10", "EUR", "c held "),
+        (4, "2026-03-11", "USD", "c dropped as before on 2026-03-11"),
     ] {
         bench.price("B0MAIN0000", on, 900).await;
         bench
