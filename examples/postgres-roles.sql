@@ -64,6 +64,6 @@ BEGIN
     -- A record that comes again in its file only counts up.
     GRANT UPDATE (copies) ON staging_raw.raw_receipts TO amzctl_writer;
     GRANT USAGE ON ALL SEQUENCES IN SCHEMA staging_raw, core, mart, ops TO amzctl_writer;
-    -- With the owner's rights: whoever writes to a new month makes it.
-    GRANT EXECUTE ON FUNCTION ops.make_months TO amzctl_writer;
+    -- With the owner's rights: whoever writes to a new month makes it, and puts one that is over in order.
+    GRANT EXECUTE ON FUNCTION ops.make_months, ops.order_month TO amzctl_writer;
 END $$;

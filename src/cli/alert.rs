@@ -216,6 +216,12 @@ fn judged_outcome(summary: &alert::Summary, exit_code: bool) -> Outcome {
 /// How this configuration judges.
 pub(super) fn options(context: &Context, run_id: &str, tell: Telling) -> anyhow::Result<alert::Options> {
     let book = rules::rule_book(context)?;
+    if !book.base().is_gated && !context.config.settings.gate.confirm_with.is_empty() {
+        context.ui.complain(&format!(
+            "alert: nobody of [gate] confirm_with is asked, the rule set `{}` has no quality gate; `calm` has one",
+            book.base().name
+        ));
+    }
     Ok(alert::Options {
         gate: if book.base().is_gated { Some(gate(context)?) } else { None },
         decide_after_days: context.config.settings.gate.decide_after_days,
@@ -285,6 +291,12 @@ pub(super) fn lines(summary: &alert::Summary) -> Vec<Line> {
     if summary.held_for_second > 0 {
         let findings = counted(summary.held_for_second, "finding");
         lines.push(Line::Note(format!("alert: {findings} to be confirmed by a second source")));
+    }
+    if summary.contradicted > 0 {
+        let findings = counted(summary.contradicted, "finding");
+        lines.push(Line::Complaint(format!(
+            "alert: {findings} contradicted by a second source, held back until the next day shows what it is"
+        )));
     }
     if summary.held > summary.held_for_second {
         let findings = counted(summary.held - summary.held_for_second, "finding");

@@ -15,8 +15,12 @@ use crate::stages::alert::Awaiting;
 use crate::stages::fetch::{SecondLook, SecondLooks, Summary};
 use crate::store::Store;
 
-/// Findings wait for their second source no longer than this: a source that is slow or ill does not keep them.
+/// Findings wait for their second source no longer than this: a source that is slow or ill does not keep
+/// them.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// So many products are named in a line.
+const NAMED: usize = 10;
 
 /// What came of asking.
 #[derive(Debug, Default)]
@@ -27,8 +31,8 @@ pub(super) struct Asked {
     pub(super) unanswered: BTreeMap<ProductKey, String>,
 }
 
-/// Asks the configured sources about just these products, each a source that has not shown the finding itself. With
-/// `dry_run` it only plans.
+/// Asks the configured sources about just these products, each a source that has not shown the finding
+/// itself. With `dry_run` it only plans.
 ///
 /// Errors: the database. Whatever a source lacks is in the answer.
 pub(super) async fn ask(
@@ -119,7 +123,6 @@ pub(super) fn lines(awaiting: &[Awaiting], asked: &Asked) -> Vec<Line> {
 }
 
 fn planned(products: &BTreeSet<ProductKey>, summary: &Summary) -> Vec<Line> {
-    let names: Vec<String> = products.iter().map(ProductKey::to_string).collect();
     let mut lines = Vec::new();
     for plan in &summary.plan {
         let money = plan.micros.map_or_else(String::new, |micros| format!(", ${}", dollars(micros)));
@@ -127,7 +130,7 @@ fn planned(products: &BTreeSet<ProductKey>, summary: &Summary) -> Vec<Line> {
             "second source: would ask {} about {} of {}: {} {}{money}",
             plan.source,
             counted(plan.products, "product"),
-            names.join(", "),
+            names(products),
             plan.units,
             plan.unit
         )));
@@ -136,4 +139,27 @@ fn planned(products: &BTreeSet<ProductKey>, summary: &Summary) -> Vec<Line> {
         }
     }
     lines
+}
+
+fn names(products: &BTreeSet<ProductKey>) -> String {
+    let named: Vec<String> = products.iter().take(NAMED).map(ProductKey::to_string).collect();
+    let more = products.len() - named.len();
+    if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_products_are_named_and_the_rest_counted() {
+        let product = |number: u32| -> ProductKey {
+            let asin = format!("B{number:09}").parse().unwrap();
+            ProductKey { marketplace: crate::model::Marketplace::Us, asin }
+        };
+        let told = |count: u32| names(&(1..=count).map(product).collect());
+        assert_eq!(told(1), "US:B000000001");
+        assert!(told(10).ends_with("US:B000000009, US:B000000010"), "{}", told(10));
+        assert!(told(12).ends_with("US:B000000009, US:B000000010 and 2 more"), "{}", told(12));
+    }
 }

@@ -8,7 +8,7 @@ mod restore;
 mod retention;
 mod status;
 
-pub(super) use partitions::make_ahead;
+pub(super) use partitions::{make_ahead, put_in_order};
 
 use super::context::Context;
 use crate::error::{Failure, Outcome};

@@ -71,7 +71,13 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Outc
     chain.land(&args, inputs).await?;
     let turn = context.turn(&store, TURN).await?;
     chain.derive(Telling::Newest).await?;
-    chain.confirm(Telling::Newest).await?;
+    // What the answers make grave is asked about too, and no more than that.
+    for round in ["confirm", "confirm_again"] {
+        chain.confirm(Telling::Newest, round).await?;
+    }
+    if turn.is_some() && !chain.is_stopped() {
+        db::put_in_order(&store, context).await;
+    }
     for lock in turn.into_iter().chain([share]) {
         lock.release().await?;
     }
@@ -224,7 +230,7 @@ impl<'a> Chain<'a> {
 
     /// Asks second sources about the findings that wait for one, and judges those again: by what was answered, or, where
     /// nothing was, without.
-    async fn confirm(&mut self, tell: Telling) -> anyhow::Result<()> {
+    async fn confirm(&mut self, tell: Telling, round: &str) -> anyhow::Result<()> {
         if self.awaiting.is_empty() || self.is_stopped() {
             return Ok(());
         }
@@ -241,7 +247,7 @@ impl<'a> Chain<'a> {
         self.derive(tell).await?;
         let mut again = std::mem::replace(&mut self.record, before);
         again.insert("fetch".to_owned(), json!(asked.summary));
-        self.record.insert("confirm".to_owned(), Value::Object(again));
+        self.record.insert(round.to_owned(), Value::Object(again));
         Ok(())
     }
 

@@ -49,6 +49,16 @@ impl Availability {
         matches!(self, Availability::OutOfStock | Availability::Unavailable)
     }
 
+    /// Null where nothing is said of stock.
+    pub fn in_stock(self) -> Option<bool> {
+        (self.is_in_stock() || self.is_out()).then(|| self.is_in_stock())
+    }
+
+    /// Who has the buy box where this seller, or none, is named: '' where nobody has it, null where that is not known.
+    pub fn holder(self, seller_id: Option<&str>) -> Option<&str> {
+        seller_id.or((self == Availability::NoFeaturedOffer).then_some(""))
+    }
+
     /// False where the page says nothing about stock itself: a place problem, a hidden price, unread text.
     pub fn is_known(self) -> bool {
         !matches!(

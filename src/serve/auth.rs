@@ -20,6 +20,8 @@ use crate::store::keys::ApiKey;
 
 /// Another place for a key than `Authorization: Bearer`.
 pub(super) const KEY_HEADER: &str = "x-api-key";
+/// What proxies add to what they pass on.
+const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 /// Random bytes of a key.
 const BYTES: usize = 32;
 /// Digits of the hash that name a key.
@@ -123,7 +125,7 @@ pub(super) async fn caller(
     address: IpAddr,
 ) -> Result<Option<Caller>, Problem> {
     let Some(shown) = shown_key(headers)? else {
-        return open_caller(app, headers);
+        return open_caller(app, headers, address);
     };
     by_key(app, shown, address).await.map(Some)
 }
@@ -200,10 +202,19 @@ fn shown_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// Whoever sits at this machine: they read, and change nothing, because any page that they look at could ask in their name.
-/// For the same reason they have to call this machine by its own name. Null where nobody is let in without a key.
-pub(super) fn open_caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+/// For the same reason they have to call this machine by its own name. What a proxy passes on comes from elsewhere. Null
+/// where nobody is let in without a key.
+pub(super) fn open_caller(
+    app: &App,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Result<Option<Caller>, Problem> {
     if !app.options.is_open {
         return Ok(None);
+    }
+    let is_passed_on = PASSED_ON.iter().any(|name| headers.contains_key(*name));
+    if is_passed_on || !address.to_canonical().is_loopback() {
+        return Err(Problem::new(Kind::Forbidden, "without a key only this machine itself may ask"));
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = match host.rsplit_once(':') {

@@ -97,15 +97,15 @@ impl Cache {
                 How::Hit => return Ok(self.served(entry, moment, How::Hit)),
                 _ if *entry.generation == *moment.generation => {
                     // Somebody may be at it already.
-                    if let Ok(turn) = self.flight(key).try_lock_owned() {
-                        let (cache, key, moment, computing) =
-                            (self.clone(), key.to_owned(), moment.clone(), compute());
+                    if let Some(turn) = self.turn_at_once(key) {
+                        let (moment, computing) = (moment.clone(), compute());
                         tokio::spawn(async move {
-                            if let Ok(kept) = computing.await {
-                                cache.keep(&key, kept, &moment);
+                            match computing.await {
+                                Ok(kept) => drop(turn.cache.keep(&turn.key, kept, &moment)),
+                                Err(problem) if is_passing(&problem) => {}
+                                // It is not there any more, or not for them.
+                                Err(_) => turn.cache.forget(&turn.key),
                             }
-                            drop(turn);
-                            cache.land(&key);
                         });
                     }
                     return Ok(self.served(entry, moment, How::Stale));
@@ -113,23 +113,20 @@ impl Cache {
                 _ => {}
             }
         }
-        let turn = self.flight(key).lock_owned().await;
+        let _turn = self.turn(key).await;
         if let Some((entry, How::Hit)) = self.find(key, moment) {
-            drop(turn);
-            self.land(key);
             return Ok(self.served(&entry, moment, How::Hit));
         }
-        let computed = compute().await;
-        let answer = match (computed, known) {
+        match (compute().await, known) {
             (Ok(kept), _) => Ok(self.served(&self.keep(key, kept, moment), moment, How::Miss)),
             (Err(problem), Some((entry, _))) if is_passing(&problem) => {
                 Ok(self.served(&entry, moment, How::Stale))
             }
-            (Err(problem), _) => Err(problem),
-        };
-        drop(turn);
-        self.land(key);
-        answer
+            (Err(problem), _) => {
+                self.forget(key);
+                Err(problem)
+            }
+        }
     }
 
     /// What is kept under a key and not too old: a hit, where it is fresh and of this generation.
@@ -194,7 +191,26 @@ impl Cache {
         }
     }
 
-    /// The turn of whoever computes under this key.
+    fn forget(&self, key: &str) {
+        let mut entries = self.lock();
+        if let Some(old) = entries.of_key.remove(key) {
+            entries.bytes -= weight(key, &old);
+        }
+    }
+
+    /// Waits for the turn to compute under this key.
+    async fn turn(self: &Arc<Cache>, key: &str) -> Turn {
+        let mut turn = Turn { cache: self.clone(), key: key.to_owned(), held: None };
+        turn.held = Some(self.flight(key).lock_owned().await);
+        turn
+    }
+
+    /// The turn to compute under this key, where nobody has it.
+    fn turn_at_once(self: &Arc<Cache>, key: &str) -> Option<Turn> {
+        let held = self.flight(key).try_lock_owned().ok()?;
+        Some(Turn { cache: self.clone(), key: key.to_owned(), held: Some(held) })
+    }
+
     fn flight(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         flights.entry(key.to_owned()).or_default().clone()
@@ -210,6 +226,20 @@ impl Cache {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The turn to compute under a key, or a place among those who wait for it: given up however the request ends.
+struct Turn {
+    cache: Arc<Cache>,
+    key: String,
+    held: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.held = None;
+        self.cache.land(&self.key);
     }
 }
 
@@ -310,6 +340,40 @@ mod tests {
         }
         assert_eq!(computed.load(Ordering::SeqCst), 1);
         assert!(cache.flights.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_leaves_nothing_behind_and_lets_the_next_one_compute() {
+        let (cache, start) = (cache(), Instant::now());
+        let forever = |cache: Arc<Cache>| {
+            tokio::spawn(async move {
+                let never = || std::future::pending::<Result<Kept, Problem>>();
+                cache.answer("k", &moment(start, 0, "a"), never).await.map(|_| ())
+            })
+        };
+        let (one, other) = (forever(cache.clone()), forever(cache.clone()));
+        while Arc::strong_count(&cache.flight("k")) < 4 {
+            tokio::task::yield_now().await;
+        }
+        one.abort();
+        other.abort();
+        assert!(one.await.unwrap_err().is_cancelled() && other.await.unwrap_err().is_cancelled());
+        assert!(cache.flights.lock().unwrap().is_empty());
+        let answer = cache.answer("k", &moment(start, 0, "a"), || made("one")).await.unwrap();
+        assert_eq!(text(&answer), "one");
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_not_told_any_longer_than_it_takes_to_see_that() {
+        let (cache, start) = (cache(), Instant::now());
+        cache.answer("k", &moment(start, 0, "a"), || made("one")).await.unwrap();
+        let gone = || async { Err(Problem::new(Kind::NotFound, "gone")) };
+        // Stale: it is given, and looked at behind the scenes.
+        cache.answer("k", &moment(start, 20, "a"), gone).await.unwrap();
+        while cache.size().1 > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(cache.answer("k", &moment(start, 20, "a"), gone).await.is_err());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use super::answer::{Data, Output};
 use super::call::Call;
 use super::metrics::Gauge;
 use super::problem::{Kind, Problem};
+use crate::model::Timestamp;
 use crate::store::spending::SpendingBy;
 
 /// What a part may take.
@@ -165,15 +166,30 @@ async fn gauges(call: &Call) -> Result<Vec<Gauge>, Problem> {
     let days = crate::model::DayRange { first: today.month_start(), last: today };
     let spent = app.store.load_spending(SpendingBy::Source, days).await?;
     let (bytes, entries) = app.cache.size();
+    let newest_day = app.store.newest_day(None).await?;
+    let (watched, seen) = app.store.count_seen(workspace, newest_day.unwrap_or(today)).await?;
+    let sources = app.store.load_source_states().await?;
     let one = |value: i64| vec![(String::new(), value as f64)];
     let source = |name: &str| format!("source=\"{name}\"");
-    let age = newest.map(|at| (String::new(), (now - at).num_milliseconds() as f64 / 1e3));
+    let seconds_since = |at: Timestamp| (now - at).num_milliseconds() as f64 / 1e3;
+    let age = newest.map(|at| (String::new(), seconds_since(at)));
+    let answered =
+        sources.iter().filter_map(|it| Some((source(&it.source), seconds_since(it.last_success_at?))));
     Ok(vec![
         gauge(
             "amzctl_data_age_seconds",
             "Since the newest day's row was observed.",
             age.into_iter().collect(),
         ),
+        gauge(
+            "amzctl_watched_products",
+            "Watched products that are not paused, by whether they have a row of the newest day.",
+            vec![
+                ("state=\"seen\"".to_owned(), seen as f64),
+                ("state=\"missing\"".to_owned(), (watched - seen) as f64),
+            ],
+        ),
+        gauge("amzctl_source_age_seconds", "Since a provider last answered.", answered.collect()),
         gauge(
             "amzctl_alerts_open",
             "Open alerts.",

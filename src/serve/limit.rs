@@ -142,6 +142,10 @@ impl Throttle {
         make_room(&mut all, |failures: &Failures| now.duration_since(failures.since) > 2 * LONGEST_WAIT);
         let fresh = Failures { count: 0, since: now, waits: 0, waits_until: None };
         let failures = all.entry(neighbourhood(address)).or_insert(fresh);
+        // Attempts that were on their way when the wait began do not make it longer.
+        if failures.waits_until.is_some_and(|until| until > now) {
+            return;
+        }
         let calm_since = failures.waits_until.unwrap_or(failures.since);
         if now.saturating_duration_since(calm_since) > LONGEST_WAIT {
             *failures = fresh;
@@ -225,6 +229,16 @@ mod tests {
         let again = start + 60 * SECOND * 59 + Duration::from_secs(refused.reset_s);
         assert!(limiter.take("key", KeyTier::Basic, 1, again).is_allowed, "after {} s", refused.reset_s);
         assert!(limiter.take("other", KeyTier::Basic, 1, start).is_allowed, "each key by itself");
+    }
+
+    #[test]
+    fn attempts_at_the_same_time_are_one_reason_to_wait() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        let address: IpAddr = "203.0.113.1".parse().unwrap();
+        for _ in 0..50 {
+            throttle.failed(address, start);
+        }
+        assert_eq!(throttle.wait(address, start), Some(FIRST_WAIT));
     }
 
     #[test]

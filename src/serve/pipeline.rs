@@ -230,36 +230,37 @@ impl Asked {
                     parts,
                     content_type,
                     None,
+                    StatusCode::OK,
                 );
             }
             let kept = in_form(output, fields, form).await?;
             let served = answer::fresh(kept, self.app.options.clock.now());
-            let mut response = self.give(&served, parts, form.content_type(), Some((form, false)))?;
-            if response.status() == StatusCode::OK {
-                *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            }
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let mut response = self.give(&served, parts, form.content_type(), Some((form, false)), status)?;
             if is_repeated {
                 response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
             }
             return Ok(response);
         }
         let served = kept(call, form).await?;
-        self.give(&served, parts, form.content_type(), Some((form, true)))
+        self.give(&served, parts, form.content_type(), Some((form, true)), StatusCode::OK)
     }
 
-    /// An answer with its headers, or word that the client has it already. `enveloped` tells the form, and whether it may
-    /// be kept; null is text by itself.
+    /// An answer with its headers, or, of one that is as it should be, word that the client has it already. `enveloped`
+    /// tells the form, and whether it may be kept; null is text by itself.
     fn give(
         &self,
         served: &Served,
         parts: &request::Parts,
         content_type: &'static str,
         enveloped: Option<(Form, bool)>,
+        status: StatusCode,
     ) -> Result<Response<Body>, Problem> {
         let is_kept = enveloped.is_some_and(|(_, is_kept)| is_kept);
         let is_envelope = enveloped.is_some_and(|(form, _)| form == Form::Json);
         let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
         let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         let cache_control = match (is_kept, is_read) {
             (true, _) => {
@@ -276,6 +277,7 @@ impl Asked {
         );
         let hash = &served.kept.hash;
         if is_read
+            && status == StatusCode::OK
             && let Some(known) = joined(&parts.headers, &header::IF_NONE_MATCH)
             && let Some(tag) = answer::is_known(&known, hash)
         {

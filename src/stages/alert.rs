@@ -1,14 +1,15 @@
 //! Alert: mart -> findings -> alerts and outbox.
 //!
-//! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist, listing
-//! versions and open incidents. Judges the workspace's products, and in `main` those that no workspace has too. Writes
-//! alerts, events and deliveries. First of all, what was snoozed until now is open again. One unit of work is a month of
-//! judged days; the last one also holds what tells of the present and moves the mark. A second run finds every alert there and changes nothing.
+//! Reads the days that were built since alerts were last judged in the workspace, its cohorts and watchlist,
+//! listing versions and open incidents. Judges the workspace's products, and in `main` those that no
+//! workspace has too. Writes alerts, events and deliveries. First of all, what was snoozed until now is open
+//! again. One unit of work is a month of judged days; the last one also holds what tells of the present and
+//! moves the mark. A second run finds every alert there and changes nothing.
 //!
-//! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one before), if
-//! these are of the mart's last week, and those that tell of the present whatever their day. Older ones come from
-//! late data and backfills: they are stored as historical, without an event, unless history is asked for. So are
-//! those of a day whose row a provider told in hindsight, however new the day.
+//! **What is told.** Findings of a marketplace's newest two days (its newest day in the mart and the one
+//! before), if these are of the mart's last week, and those that tell of the present whatever their day.
+//! Older ones come from late data and backfills: they are stored as historical, without an event, unless
+//! history is asked for. So are those of a day whose row a provider told in hindsight, however new the day.
 
 mod around;
 pub mod backtest;
@@ -18,7 +19,7 @@ mod hold;
 mod reconcile;
 mod second;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,7 +30,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
 use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Gate, Judged, Rule, RuleBook, RuleSet, Subject};
+use crate::rollup::rules::{Finding, Gate, GateReason, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::JudgedAlert;
 use crate::store::judging::UnjudgedDays;
@@ -60,7 +61,7 @@ pub struct Options {
     pub run_id: String,
     pub workspace: Workspace,
     pub rules: RuleBook,
-    /// Null: nothing is held back, and nothing resolved by itself.
+    /// Null: nothing is held back, what was held is told, and nothing is resolved by itself.
     pub gate: Option<Gate>,
     /// Days after which what is held back is decided without evidence.
     pub decide_after_days: u32,
@@ -93,7 +94,7 @@ struct Judges {
     unjudged: Arc<UnjudgedDays>,
     /// Empty where the rules are the same for every product.
     subjects: Arc<HashMap<ProductKey, Subject>>,
-    /// Empty where nothing is held back.
+    /// Without a gate just what an earlier one held back.
     pending: Arc<AllPending>,
 }
 
@@ -106,10 +107,7 @@ impl Judges {
             false => Ok(HashMap::new()),
         };
         let subjects = Arc::new(subjects.context("failed to load what the rules select by")?);
-        let pending = match options.gate {
-            Some(_) => hold::load_pending(store, &options.workspace).await?,
-            None => AllPending::new(),
-        };
+        let pending = hold::load_pending(store, &options.workspace, options.gate.is_some()).await?;
         Ok(Judges { book: options.rules.clone(), unjudged, subjects, pending: Arc::new(pending) })
     }
 
@@ -150,6 +148,8 @@ pub struct Summary {
     pub released: u64,
     /// Findings that were held back and were none.
     pub dropped: u64,
+    /// Findings that are held back and that a second source contradicts since now.
+    pub contradicted: u64,
     /// Alerts that are over.
     pub cleared: u64,
     /// Snoozed alerts whose time was over: they are open again.
@@ -162,7 +162,7 @@ pub struct Summary {
     /// What waits for a second source.
     #[serde(skip)]
     pub awaiting: Vec<Awaiting>,
-    /// So many of what is held wait for one since now.
+    /// So many are held since now for nothing else than that one source alone has shown them.
     #[serde(skip)]
     pub held_for_second: u64,
 }
@@ -318,27 +318,30 @@ async fn commit(
     };
     // Of a product that is not judged here any more nothing new is known.
     existing.retain(|alert| product_of(alert).is_none_or(|product| unjudged.products.contains(product)));
+    let id_of = |finding: &Finding| finding.alert_id(options.workspace.as_str());
+    evidence::no_longer_found(judges, &scope, &findings.iter().map(id_of).collect(), &mut since);
     if is_last {
         let mut present = around::judge_present(store, clock, judges, options).await?;
         // Before the first build nothing says which days are new.
         present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
-        let ids: Vec<String> =
-            present.iter().map(|finding| finding.alert_id(options.workspace.as_str())).collect();
+        let ids: Vec<String> = present.iter().map(id_of).collect();
         existing.extend(
             store
                 .load_alerts_by_id(&options.workspace, &ids)
                 .await
                 .context("failed to load alerts of the present")?,
         );
-        if options.gate.is_some() {
-            evidence::ask_around(store, judges, &mut since).await?;
-            evidence::no_longer_present(judges, &present, &mut since);
+        evidence::ask_around(store, judges, &mut since).await?;
+        evidence::no_longer_present(judges, &present, &mut since);
+        if options.gate.is_none() {
+            evidence::release_the_rest(judges, &mut since);
+        } else {
             summary.awaiting.extend(second::decide(store, clock.now(), judges, options, &mut since).await?);
             evidence::decide_by_time(store, clock.now(), judges, options, &mut since).await?;
         }
         findings.extend(present);
     }
-    let findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
+    let mut findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
     let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
         Some(days) if options.tell == Telling::Newest => {
             // Only the newest days are told at all.
@@ -357,19 +360,38 @@ async fn commit(
             Telling::Nothing => false,
         }
     };
-    let known: BTreeSet<&str> = existing.iter().map(|alert| alert.alert_id.as_str()).collect();
-    let is_new = |finding: &Finding| {
-        is_told(finding) && !known.contains(finding.alert_id(options.workspace.as_str()).as_str())
-    };
-    let Sifted { passed, incidents, held, awaiting } =
-        hold::sift(store, clock.now(), options, judges, findings, is_new).await?;
-    summary.held_for_second += awaiting.len() as u64;
+    if options.gate.is_none() {
+        // What is decided now is told by that.
+        let decided = since.decided();
+        findings.retain(|finding| !decided.contains(&id_of(finding)));
+    }
+    let known = existing.iter().map(|alert| (alert.alert_id.as_str(), alert.severity)).collect();
+    let Sifted { passed, incidents, held, looked_again, awaiting, refuted, withheld } =
+        hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;
+    // Of an alert that may be graver than it was told the present says nothing yet.
+    existing.retain(|alert| !withheld.contains(&alert.alert_id));
+    let alone: BTreeSet<&str> = incidents
+        .iter()
+        .filter(|incident| incident.reason == GateReason::SecondSource)
+        .map(|incident| incident.incident_id.as_str())
+        .collect();
+    summary.held_for_second +=
+        held.iter().filter(|one| alone.contains(one.incident_id.as_str())).count() as u64;
     summary.awaiting.extend(awaiting);
     let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
     summary.held += held.len() as u64;
     summary.cleared += since.cleared.len() as u64;
+    summary.contradicted += since.notes.len() as u64;
     let batch = &mut reconciled.batch;
     (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
+    // What is decided now was decided as it was held.
+    let decided: HashSet<String> =
+        since.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect();
+    batch.held.extend(looked_again.into_iter().filter(|one| !decided.contains(&one.alert.alert_id)));
+    if !since.notes.is_empty() && !options.dry_run {
+        let noted = store.note_held(&options.workspace, &since.notes).await;
+        noted.context("failed to note what contradicts what is held back")?;
+    }
     if !since.decisions.is_empty() && !options.dry_run {
         // Before the mark moves: a run that is killed in between decides the same again.
         let (workspace, subscribers) = (&options.workspace, &options.recipients);
@@ -393,6 +415,10 @@ async fn commit(
             )
             .await
             .context("failed to save alerts")?;
+        // A run that is killed in between leaves them held, and the next one drops them.
+        let (workspace, subscribers) = (&options.workspace, &options.recipients);
+        let dropped = store.decide_by_evidence(workspace, &refuted, clock.now(), subscribers).await;
+        summary.dropped += dropped.context("failed to drop what several sources refute")?.dropped;
     }
     reconciled.fired.iter().for_each(log_fired);
     summary.count(&mut reconciled);
@@ -427,8 +453,8 @@ fn rests_on(finding: &Finding, days: &BTreeSet<(ProductKey, Day)>) -> bool {
     [Some(product), competitor].into_iter().flatten().any(|product| days.contains(&(product, finding.day)))
 }
 
-/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it was left
-/// behind by the others.
+/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it
+/// was left behind by the others.
 fn is_news(finding: &Finding, newest_days: &BTreeMap<Marketplace, Day>) -> bool {
     if finding.rule.is_of_the_present() {
         return true;

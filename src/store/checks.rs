@@ -182,6 +182,20 @@ impl Store {
         Ok(fresh)
     }
 
+    /// How many products a workspace watches and has not paused, and how many of them have a row of this day.
+    pub async fn count_seen(&self, workspace: &Workspace, day: Day) -> Result<(i64, i64)> {
+        let row = query(
+            "SELECT COUNT(*) AS watched, COUNT(d.asin) AS seen FROM watch_items w
+               LEFT JOIN product_metrics_daily d ON d.marketplace = w.marketplace AND d.asin = w.asin AND d.day = $2
+             WHERE w.workspace = $1 AND w.paused = 0",
+        )
+        .bind(workspace.as_str())
+        .bind(day.to_string())
+        .fetch_one(self.reader())
+        .await?;
+        Ok((row.try_get("watched")?, row.try_get("seen")?))
+    }
+
     /// What breaks an invariant: nothing in a sound database.
     pub async fn find_broken(&self, invariant: &Invariant) -> Result<Broken> {
         let broken_by = invariant.broken_by.replace("$max", &MAX_MINOR.to_string());

@@ -1,13 +1,14 @@
-//! The quality gate's books: its incidents, and the findings that they hold back until somebody, or the evidence, decides.
+//! The quality gate's books: its incidents, and the findings that they hold back until somebody, or the
+//! evidence, decides.
 //!
 //! ```text
 //! held ─▶ released (it is an alert, or has made one more severe, and is told)
 //!   └───▶ dropped  (it was no finding)
 //! ```
 //!
-//! What trips the gate, and what counts as evidence, is decided by `stages::alert`. An incident is open as long as it
-//! holds something back; one that holds nothing, because data are missing, until somebody decides it. Incidents of
-//! sources lie in the same table, have no workspace, and hold nothing back.
+//! What trips the gate, and what counts as evidence, is decided by `stages::alert`. An incident is open as
+//! long as it holds something back; one that holds nothing, because data are missing, until somebody decides
+//! it. Incidents of sources lie in the same table, have no workspace, and hold nothing back.
 
 use super::alerts::{
     AMZCTL, AlertBatch, AlertChange, AlertNews, AlertState, Escalation, NewAlert, NewEvent, escalate,
@@ -38,8 +39,8 @@ pub struct NewGateIncident {
 }
 
 impl NewGateIncident {
-    /// The id of the incident: the same whenever the gate trips for the same reason about the same thing. `subject` tells
-    /// incidents of a day apart, as by product or source; '' where there is one for all.
+    /// The id of the incident: the same whenever the gate trips for the same reason about the same thing.
+    /// `subject` tells incidents of a day apart, as by product or source; '' where there is one for all.
     pub fn id(
         workspace: &Workspace,
         reason: GateReason,
@@ -57,6 +58,16 @@ pub struct HeldFinding {
     pub incident_id: String,
     /// The alert that comes of it. `historical` where nobody is told then either.
     pub alert: NewAlert,
+    /// What speaks against it already; '' where nothing does.
+    pub note: String,
+}
+
+/// What came to light about a finding that goes on being held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldNote {
+    pub incident_id: String,
+    pub alert_id: String,
+    pub note: String,
 }
 
 /// What became of a finding that was held back.
@@ -81,6 +92,7 @@ pub struct HeldRecord {
     pub decided_at: Option<Timestamp>,
     /// '' while it is held.
     pub decided_by: String,
+    /// Why it was decided so; while it is held, what speaks against it.
     pub note: String,
 }
 
@@ -92,7 +104,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn state(self) -> HeldState {
+    pub fn state(self) -> HeldState {
         match self {
             Verdict::Release => HeldState::Released,
             Verdict::Drop => HeldState::Dropped,
@@ -151,7 +163,8 @@ struct By<'a> {
 }
 
 impl Store {
-    /// The findings of the days that were ever held back, whatever became of them, sorted by alert and incident.
+    /// The findings of the days that were ever held back, whatever became of them, sorted by alert and
+    /// incident.
     pub async fn load_held(&self, workspace: &Workspace, days: DayRange) -> Result<Vec<HeldRecord>> {
         let rows = query(concat!(held!(), " AND h.day BETWEEN $2 AND $3 ORDER BY h.alert_id, h.incident_id"))
             .bind(workspace.as_str())
@@ -200,8 +213,9 @@ impl Store {
         rows.iter().map(held_record).collect()
     }
 
-    /// Lets findings through or takes them for none, in one transaction. What is released is an alert then, with its event
-    /// and deliveries, as if it had never been held; the decision is the first entry of its history.
+    /// Lets findings through or takes them for none, in one transaction. What is released is an alert then,
+    /// with its event and deliveries, as if it had never been held; the decision is the first entry of its
+    /// history.
     ///
     /// What is decided already, of whoever's two decisions was the first, is left as it is.
     pub async fn decide_held(
@@ -236,10 +250,30 @@ impl Store {
         }
         self.decide_held(workspace, decisions, AMZCTL, now, subscribers).await
     }
+
+    /// Notes on findings that are held what came to light about them.
+    pub async fn note_held(&self, workspace: &Workspace, notes: &[HeldNote]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for HeldNote { incident_id, alert_id, note } in notes {
+            query(
+                "UPDATE held_findings SET note = $4
+                 WHERE workspace = $1 AND incident_id = $2 AND alert_id = $3 AND state = 'held'",
+            )
+            .bind(workspace.as_str())
+            .bind(incident_id)
+            .bind(alert_id)
+            .bind(note)
+            .execute(&mut tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
-/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held already is
-/// held as a later look says it; what is decided already stays so, and an incident that holds something again is open again.
+/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held
+/// already is held as a later look says it; what is decided already stays so, unless it is graver now; an
+/// incident that holds something again is open again.
 pub(super) async fn hold(
     tx: &mut Tx,
     workspace: &Workspace,
@@ -265,19 +299,26 @@ pub(super) async fn hold(
         .bind(&incident.marketplace)
         .execute(&mut *tx)
         .await?;
-        // What waits for a second source is told in the same night, as an alert or not at all.
+        // What waits for a second source is mostly told in the same night, as an alert or not at all.
         if written.rows_affected() > 0 && incident.reason != GateReason::SecondSource {
             events.push(gate_tripped(workspace, incident, now));
         }
     }
-    for HeldFinding { incident_id, alert } in &batch.held {
+    for HeldFinding { incident_id, alert, note } in &batch.held {
         query(
             "INSERT INTO held_findings (workspace, incident_id, alert_id, rule, severity, marketplace, asin, day, object,
-               message, evidence, historical, state, run_id, held_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14)
+               message, evidence, historical, state, run_id, held_at, note)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14, $15)
              ON CONFLICT (workspace, incident_id, alert_id) DO UPDATE SET severity = excluded.severity,
-               message = excluded.message, evidence = excluded.evidence, historical = excluded.historical
-             WHERE held_findings.state = 'held'",
+               message = excluded.message, evidence = excluded.evidence, historical = excluded.historical,
+               state = 'held', decided_at = NULL, decided_by = '',
+               run_id = CASE held_findings.state WHEN 'held' THEN held_findings.run_id ELSE excluded.run_id END,
+               held_at = CASE held_findings.state WHEN 'held' THEN held_findings.held_at ELSE excluded.held_at END,
+               note = CASE held_findings.state WHEN 'held' THEN held_findings.note ELSE excluded.note END
+             WHERE held_findings.state = 'held'
+               OR (excluded.severity = 'critical' AND held_findings.severity <> 'critical')
+               OR (excluded.severity = 'high' AND held_findings.severity IN ('low', 'medium'))
+               OR (excluded.severity = 'medium' AND held_findings.severity = 'low')",
         )
         .bind(workspace.as_str())
         .bind(incident_id)
@@ -293,6 +334,7 @@ pub(super) async fn hold(
         .bind(alert.historical)
         .bind(run_id)
         .bind(now.timestamp_micros())
+        .bind(note)
         .execute(&mut *tx)
         .await?;
     }

@@ -1,4 +1,5 @@
-//! Incidents as people see them: those of sources, which are everybody's, and a workspace's own of the quality gate.
+//! Incidents as people see them: those of sources, which are everybody's, and a workspace's own of the
+//! quality gate.
 
 use super::columns::{instant, known_instant, to_json, word};
 use super::db::{Row, query};

@@ -10,7 +10,7 @@ use super::{Result, Store};
 use crate::model::{
     Day, DayRange, HISTORY_SOURCE, Marketplace, ProductKey, Relation, Tier, Timestamp, Workspace,
 };
-use crate::rollup::rules::{DayPrice, GoneFacts, IncidentFacts, Sightings, StaleFacts, Subject};
+use crate::rollup::rules::{GoneFacts, IncidentFacts, Sightings, StaleFacts, Subject};
 
 /// Days that were built since alerts were last judged in a workspace, and the products that it judges.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -240,29 +240,6 @@ impl Store {
         Ok(pairs)
     }
 
-    /// A product's known prices of the days, in order.
-    pub async fn load_day_prices(&self, product: ProductKey, days: DayRange) -> Result<Vec<DayPrice>> {
-        let rows = query(
-            "SELECT day, price_minor, currency FROM product_metrics_daily
-             WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 AND price_minor IS NOT NULL ORDER BY day",
-        )
-        .bind(product.marketplace.code())
-        .bind(product.asin.as_str())
-        .bind(days.first.to_string())
-        .bind(days.last.to_string())
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DayPrice {
-                    day: word(row, "product_metrics_daily", "day")?,
-                    price_minor: row.try_get("price_minor")?,
-                    currency: word(row, "product_metrics_daily", "currency")?,
-                })
-            })
-            .collect()
-    }
-
     /// Watched products that are not paused, each with its newest observation.
     pub async fn load_watched_sightings(&self, workspace: &Workspace) -> Result<Vec<StaleFacts>> {
         let rows = query(
@@ -322,7 +299,8 @@ impl Store {
         Ok(gone)
     }
 
-    /// Incidents of sources that are open. Those of the quality gate are no findings: they hold findings back.
+    /// Incidents of sources that are open. Those of the quality gate are no findings: they hold findings
+    /// back.
     pub async fn load_open_incidents(&self) -> Result<Vec<IncidentFacts>> {
         let rows = query(
             "SELECT incident_id, kind, source, field, reason, detail, day FROM incidents

@@ -7,13 +7,13 @@ use super::core::listing_content;
 use super::db::{Row, query};
 use super::{Result, Store};
 use crate::model::{Day, DayRange, Listing, ProductKey, Timestamp};
-use crate::rollup::rules::{ListingChange, ListingLooks, ListingSeen, ListingSide};
+use crate::rollup::rules::{ListingChange, ListingLooks, ListingSide};
 
 const TABLE: &str = "listing_versions";
 
 impl Store {
-    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it, sorted
-    /// by product, source and time; `day_of` says to which day an instant belongs.
+    /// Listing versions that begin in `[from, until)`, each with the version of the same source before it,
+    /// sorted by product, source and time; `day_of` says to which day an instant belongs.
     pub async fn load_listing_changes(
         &self,
         from: Timestamp,
@@ -47,8 +47,8 @@ impl Store {
             .collect()
     }
 
-    /// What the sources showed on the days of products whose listing they show in more than one version, one of them
-    /// begun in `[from, until)`. Sorted by product and source.
+    /// What the sources showed on the days of products whose listing they show in more than one version, one
+    /// of them begun in `[from, until)`. Sorted by product and source.
     pub async fn load_listing_looks(
         &self,
         days: DayRange,
@@ -113,33 +113,6 @@ impl Store {
         }
         listings.retain(|listing| listing.versions.len() > 1);
         Ok(listings)
-    }
-
-    /// What the sources have shown of a product's listing on these days, sorted by time.
-    pub async fn load_listings_seen(&self, product: ProductKey, days: DayRange) -> Result<Vec<ListingSeen>> {
-        let rows = query(
-            "SELECT o.source, o.day, c.content
-             FROM observations o JOIN listing_contents c ON c.listing_hash = o.listing_hash
-             WHERE o.marketplace = $1 AND o.asin = $2 AND o.found = 1 AND o.day BETWEEN $3 AND $4 AND o.is_current = 1
-             ORDER BY o.day, o.observed_at, o.source",
-        )
-        .bind(product.marketplace.code())
-        .bind(product.asin.as_str())
-        .bind(days.first.to_string())
-        .bind(days.last.to_string())
-        .fetch_all(self.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let Listing { title, brand, bullets, images, .. } =
-                    from_json(row, "listing_contents", "content")?;
-                Ok(ListingSeen {
-                    source: row.try_get("source")?,
-                    day: word(row, "observations", "day")?,
-                    side: ListingSide { title, brand, bullets, images },
-                })
-            })
-            .collect()
     }
 }
 

@@ -58,6 +58,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../sql/migrations/postgres/0005_serve.sql"),
     },
     Migration {
+        version: 6,
+        name: "ranks by month",
+        sqlite: include_str!("../../sql/migrations/sqlite/0006_ranks_by_month.sql"),
+        postgres: include_str!("../../sql/migrations/postgres/0006_ranks_by_month.sql"),
+    },
+    Migration {
         version: 7,
         name: "live",
         sqlite: include_str!("../../sql/migrations/sqlite/0007_live.sql"),

@@ -44,6 +44,7 @@ pub mod raw;
 pub mod reports;
 pub mod requests;
 pub mod retention;
+mod seen;
 pub mod served;
 pub mod sessions;
 pub mod spending;
@@ -61,6 +62,7 @@ pub use explain::Evidence;
 pub use hash::{TableHash, combined};
 pub use migrate::PendingMigration;
 pub use quarantine::NewQuarantine;
+pub use seen::Seen;
 use std::time::Duration;
 
 use self::error::Said;

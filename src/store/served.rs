@@ -223,7 +223,7 @@ impl Store {
     /// Changes whenever a mart is built, by whatever process: another text than before.
     pub async fn served_generation(&self) -> Result<String> {
         let rows = query(
-            "SELECT name, value FROM marks WHERE name IN ('generation', 'mart_built_seq')
+            "SELECT name, value FROM marks WHERE name IN ('lake_generation', 'mart_built_seq')
              UNION ALL SELECT lake_epoch, 0 FROM database_identity ORDER BY 1",
         )
         .fetch_all(self.reader())

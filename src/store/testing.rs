@@ -84,7 +84,7 @@ async fn make_template(server: &PgConnectOptions) -> String {
         .flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}")))
         .collect();
     let months = serde_json::to_string(&[&["1970-01".to_owned()][..], &months].concat()).unwrap();
-    for table in ["raw_receipts", "observations", "product_metrics_daily", "deltas"] {
+    for table in ["raw_receipts", "observations", "product_metrics_daily", "ranks", "deltas"] {
         store.run_script(format!("SELECT make_months('{table}', '{months}')")).await.unwrap();
     }
     store.close().await;

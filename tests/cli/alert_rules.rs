@@ -204,6 +204,17 @@ fn a_backtest_says_how_often_rules_would_have_fired_and_what_the_next_day_said()
     "#);
 }
 
+#[test]
+fn a_second_source_that_the_rule_set_never_asks_is_named_once() {
+    let sandbox = Sandbox::initialised().with("AMZCTL_GATE__CONFIRM_WITH", "keepa");
+    let sandbox = sandbox.with("AMZCTL_GATE__CONFIRM_MAX_UNITS_PER_DAY", "5");
+    let line = "alert: nobody of [gate] confirm_with is asked, the rule set `plain` has no quality gate; `calm` has one\n";
+    let said = sandbox.run_with("AMZCTL_ALERTS__RULES", "plain", "run --no-deliver");
+    assert_eq!(said.matches(line).count(), 1, "{said}");
+    let said = sandbox.run_with("AMZCTL_ALERTS__RULES", "calm", "run --no-deliver");
+    assert!(!said.contains("confirm_with"), "{said}");
+}
+
 /// Twelve products of one file a day, all at one price, judged each night; what the last night said.
 fn nights(prices: &[i64]) -> (Sandbox, String) {
     let sandbox = Sandbox::initialised();

@@ -425,7 +425,7 @@ fn of_the_ledger_and_the_checks() {
     amzctl.runs.show/1
     command duration_s exit_code finished_at host pid run_id schema started_at state summary
     summary: alert build_mart ingest normalize
-    summary.alert: cancelled cleared days_judged dropped escalated gap_too_long held historical opened released rows_judged source_incidents superseded woken
+    summary.alert: cancelled cleared contradicted days_judged dropped escalated gap_too_long held historical opened released rows_judged source_incidents superseded woken
     summary.build_mart: comparisons mart
     summary.build_mart.comparisons: changed cohorts
     summary.build_mart.mart: days_built delta_commits delta_rows dry_run files_repaired files_vacuumed first_day lake_rebuilt last_day mart_bytes_written mart_files_written rollup_rows sync

@@ -129,15 +129,14 @@ fn the_months_to_come_are_made_ahead_by_hand_and_by_a_run() {
     would make 2 months of deltas: 2026-03, 2026-04
     would make 2 months of observations: 2026-03, 2026-04
     would make 2 months of product_metrics_daily: 2026-03, 2026-04
+    would make 2 months of ranks: 2026-03, 2026-04
     would make 2 months of raw_receipts: 2026-03, 2026-04
     dry run, nothing written
     ");
     assert_eq!(months(), [] as [&str; 0]);
     sandbox.succeed("db partitions -q --ahead 0");
-    assert_eq!(
-        months(),
-        ["deltas 2026-03", "observations 2026-03", "product_metrics_daily 2026-03", "raw_receipts 2026-03"]
-    );
+    let tables = ["deltas", "observations", "product_metrics_daily", "ranks", "raw_receipts"];
+    assert_eq!(months(), tables.map(|table| format!("{table} 2026-03")));
     answers!(sandbox.run("db partitions --ahead 0"), @"
     exit 0
     --- stderr
@@ -146,7 +145,7 @@ fn the_months_to_come_are_made_ahead_by_hand_and_by_a_run() {
     let status = sandbox.run("db status");
     assert!(status.contains("hint: deltas has no 2026-04 yet: `amzctl db partitions`"), "{status}");
     sandbox.succeed("run -q");
-    assert_eq!(months().len(), 16, "this month and three more of four tables");
+    assert_eq!(months().len(), 20, "this month and three more of five tables");
     assert!(!sandbox.run("db status").contains("hint:"));
 
     // Whoever may write rows need not be allowed to make tables.
@@ -156,12 +155,26 @@ fn the_months_to_come_are_made_ahead_by_hand_and_by_a_run() {
         &format!(
             "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA staging_raw, core, mart, ops TO {role};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA staging_raw, core, mart, ops TO {role};
-             GRANT EXECUTE ON FUNCTION ops.make_months TO {role}"
+             GRANT EXECUTE ON FUNCTION ops.make_months, ops.order_month TO {role}"
         ),
     );
     let as_writer = url.replace("postgres://postgres@", &format!("postgres://{role}@"));
     let writer = sandbox.run_with("AMZCTL_STORE__URL", &as_writer, "db partitions --ahead 4");
     assert!(writer.starts_with("exit 0\n") && writer.contains("made 1 month of deltas: 2026-07"), "{writer}");
+    // A month that is over is put in order by whoever comes a week after its end, with the owner's rights too.
+    sql(
+        &url,
+        "SELECT ops.make_months('ranks', '[\"2026-01\", \"2026-02\"]');
+         INSERT INTO core.ranks SELECT 'US', 'B000000001', day, 0, NULL, 'Toys', 7, 1, 0
+         FROM unnest(ARRAY['2026-01-31', '2026-02-01']) AS day",
+    );
+    let answer = sandbox.run_with("AMZCTL_STORE__URL", &as_writer, "db partitions --ahead 4 --dry-run");
+    assert!(answer.contains("2026-01 of ranks would be put into the order of products"), "{answer}");
+    for said in [Some("2026-01 of ranks is put into the order of products"), None] {
+        let answer = sandbox.run_with("AMZCTL_STORE__URL", &as_writer, "db partitions --ahead 4");
+        assert_eq!(said.is_some(), said.is_some_and(|said| answer.contains(said)), "{answer}");
+        assert_eq!(said.is_none(), !answer.contains("order of products"), "{answer}");
+    }
     sql(&url, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 

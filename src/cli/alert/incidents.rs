@@ -380,13 +380,19 @@ fn short_held_rows(held: &[HeldRecord]) -> Rows {
     let mut rows = Rows::new("amzctl.alert-held/1", &columns).wrapping();
     for held in held {
         let alert = &held.alert;
+        // What was decided has its reason with the incident.
+        let speaks_against = held.state == HeldState::Held && !held.note.is_empty();
+        let message = match speaks_against {
+            true => format!("{}; {}", alert.message, held.note),
+            false => alert.message.clone(),
+        };
         rows.push(vec![
             short_id(&alert.alert_id).into(),
             alert.day.into(),
             alert.severity.as_str().into(),
             product(&alert.marketplace, &alert.asin).into(),
             held.state.as_str().into(),
-            alert.message.as_str().into(),
+            message.into(),
         ]);
     }
     rows
@@ -494,6 +500,8 @@ pub(in crate::cli) fn held_text(held: &HeldRecord) -> String {
     if let Some(at) = held.decided_at {
         let note = if held.note.is_empty() { String::new() } else { format!(": {}", held.note) };
         let _ = write!(text, ", {state} by {} at {}{note}", held.decided_by, instant_to_second(at));
+    } else if !held.note.is_empty() {
+        let _ = write!(text, ", {}", held.note);
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `db partitions`: the months of a server's large tables, made before they are needed.
+//! `db partitions`: the months of a server's large tables, made before they are needed and put in order once they are over.
 
 use crate::cli::context::Context;
 use crate::cli::output::counted;
@@ -8,19 +8,25 @@ use crate::store::Store;
 
 /// Months that `run` keeps ready, the current one aside.
 const AHEAD: u32 = 3;
+/// So long after its end little comes to a month any more.
+const SETTLED_DAYS: i32 = 7;
+/// What a run puts in order at most: the daily rows and ranks of two months, so that the first one does not take all night.
+const ORDERED_BY_RUN: usize = 4;
 
-/// Make the months to come of a server's large tables
+/// Make the months to come of a server's large tables, put those in order that are over
 ///
-/// Raw receipts, observations, daily rows and deltas are kept by month on a server. A month that is not there is made by
-/// the first transaction that writes to it; made ahead, none has to wait for whoever reads the table. `run` does
-/// this by itself. An embedded database has no months.
+/// Raw receipts, observations, daily rows, ranks and deltas are kept by month on a server. A month that is not there is
+/// made by the first transaction that writes to it; made ahead, none has to wait for whoever reads the table. A week
+/// after its end the daily rows and ranks of a month are put into the order of products, once: a product's days are
+/// then read from few pages. Whoever reads the table waits meanwhile, and what comes to the month later lies behind.
+/// `run` does all this by itself. An embedded database has no months.
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct PartitionsArgs {
     /// Months after the current one
     #[arg(long, value_name = "COUNT", default_value_t = AHEAD, value_parser = clap::value_parser!(u32).range(0..=120))]
     ahead: u32,
 
-    /// Say what would be made, make nothing
+    /// Say what would be done, do nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -47,7 +53,21 @@ pub(super) async fn run(args: PartitionsArgs, context: &Context) -> anyhow::Resu
     if missing.is_empty() {
         let last = months.last().map_or("", String::as_str);
         context.ui.note(&format!("every month up to {last} is there"));
-    } else if args.dry_run {
+    }
+    let unordered = store.unordered_months(&settled_before(context.today())).await?;
+    let _lock = match args.dry_run || unordered.is_empty() {
+        true => None,
+        false => Some(context.lock(&store, "pipeline").await?),
+    };
+    for (table, month) in &unordered {
+        let said = match args.dry_run {
+            true => "would be put",
+            false if store.order_month(table, month).await? => "is put",
+            false => "is in use and not put",
+        };
+        context.ui.note(&format!("{month} of {table} {said} into the order of products"));
+    }
+    if args.dry_run && !(missing.is_empty() && unordered.is_empty()) {
         context.ui.note("dry run, nothing written");
     }
     Ok(Outcome::Done)
@@ -57,6 +77,29 @@ pub(super) async fn run(args: PartitionsArgs, context: &Context) -> anyhow::Resu
 pub(in crate::cli) async fn make_ahead(store: &Store, context: &Context) -> anyhow::Result<()> {
     store.make_months(&months_from(context.today(), AHEAD)).await?;
     Ok(())
+}
+
+/// Puts some of what is over in order, while nobody else derives anything. Where that fails, a run has lost nothing.
+pub(in crate::cli) async fn put_in_order(store: &Store, context: &Context) {
+    let ordered = async {
+        let unordered = store.unordered_months(&settled_before(context.today())).await?;
+        for (table, month) in unordered.into_iter().take(ORDERED_BY_RUN) {
+            if context.cancel().is_cancelled() {
+                break;
+            }
+            let is_ordered = store.order_month(table, &month).await?;
+            tracing::info!(table, month, is_ordered, "put into the order of products");
+        }
+        anyhow::Ok(())
+    };
+    if let Err(error) = ordered.await {
+        tracing::warn!(error = format!("{error:#}"), "a month was not put into the order of products");
+    }
+}
+
+/// The first month to which rows may still come.
+fn settled_before(today: Day) -> String {
+    today.plus(-SETTLED_DAYS).month()
 }
 
 /// The month of a day and those after it, `YYYY-MM`.

@@ -7,8 +7,8 @@ use super::wording::Evidence;
 use super::{Finding, Rule, RuleSet};
 use crate::model::{Day, ProductKey, ReportingZone, Tier, Timestamp};
 
-/// The slot of a tier that `at` lies in: 6-hour slots of the reporting day, reporting days, ISO weeks. A watched
-/// product is to be seen once in each. Consecutive slots have consecutive numbers.
+/// The slot of a tier that `at` lies in: 6-hour slots of the reporting day, reporting days, ISO weeks. A
+/// watched product is to be seen once in each. Consecutive slots have consecutive numbers.
 pub fn slot_of(tier: Tier, zone: ReportingZone, at: Timestamp) -> i64 {
     let day_no = i64::from(zone.day_of(at).no());
     match tier {
@@ -48,8 +48,8 @@ pub struct StaleFacts {
     pub watched_since: Timestamp,
 }
 
-/// Finds a product stale when [`stale_slots`](RuleSet::stale_slots) whole slots have passed since the one it was
-/// last seen in. The slot that is still running does not count: its observation may be on the way.
+/// Finds a product stale when [`stale_slots`](RuleSet::stale_slots) whole slots have passed since the one it
+/// was last seen in. The slot that is still running does not count: its observation may be on the way.
 pub fn judge_stale(
     facts: &StaleFacts,
     zone: ReportingZone,
@@ -68,7 +68,8 @@ pub fn judge_stale(
         Some(seen) => format!("no observation since {}", zone.day_of(seen)),
         None => format!("never observed, watched since {}", zone.day_of(facts.watched_since)),
     };
-    // An alert keeps its message for as long as it is open: the slots are those after which it is stale, not a count.
+    // An alert keeps its message for as long as it is open: the slots are those after which it is stale, not
+    // a count.
     let message = format!("{since}: at least {} whole {} missed", set.stale_slots, slot_word(facts.tier));
     let evidence = Evidence::default()
         .day("day", day)

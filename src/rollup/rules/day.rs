@@ -372,9 +372,8 @@ impl Judge<'_> {
         let (facts, own_sellers) = (self.facts, self.own_sellers);
         let (Some(before), Some(prev_day)) = (facts.seller_prev, facts.seller_prev_day) else { return };
         // That nobody has the buy box is known too, but it is news only on the first such day.
-        let none = Availability::NoFeaturedOffer;
-        let lost_to_nobody =
-            facts.seller_id.is_none() && facts.availability == none && facts.availability_prev != Some(none);
+        let lost_to_nobody = facts.availability.holder(facts.seller_id) == Some("")
+            && facts.availability_prev != Some(Availability::NoFeaturedOffer);
         if (facts.seller_id.is_none() && !lost_to_nobody) || !self.is_near(prev_day) {
             return;
         }
@@ -451,7 +450,8 @@ impl Judge<'_> {
     }
 }
 
-/// `|delta| * 10000 > above * prev` with hundredths of a percent, in integers; never for a previous value of 0.
+/// `|delta| * 10000 > above * prev` with hundredths of a percent, in integers; never for a previous value of
+/// 0.
 pub(super) fn exceeds_pct(delta: i64, prev: i64, above: i64) -> bool {
     prev > 0 && i128::from(delta).abs() * 10_000 > i128::from(above) * i128::from(prev)
 }

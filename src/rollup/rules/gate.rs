@@ -1,7 +1,8 @@
 //! The quality gate: findings that say more about the data than about the products are held back.
 //!
-//! A wrong currency, a price that jumped further than prices do, a canary that moved, or so many products at once that it
-//! is the source that moved: each makes one incident that holds its findings, until the next days confirm or refute them.
+//! A wrong currency, a price that jumped further than prices do, a canary that moved, or so many products at
+//! once that it is the source that moved: each makes one incident that holds its findings, until the next
+//! days confirm or refute them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -70,9 +71,23 @@ pub struct Tripped {
 /// What one incident is about.
 type Place = (GateReason, Marketplace, Day, String);
 
+impl Tripped {
+    /// Of findings that one source alone has shown.
+    pub fn by_one_source(marketplace: Marketplace, day: Day, held: Vec<Finding>) -> Tripped {
+        Tripped {
+            reason: GateReason::SecondSource,
+            marketplace: Some(marketplace),
+            day,
+            subject: String::new(),
+            detail: "so grave that a second source is to show it too".to_owned(),
+            held,
+        }
+    }
+}
+
 impl Gate {
-    /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that it was seen
-    /// more than once, by its rule or by a second source.
+    /// Parts findings into those that may be told and those that are held. `confirmed` says of a finding that
+    /// it was seen more than once, by its rule or by a second source.
     pub fn sift(
         &self,
         findings: Vec<Finding>,

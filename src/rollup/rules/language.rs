@@ -1,8 +1,9 @@
 //! The rule language: what a rules file may say, and what that makes of a shipped set.
 //!
-//! `[rules.TYPE]` changes a rule for every product, `[[override]]` for those that its `where` selects. What names the
-//! product goes before what names its cohort, that before any other selection, that before the workspace, and that before
-//! `[rules]`; among equals the later one wins, key by key. So each product has one rule of each type.
+//! `[rules.TYPE]` changes a rule for every product, `[[override]]` for those that its `where` selects. What
+//! names the product goes before what names its cohort, that before any other selection, that before the
+//! workspace, and that before `[rules]`; among equals the later one wins, key by key. So each product has one
+//! rule of each type.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,8 +64,9 @@ pub struct RuleChange {
     pub min_abs: Option<Number>,
     /// Known days that must lie before the judged one.
     pub min_known_days: Option<u16>,
-    /// What today is compared with: "previous" (the previous known day), "median:14" (of the known days of so many days),
-    /// "last_found" (the value at which it last found something), "all_time" (the lowest price ever, of price_drop).
+    /// What today is compared with: "previous" (the previous known day), "median:14" (of the known days of so
+    /// many days), "last_found" (the value at which it last found something), "all_time" (the lowest price
+    /// ever, of price_drop).
     pub reference: Option<String>,
     /// Looks in a row that have to show the change.
     #[serde(rename = "for")]
@@ -85,7 +87,8 @@ pub struct StepEntry {
     pub severity: String,
     /// Percent, of rules about prices, ranks, all-time lows and undercutting.
     pub min_pct: Option<Number>,
-    /// Stars of rating rules, ratings a day of ratings_spike; of the others the currency's unit or ranks, beside `min_pct`.
+    /// Stars of rating rules, ratings a day of ratings_spike; of the others the currency's unit or ranks,
+    /// beside `min_pct`.
     pub min_abs: Option<Number>,
     /// Robust sigmas, of price_outlier.
     pub min_sigmas: Option<Number>,
@@ -275,7 +278,8 @@ impl RuleBook {
         finding
     }
 
-    /// Every override that applies in this workspace: its rule, whom it selects, and the rule as it makes it of the base.
+    /// Every override that applies in this workspace: its rule, whom it selects, and the rule as it makes it
+    /// of the base.
     pub fn specials(&self) -> impl Iterator<Item = (Rule, &Selection, RuleSpec)> {
         self.specials.iter().filter_map(|special| {
             let mut spec = self.base.rules.iter().find(|spec| spec.rule == special.rule)?.clone();
@@ -430,8 +434,10 @@ fn reference(rule: Rule, text: &str) -> Result<Reference, String> {
     }
     match text.split_once(':') {
         None if text == "previous" => Ok(Reference::Previous),
-        None if text == "last_found" && rule != Rule::RatingsSpike => Ok(Reference::LastFound),
-        None if text == "last_found" => Err("a count that only grows is not compared with it".to_owned()),
+        None if text == "last_found" => match rule {
+            Rule::RatingsSpike => Err("a count that only grows is not compared with it".to_owned()),
+            _ => Ok(Reference::LastFound),
+        },
         None if text == "all_time" && rule == Rule::PriceDrop => Ok(Reference::AllTime),
         None if text == "all_time" => Err("of price_drop only: no other extreme is kept".to_owned()),
         Some(("median", days)) => match days.parse::<i32>() {

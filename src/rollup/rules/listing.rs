@@ -58,8 +58,8 @@ pub struct ListingLooks {
 }
 
 impl ListingLooks {
-    /// The change that has lasted for just so many looks on the day: against what lasted as long before it, or was there
-    /// first. Null where nothing changed, or it was so before.
+    /// The change that has lasted for just so many looks on the day: against what lasted as long before it,
+    /// or was there first. Null where nothing changed, or it was so before.
     pub fn settled_change(&self, day: Day, looks: u32) -> Option<ListingChange> {
         let seen = &self.looks[..self.looks.partition_point(|(look, _)| *look <= day)];
         let (newest, after) = *seen.last()?;
@@ -162,7 +162,8 @@ pub(super) fn folded(texts: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// On which days a title is told, which is shown letter by letter, a day each; a dot is a day without a look.
+    /// On which days a title is told, which is shown letter by letter, a day each; a dot is a day without a
+    /// look.
     fn told(titles: &str, looks: u32) -> String {
         let day = |no: usize| "2026-03-01".parse::<Day>().unwrap().plus(i32::try_from(no).unwrap());
         let letters: Vec<char> = titles.chars().filter(|letter| *letter != '.').collect();

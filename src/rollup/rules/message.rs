@@ -23,8 +23,8 @@ impl Template {
         Ok(Template(environment))
     }
 
-    /// The message. A template that asks for what this finding does not have leaves the rule's own words and says why:
-    /// an alert is not lost for its wording.
+    /// The message. A template that asks for what this finding does not have leaves the rule's own words and
+    /// says why: an alert is not lost for its wording.
     pub(super) fn render(&self, finding: &Finding) -> String {
         let rendered = self.0.get_template(NAME).and_then(|template| {
             template.render(context! {

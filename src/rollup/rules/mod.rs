@@ -1,13 +1,13 @@
 //! Alert rules over mart rows: facts in, findings out.
 //!
-//! Pure and exact: every predicate compares integers, `>` is strict. One finding per (product, rule, day), at the
-//! highest severity whose threshold is passed; `undercut` and `new_seller` also per object. Knows no database,
-//! no lake, no clock; what is judged and what happens with a finding is decided by `stages::alert`.
+//! Pure and exact: every predicate compares integers, `>` is strict. One finding per (product, rule, day), at
+//! the highest severity whose threshold is passed; `undercut` and `new_seller` also per object. Knows no
+//! database, no lake, no clock; what is judged and what happens with a finding is decided by `stages::alert`.
 //!
-//! The day of a finding: of the delta row for rules over it, and for `undercut`; the day a listing version begins, or
-//! has lasted for as many looks as the rule wants; the first day on which a stale product was stale; the second day
-//! without the product for `product_gone`; the incident's day for `source_incident`. So looking again gives the same
-//! finding.
+//! The day of a finding: of the delta row for rules over it, and for `undercut`; the day a listing version
+//! begins, or has lasted for as many looks as the rule wants; the first day on which a stale product was
+//! stale; the second day without the product for `product_gone`; the incident's day for `source_incident`. So
+//! looking again gives the same finding.
 
 mod absence;
 mod day;

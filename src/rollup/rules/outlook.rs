@@ -1,5 +1,5 @@
-//! What later days say of a finding: whether it still holds, or is over. By the product's delta rows, and, where those say
-//! nothing of it, by both products' prices or by what the same source shows of the listing.
+//! What later days say of a finding: whether it still holds, or is over. By the product's delta rows, and,
+//! where those say nothing of it, by both products' prices or by what the same source shows of the listing.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::day::{DeltaFacts, exceeds_pct};
 use super::listing::{folded, is_known};
 use super::undercut::{Common, common_prices};
 use super::{ListingSeen, PairFacts, Rule, RuleSpec};
-use crate::model::{Availability, Currency, Day};
+use crate::model::{Currency, Day};
 
 /// What later rows say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,8 +18,8 @@ pub enum Outlook {
     IsOver(Day),
 }
 
-/// What the product's rows after `day` say of what a rule found on it; null where they say nothing yet. It is over when
-/// so many looks in a row show that.
+/// What the product's rows after `day` say of what a rule found on it; null where they say nothing yet. It is
+/// over when so many looks in a row show that.
 pub fn outlook(
     spec: &RuleSpec,
     day: Day,
@@ -31,8 +31,8 @@ pub fn outlook(
     by_newest(later.iter().rev().filter_map(|row| Some((row.day, still_holds(spec, evidence, row)?))), looks)
 }
 
-/// What the known prices of both products after `day` say of an undercut found on it: still cheaper by the rule's step, or
-/// not cheaper at all. What lies in between says nothing, as to the rule.
+/// What the known prices of both products after `day` say of an undercut found on it: still cheaper by the
+/// rule's step, or not cheaper at all. What lies in between says nothing, as to the rule.
 pub fn undercut_outlook(spec: &RuleSpec, day: Day, pair: &PairFacts<'_>, looks: u32) -> Option<Outlook> {
     let lowest = spec.lowest();
     let is_below = |common: Common| match common.is_below(lowest) {
@@ -44,8 +44,8 @@ pub fn undercut_outlook(spec: &RuleSpec, day: Day, pair: &PairFacts<'_>, looks: 
     by_newest(commons.filter_map(|common| Some((common.day, is_below(common)?))), looks)
 }
 
-/// What the sources of a listing's change have shown since, sorted by day: something of what was new is still there, or
-/// nothing of it is.
+/// What the sources of a listing's change have shown since, sorted by day: something of what was new is still
+/// there, or nothing of it is.
 pub fn listing_outlook(evidence: &Value, later: &[ListingSeen]) -> Option<Outlook> {
     let changes = evidence["changes"].as_array()?;
     let said = changes.iter().filter_map(|change| {
@@ -59,8 +59,8 @@ pub fn listing_outlook(evidence: &Value, later: &[ListingSeen]) -> Option<Outloo
     Some(if is_there { Outlook::Holds(day) } else { Outlook::IsOver(day) })
 }
 
-/// Whether the newest price after `day` is one in the currency of the marketplace again: what was found in another one was
-/// no change of the product.
+/// Whether the newest price after `day` is one in the currency of the marketplace again: what was found in
+/// another one was no change of the product.
 pub fn currency_outlook(day: Day, own: Currency, rows: &[DeltaFacts<'_>]) -> Option<Outlook> {
     let newest = rows.iter().rev().take_while(|row| row.day > day).find(|row| row.price.value.is_some())?;
     (newest.currency == Some(own)).then_some(Outlook::IsOver(newest.day))
@@ -112,22 +112,15 @@ fn still_holds(spec: &RuleSpec, evidence: &Value, row: &DeltaFacts<'_>) -> Optio
         Rule::RatingFell => Some(number("rating_centi_prev")? - row.rating.value? > limit),
         Rule::RatingRose => Some(row.rating.value? - number("rating_centi_prev")? > limit),
         Rule::RatingsSpike => Some(row.ratings_count.value? - number("ratings_count_prev")? > limit),
-        Rule::OutOfStock => stock(row).map(|is_in| !is_in),
-        Rule::BackInStock => stock(row),
+        Rule::OutOfStock => row.availability.in_stock().map(|is_in| !is_in),
+        Rule::BackInStock => row.availability.in_stock(),
         Rule::BuyBoxLost | Rule::BuyBoxSellerChanged => {
-            let nobody = row.availability == Availability::NoFeaturedOffer;
-            let seller = row.seller_id.or(nobody.then_some(""))?;
-            Some(Some(seller) != word("seller_prev"))
+            Some(Some(row.availability.holder(row.seller_id)?) != word("seller_prev"))
         }
         Rule::NewSeller => Some(row.seller_id? == word("seller_id")?),
         Rule::ListingChanged | Rule::Undercut => None,
         Rule::ProductStale | Rule::ProductGone | Rule::SourceIncident => None,
     }
-}
-
-fn stock(row: &DeltaFacts<'_>) -> Option<bool> {
-    let word = row.availability;
-    (word.is_in_stock() || word.is_out()).then(|| word.is_in_stock())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::day::exceeds_pct;
 use super::wording::{amount, stars};
 use super::{Rule, RuleSpec};
-use crate::model::{Availability, CategoryRef, Observation, PriceBasis, Rank, Timestamp, same_category};
+use crate::model::{CategoryRef, Observation, PriceBasis, Rank, Timestamp, same_category};
 
 /// What one source showed of a product at one time.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,10 @@ pub struct Sighting<'a> {
 pub enum SecondLook {
     /// Several sources show it: what each does.
     Confirmed(String),
-    /// Another source has looked since, and shows that it is not so.
+    /// One other source has looked since, and shows that it is not so: one word against another.
     Contradicted(String),
+    /// Several have, and show so: what each does.
+    Refuted(String),
     Unknown,
 }
 
@@ -60,9 +62,13 @@ pub fn second_look(spec: &RuleSpec, evidence: &Value, seen: &[Sighting<'_>]) -> 
     let since = |sighting: &&Sighting<'_>| {
         sighting.source != first.source && sighting.observed_at >= first.observed_at
     };
-    match said(false).rev().find(since) {
-        Some(other) => SecondLook::Contradicted(told(other)),
-        None => SecondLook::Unknown,
+    let against: BTreeMap<&str, &Sighting<'_>> =
+        said(false).filter(since).map(|sighting| (sighting.source, sighting)).collect();
+    let note = against.values().copied().map(told).collect::<Vec<_>>().join(", ");
+    match against.len() {
+        0 => SecondLook::Unknown,
+        1 => SecondLook::Contradicted(note),
+        _ => SecondLook::Refuted(note),
     }
 }
 
@@ -105,8 +111,8 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
             let beyond = |value: i64, old: i64| value - old > lowest;
             moved(seen.rating.ratings_count?, number("ratings_count_prev")?, number("ratings_count")?, beyond)
         }
-        Rule::OutOfStock => in_stock(seen).map(|is_in| !is_in),
-        Rule::BackInStock => in_stock(seen),
+        Rule::OutOfStock => seen.offer.availability.in_stock().map(|is_in| !is_in),
+        Rule::BackInStock => seen.offer.availability.in_stock(),
         Rule::BuyBoxLost => {
             let (seller, own) = (seller(seen)?, evidence["own_seller_ids"].as_array());
             Some(
@@ -121,8 +127,8 @@ fn shows(spec: &RuleSpec, evidence: &Value, seen: &Observation) -> Option<bool> 
     }
 }
 
-/// True where a value is nearer to the new one than to the old one, and beyond what counts as a change; false where it is
-/// not nearer; null in between.
+/// True where a value is nearer to the new one than to the old one, and beyond what counts as a change; false
+/// where it is not nearer; null in between.
 fn moved(value: i64, old: i64, new: i64, is_beyond: impl Fn(i64, i64) -> bool) -> Option<bool> {
     let is_near = (value - new).abs() < (value - old).abs();
     (!is_near || is_beyond(value, old)).then_some(is_near)
@@ -135,15 +141,9 @@ fn rank_of<'a>(evidence: &Value, seen: &'a Observation) -> Option<&'a Rank> {
     seen.rank.ranks.iter().find(|rank| same_category(seen.marketplace, rank.category_ref(), wanted))
 }
 
-fn in_stock(seen: &Observation) -> Option<bool> {
-    let word = seen.offer.availability;
-    (word.is_in_stock() || word.is_out()).then(|| word.is_in_stock())
-}
-
 /// '' where nobody has the buy box.
 fn seller(seen: &Observation) -> Option<&str> {
-    let is_nobodys = seen.offer.availability == Availability::NoFeaturedOffer;
-    seen.offer.seller_id.as_deref().or(is_nobodys.then_some(""))
+    seen.offer.availability.holder(seen.offer.seller_id.as_deref())
 }
 
 /// What the observation has in the place of what was found.
@@ -174,7 +174,7 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
-    use crate::model::{Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
+    use crate::model::{Availability, Listing, Marketplace, OfferBlock, RankBlock, RatingBlock};
 
     fn seen() -> Observation {
         Observation {
@@ -285,12 +285,16 @@ mod tests {
     #[test]
     fn only_another_source_confirms_and_only_a_later_look_of_it_refutes() {
         let confirmed = SecondLook::Confirmed("apify shows 4.00 USD, keepa shows 4.10 USD".to_owned());
-        let refuted = SecondLook::Contradicted("keepa shows 9.90 USD".to_owned());
+        let contradicted = SecondLook::Contradicted("keepa shows 9.90 USD".to_owned());
+        let refuted = SecondLook::Refuted("html shows 9.80 USD, keepa shows 9.90 USD".to_owned());
         assert_eq!(looked(&[("apify", 5, 400)]), SecondLook::Unknown);
         assert_eq!(looked(&[("apify", 5, 400), ("apify", 6, 400)]), SecondLook::Unknown);
         assert_eq!(looked(&[("apify", 5, 400), ("keepa", 6, 410)]), confirmed);
         assert_eq!(looked(&[("keepa", 3, 410), ("apify", 5, 400)]), confirmed);
-        assert_eq!(looked(&[("apify", 5, 400), ("keepa", 5, 990)]), refuted);
+        assert_eq!(looked(&[("apify", 5, 400), ("keepa", 5, 990)]), contradicted);
+        let twice = [("apify", 5, 400), ("keepa", 6, 1000), ("keepa", 7, 990)];
+        assert_eq!(looked(&twice), contradicted, "who looks twice is still one");
+        assert_eq!(looked(&[("apify", 5, 400), ("html", 6, 980), ("keepa", 7, 990)]), refuted);
         assert_eq!(
             looked(&[("keepa", 4, 990), ("apify", 5, 400)]),
             SecondLook::Unknown,

@@ -1,4 +1,5 @@
-//! Rule sets: which thresholds lead to which severity, and how sure a rule has to be. `plain` and `calm` are shipped.
+//! Rule sets: which thresholds lead to which severity, and how sure a rule has to be. `plain` and `calm` are
+//! shipped.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -10,7 +11,8 @@ use crate::model::Currency;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
     pub severity: Severity,
-    /// In the rule's [unit](Unit), and finely: see there; 0 where the rule is about an event and not about a size.
+    /// In the rule's [unit](Unit), and finely: see there; 0 where the rule is about an event and not about a
+    /// size.
     pub above: i64,
     /// The change has to be larger than this too, in the currency's own unit, or ranks.
     pub min_abs: Option<Decimal>,
@@ -242,8 +244,8 @@ impl RuleSet {
         RuleSet { name: "plain", rules, max_gap_days: 7, stale_slots, is_gated: false }
     }
 
-    /// The calm set: a change has to be worth something, to last for three looks, and to be over before it is told
-    /// again. One thing that happens is told by one rule.
+    /// The calm set: a change has to be worth something, to last for three looks, and to be over before it is
+    /// told again. One thing that happens is told by one rule.
     pub fn calm(stale_slots: u32) -> RuleSet {
         use Severity::{Critical, High, Low, Medium};
         let mut set = RuleSet { name: "calm", is_gated: true, ..RuleSet::plain(stale_slots) };

@@ -1,10 +1,10 @@
 //! Rules that want more than one look: a change has to last, and to be over before it is told again.
 //!
-//! A product's days are looked at in order. While nothing happens, the newest value is the level that the next one is
-//! compared with. A value that moved away from the level waits, and the level with it, until as many looks in a row show
-//! the change (`confirmations`), or one shows that it is over. So a reading that was wrong for a day finds nothing, neither
-//! when it comes nor when it goes. What is found on a day depends on the days before it within
-//! [`RuleSet::look_back_days`], and on nothing else: looking again finds the same.
+//! A product's days are looked at in order. While nothing happens, the newest value is the level that the
+//! next one is compared with. A value that moved away from the level waits, and the level with it, until as
+//! many looks in a row show the change (`confirmations`), or one shows that it is over. So a reading that was
+//! wrong for a day finds nothing, neither when it comes nor when it goes. What is found on a day depends on
+//! the days before it within [`RuleSet::look_back_days`], and on nothing else: looking again finds the same.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,11 @@ use super::day::{DeltaFacts, exceeds_pct, judge_by};
 use super::{Change, Finding, Judged, Reference, Rule, RuleSet, RuleSpec, judge_day};
 use crate::model::{Availability, Currency, Day};
 
-/// Judges the newest of a product's delta rows, which are sorted by day, by every rule that looks at such rows.
+/// Judges the newest of a product's delta rows, which are sorted by day, by every rule that looks at such
+/// rows.
 ///
-/// `own_sellers` are the seller ids that are ours. Rows that lie further back than [`RuleSet::look_back_days`] change
-/// nothing.
+/// `own_sellers` are the seller ids that are ours. Rows that lie further back than
+/// [`RuleSet::look_back_days`] change nothing.
 pub fn judge_newest(rows: &[DeltaFacts<'_>], set: &RuleSet, own_sellers: &BTreeSet<String>) -> Judged {
     let Some(newest) = rows.last() else { return Judged::default() };
     let mut judged = judge_day(newest, set, own_sellers);
@@ -92,7 +93,8 @@ impl<'a> Settling<'a> {
         let mut known: Option<Pending<'a>> = None;
         for (at, row) in self.rows.iter().enumerate() {
             let Some((value, before)) = self.look(row) else { continue };
-            // Another category or currency, or a value from before the first row: nothing is known of the way there.
+            // Another category or currency, or a value from before the first row: nothing is known of the way
+            // there.
             if self.has_level() && last != before && last.is_none_or(|last| last.0 != NOBODY) {
                 (level, pending, known) = (before, None, None);
             }
@@ -144,8 +146,8 @@ impl<'a> Settling<'a> {
         found
     }
 
-    /// True where the newest value is what the next one is compared with; the others say themselves what they are
-    /// compared with.
+    /// True where the newest value is what the next one is compared with; the others say themselves what they
+    /// are compared with.
     fn has_level(&self) -> bool {
         !matches!(self.spec.rule, Rule::PriceOutlier | Rule::AllTimeLow | Rule::NewSeller)
     }
@@ -172,16 +174,13 @@ impl<'a> Settling<'a> {
             RatingFell | RatingRose => of(row.rating, &Value::Rating),
             RatingsSpike => of(row.ratings_count, &Value::Count),
             OutOfStock | BackInStock => {
-                let known = |word: Availability| {
-                    (word.is_in_stock() || word.is_out()).then(|| Value::IsInStock(word.is_in_stock()))
-                };
+                let known = |word: Availability| word.in_stock().map(Value::IsInStock);
                 let before = row.availability_prev.and_then(known).zip(row.availability_prev_day);
                 Some((known(row.availability)?, before))
             }
             BuyBoxLost | BuyBoxSellerChanged => {
                 // Nobody is somebody here: that the buy box is lost to nobody counts.
-                let nobody = row.availability == Availability::NoFeaturedOffer;
-                let seller = row.seller_id.or(nobody.then_some(""))?;
+                let seller = row.availability.holder(row.seller_id)?;
                 let before = row.seller_prev.map(Value::Seller).zip(row.seller_prev_day);
                 Some((Value::Seller(seller), before))
             }
@@ -223,8 +222,8 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// The lowest price before the looks that a change has to wait for, the row's own among them; the lowest of all where
-    /// one of these looks was lower than the row's.
+    /// The lowest price before the looks that a change has to wait for, the row's own among them; the lowest
+    /// of all where one of these looks was lower than the row's.
     fn lowest_before(&self, at: usize) -> Option<i64> {
         let (row, lowest) = (&self.rows[at], self.spec.lowest());
         let known = self.rows[..=at].iter().rev().filter(|row| row.price.value.is_some());
@@ -237,9 +236,9 @@ impl<'a> Settling<'a> {
         looks.filter_map(|row| row.price_low_all_prev).last()
     }
 
-    /// The last seller before a row that had the buy box for as many looks as a change has to last, or was there first.
-    /// Of sellers who take turns none has; to have lost it, sellers of our own are one. Null across days that lie further
-    /// apart than anything is compared over.
+    /// The last seller before a row that had the buy box for as many looks as a change has to last, or was
+    /// there first. Of sellers who take turns none has; to have lost it, sellers of our own are one. Null
+    /// across days that lie further apart than anything is compared over.
     fn established(&self, at: usize) -> Option<Since<'a>> {
         let mut run: Option<(Since<'a>, u32)> = None;
         let mut next = self.rows[at].day;
@@ -287,8 +286,8 @@ impl<'a> Settling<'a> {
         Some((with_number(value, numbers[(numbers.len() - 1) / 2].0), newest))
     }
 
-    /// True where a value is not the level any more, in whichever direction: beyond the lowest step, or, where that is
-    /// told apart, beyond where the change counts as over.
+    /// True where a value is not the level any more, in whichever direction: beyond the lowest step, or,
+    /// where that is told apart, beyond where the change counts as over.
     fn has_moved(&self, at: usize, value: Value<'_>, level: Value<'_>) -> bool {
         let above = self.spec.clear_below.unwrap_or_else(|| self.spec.lowest());
         match (value, level) {
@@ -311,15 +310,16 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// True of a change that is large enough for the rule, or whose way back would be: a fall of 9.5 % is no drop of more
-    /// than 10 %, but the rise after it would be one.
+    /// True of a change that is large enough for the rule, or whose way back would be: a fall of 9.5 % is no
+    /// drop of more than 10 %, but the rise after it would be one.
     fn exceeds(&self, value: i64, level: i64, above: i64) -> bool {
         let is_upward = matches!(self.spec.rule, Rule::PriceRise | Rule::BsrWorsened);
         let from = if (value > level) == is_upward { level } else { value };
         exceeds_pct(value - level, from, above)
     }
 
-    /// How many ratings a day are usual for the product before a row; null where the rule does not ask for it.
+    /// How many ratings a day are usual for the product before a row; null where the rule does not ask for
+    /// it.
     fn usual_ratings(&self, at: usize) -> Option<i64> {
         let (Rule::RatingsSpike, Reference::Median(days)) = (self.spec.rule, self.spec.reference) else {
             return None;

@@ -24,12 +24,12 @@ pub struct PairFacts<'a> {
     pub competitor_prices: &'a [DayPrice],
 }
 
-/// Judges one pair on `day`: it fires when the competitor is cheaper today and was not on the latest earlier day
-/// with both prices known in one currency. Without such a day it is silent. Where the rule wants several looks, it fires
-/// at the last of them, and the earlier day is the one before the first.
+/// Judges one pair on `day`: it fires when the competitor is cheaper today and was not on the latest earlier
+/// day with both prices known in one currency. Without such a day it is silent. Where the rule wants several
+/// looks, it fires at the last of them, and the earlier day is the one before the first.
 ///
-/// The finding is the main product's; its object is the competitor's ASIN, with the marketplace in front where
-/// that is another one.
+/// The finding is the main product's; its object is the competitor's ASIN, with the marketplace in front
+/// where that is another one.
 pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
     let mut judged = Judged::default();
     let Some(spec) = set.get(Rule::Undercut) else { return judged };
@@ -101,8 +101,8 @@ impl Common {
     }
 }
 
-/// The newest look before the competitor became cheaper, where that is found today; null where it is not. Being cheaper,
-/// and not being it any more, are both told by as many looks in a row as the rule wants.
+/// The newest look before the competitor became cheaper, where that is found today; null where it is not.
+/// Being cheaper, and not being it any more, are both told by as many looks in a row as the rule wants.
 fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days: i32) -> Option<Common> {
     let (mut is_cheaper, mut others): (Option<bool>, u32) = (None, 0);
     let (mut dearer, mut quiet_until): (Option<Common>, Option<Day>) = (None, None);
@@ -114,7 +114,8 @@ fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days
         last = Some(look.day);
         let is_below = look.is_below(spec.lowest());
         let was_cheaper = *is_cheaper.get_or_insert(is_below);
-        // Not cheaper by enough is no news; dearer is the end of it. Where one look decides there is nothing in between.
+        // Not cheaper by enough is no news; dearer is the end of it. Where one look decides there is nothing
+        // in between.
         let is_over = look.competitor >= look.main || (spec.is_immediate() && !is_below);
         let is_other = if was_cheaper { is_over } else { is_below };
         if !is_other {

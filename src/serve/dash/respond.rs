@@ -150,7 +150,7 @@ impl Asked {
         }
         self.cookie = session::cookie(headers, session::VISIT).unwrap_or_default().to_owned();
         if self.page.needs != Needs::Nothing {
-            self.caller = auth::open_caller(&self.app, headers)?;
+            self.caller = auth::open_caller(&self.app, headers, self.address)?;
         }
         Ok(())
     }

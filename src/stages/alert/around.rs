@@ -8,16 +8,18 @@ use super::{Judges, Options};
 use crate::clock::Clock;
 use crate::model::{Day, DayRange, Marketplace, ProductKey};
 use crate::rollup::rules::{
-    DayPrice, Finding, Judged, ListingChange, PairFacts, Rule, judge_gone, judge_incident, judge_listing,
-    judge_stale, judge_undercut,
+    Finding, Judged, ListingChange, PairFacts, Rule, judge_gone, judge_incident, judge_listing, judge_stale,
+    judge_undercut,
 };
 use crate::store::Store;
 use crate::store::judging::CohortPair;
 
-/// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are counted.
+/// How far back prices are read for `undercut`, at least: beyond the longest gap, so that longer ones are
+/// counted.
 const PRICE_DAYS: i32 = 30;
 
-/// Judges the listing versions that begin on the days, or have lasted on them for as many looks as the rule wants.
+/// Judges the listing versions that begin on the days, or have lasted on them for as many looks as the rule
+/// wants.
 pub(super) async fn judge_listings(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
@@ -65,8 +67,8 @@ pub(super) async fn judge_listings(
     Ok(Judged { findings, gap_too_long: 0 })
 }
 
-/// Judges `undercut` on the days of main products; answers these days too. A day is judged when it was built for
-/// the main product's marketplace or for the competitor's.
+/// Judges `undercut` on the days of main products; answers these days too. A day is judged when it was built
+/// for the main product's marketplace or for the competitor's.
 pub(super) async fn judge_cohorts(
     store: &Store,
     days: &BTreeSet<(Marketplace, Day)>,
@@ -79,20 +81,17 @@ pub(super) async fn judge_cohorts(
     let Some(range) = range_of(main_days.iter().map(|(_, day)| *day)) else { return Ok((judged, main_days)) };
     let range =
         DayRange { first: range.first.plus(-PRICE_DAYS.max(judges.book.look_back_days())), last: range.last };
-    let mut prices: BTreeMap<ProductKey, Vec<DayPrice>> = BTreeMap::new();
-    for product in pairs.iter().flat_map(|pair| [pair.main, pair.competitor]) {
-        if let std::collections::btree_map::Entry::Vacant(entry) = prices.entry(product) {
-            let known = store.load_day_prices(product, range).await;
-            entry.insert(known.with_context(|| format!("failed to load the prices of {product}"))?);
-        }
-    }
+    let products = pairs.iter().flat_map(|pair| [pair.main, pair.competitor]);
+    let prices =
+        store.load_day_prices(products, range).await.context("failed to load the cohorts' prices")?;
+    let of = |product: ProductKey| prices.get(&product).map_or(&[][..], Vec::as_slice);
     for pair in &pairs {
         let facts = PairFacts {
             main: pair.main,
             competitor: pair.competitor,
             cohorts: &pair.cohorts,
-            main_prices: &prices[&pair.main],
-            competitor_prices: &prices[&pair.competitor],
+            main_prices: of(pair.main),
+            competitor_prices: of(pair.competitor),
         };
         let Some(rules) = judges.rules_of(pair.main) else { continue };
         for (_, day) in main_days.iter().filter(|(marketplace, _)| *marketplace == pair.main.marketplace) {

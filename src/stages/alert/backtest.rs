@@ -1,8 +1,8 @@
 //! Backtest: rules over stored history, without writing anything.
 //!
-//! Reads the lake's deltas, listing versions and cohorts of a range of days, and judges each day by the rules as a nightly
-//! run would have: what is found, how often a week, and what the next known day said of it. The quality gate is not asked:
-//! it holds findings back until that next day.
+//! Reads the lake's deltas, listing versions and cohorts of a range of days, and judges each day by the rules
+//! as a nightly run would have: what is found, how often a week, and what the next known day said of it. The
+//! quality gate is not asked: it holds findings back until that next day.
 
 use std::collections::{BTreeMap, BTreeSet};
 

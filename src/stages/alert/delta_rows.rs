@@ -13,7 +13,8 @@ use crate::store::Store;
 
 /// One judged row of a product.
 pub(in crate::stages) struct Look<'a> {
-    /// The product's rows, sorted by day: as far back as its rules look, and beyond the judged one where there are any.
+    /// The product's rows, sorted by day: as far back as its rules look, and beyond the judged one where
+    /// there are any.
     pub(in crate::stages) rows: &'a [DeltaFacts<'a>],
     /// The judged one.
     pub(in crate::stages) at: usize,
@@ -26,9 +27,9 @@ impl Look<'_> {
     }
 }
 
-/// Looks at every delta row of the judged products on one marketplace's days, by product and day; `look` gathers what it
-/// sees. Reads only the columns that the rules look at, as many days before as they look back, and `after` more behind.
-/// The days of a call should lie in one month.
+/// Looks at every delta row of the judged products on one marketplace's days, by product and day; `look`
+/// gathers what it sees. Reads only the columns that the rules look at, as many days before as they look
+/// back, and `after` more behind. The days of a call should lie in one month.
 pub(in crate::stages) async fn fold_rows<T: Default + Send + 'static>(
     store: &Store,
     lake: &Lake,

@@ -1,11 +1,12 @@
 //! What decides of alerts and held findings where the product's own rows say nothing: a competitor's prices,
 //! later looks of a listing's source, a product that was seen again, and, where no evidence ever comes, time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Context as _;
 
 use super::hold::{HeldBy, Pending, SaidSince};
+use super::reconcile::Scope;
 use super::{Judges, Options};
 use crate::model::{Day, DayRange, ProductKey, ProductRef, Timestamp};
 use crate::rollup::rules::{
@@ -13,6 +14,9 @@ use crate::rollup::rules::{
 };
 use crate::store::Store;
 use crate::store::gate::{Decision, HeldRecord, HeldState, Verdict};
+
+/// Findings whose evidence is in memory at a time.
+pub(super) const AT_ONCE: usize = 500;
 
 /// Asks competitors' prices and listings, where days were judged.
 pub(super) async fn ask_around(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
@@ -39,22 +43,33 @@ fn pending_of(judges: &Judges, rule: Rule) -> Vec<(ProductKey, &Pending, RuleSpe
 
 async fn ask_prices(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
     let pending = pending_of(judges, Rule::Undercut);
-    let Some(first) = pending.iter().map(|(_, one, _)| one.day).min() else { return Ok(()) };
-    let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
-    for (main, one, spec) in &pending {
-        let named = one.evidence["competitor"].as_str().and_then(|text| text.parse::<ProductRef>().ok());
-        let Some(competitor) = named.map(|named| named.key_or(main.marketplace)) else { continue };
-        for product in [*main, competitor] {
-            // No further than what is judged.
+    let pairs = pending.iter().filter_map(|(main, one, spec)| {
+        let named = one.evidence["competitor"].as_str()?.parse::<ProductRef>().ok()?;
+        Some((*main, named.key_or(main.marketplace), *one, spec))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    // Each product from its own oldest finding on, and no further than what is judged.
+    let mut ranges: BTreeMap<ProductKey, DayRange> = BTreeMap::new();
+    for (main, competitor, one, _) in &pairs {
+        for product in [*main, *competitor] {
             let Some(&last) = judges.unjudged.newest_days.get(&product.marketplace) else { continue };
-            if let std::collections::hash_map::Entry::Vacant(entry) = prices.entry(product) {
-                let known = store.load_day_prices(product, DayRange { first, last }).await;
-                entry.insert(known.with_context(|| format!("failed to load the prices of {product}"))?);
-            }
+            let range = ranges.entry(product).or_insert(DayRange { first: one.day, last });
+            range.first = range.first.min(one.day);
         }
-        let of = |product: &ProductKey| prices.get(product).map_or(&[][..], Vec::as_slice);
-        let (main_prices, competitor_prices) = (of(main), of(&competitor));
-        let pair = PairFacts { main: *main, competitor, cohorts: &[], main_prices, competitor_prices };
+    }
+    let mut by_range: BTreeMap<(Day, Day), Vec<ProductKey>> = BTreeMap::new();
+    for (product, DayRange { first, last }) in ranges {
+        by_range.entry((first, last)).or_default().push(product);
+    }
+    let mut prices: HashMap<ProductKey, Vec<DayPrice>> = HashMap::new();
+    for ((first, last), products) in by_range {
+        let known = store.load_day_prices(products, DayRange { first, last }).await;
+        prices.extend(known.context("failed to load the prices of undercut products")?);
+    }
+    let of = |product: &ProductKey| prices.get(product).map_or(&[][..], Vec::as_slice);
+    for (main, competitor, one, spec) in pairs {
+        let (main_prices, competitor_prices) = (of(&main), of(&competitor));
+        let pair = PairFacts { main, competitor, cohorts: &[], main_prices, competitor_prices };
         since.settle(one, undercut_outlook(spec, one.day, &pair, one.looks(spec)));
     }
     Ok(())
@@ -62,12 +77,22 @@ async fn ask_prices(store: &Store, judges: &Judges, since: &mut SaidSince) -> an
 
 /// A listing that has changed stays changed: only findings that are held wait to be seen again.
 async fn ask_listings(store: &Store, judges: &Judges, since: &mut SaidSince) -> anyhow::Result<()> {
+    let mut by_range: BTreeMap<(Day, Day), Vec<(ProductKey, &Pending)>> = BTreeMap::new();
     for (product, one, _) in pending_of(judges, Rule::ListingChanged) {
         let newest = judges.unjudged.newest_days.get(&product.marketplace);
         let Some(&last) = newest.filter(|newest| one.held.is_some() && **newest > one.day) else { continue };
-        let later = store.load_listings_seen(product, DayRange { first: one.day.plus(1), last }).await;
-        let later = later.with_context(|| format!("failed to load the listings of {product}"))?;
-        since.settle(one, listing_outlook(&one.evidence, &later));
+        by_range.entry((one.day.plus(1), last)).or_default().push((product, one));
+    }
+    for ((first, last), waiting) in by_range {
+        for waiting in waiting.chunks(AT_ONCE) {
+            let products = waiting.iter().map(|(product, _)| *product);
+            let later = store.load_listings_seen(products, DayRange { first, last }).await;
+            let later = later.context("failed to load the listings seen since")?;
+            for (product, one) in waiting {
+                let later = later.get(product).map_or(&[][..], Vec::as_slice);
+                since.settle(one, listing_outlook(&one.evidence, later));
+            }
+        }
     }
     Ok(())
 }
@@ -94,10 +119,49 @@ pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mu
     }
 }
 
-/// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any more, or gone.
+/// Drops what is held and was not found again on its own day, which says otherwise by now.
+pub(super) fn no_longer_found(
+    judges: &Judges,
+    scope: &Scope,
+    found: &HashSet<String>,
+    since: &mut SaidSince,
+) {
+    let decided = since.decided();
+    let products = &judges.unjudged.products;
+    let all = judges.pending.iter().filter(|(product, _)| products.contains(**product));
+    let held = all.flat_map(|(product, all)| all.iter().map(move |one| (product.marketplace, one)));
+    let mut gone: Vec<(&Pending, &HeldBy)> = held
+        .filter(|(marketplace, one)| scope.covers(one.rule, *marketplace, one.day))
+        .filter(|(_, one)| !found.contains(&one.alert_id) && !decided.contains(&one.alert_id))
+        .filter_map(|(_, one)| Some((one, one.held.as_ref()?)))
+        .collect();
+    gone.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
+    for (one, held) in gone {
+        since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
+    }
+}
+
+/// Releases what no evidence has decided, where the rules have no gate any more: nobody else would.
+pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
+    let note = format!("not confirmed: the rule set `{}` has no quality gate", judges.book.base().name);
+    let decided = since.decided();
+    let all = judges.pending.values().flatten().filter(|one| !decided.contains(&one.alert_id));
+    let mut waiting: Vec<(&Pending, &HeldBy)> =
+        all.filter_map(|one| Some((one, one.held.as_ref()?))).collect();
+    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
+    for (one, held) in waiting {
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
+        let (verdict, note) = (Verdict::Release, held.noted(note.clone()));
+        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+    }
+}
+
+/// Decides what has waited for so long that no evidence is to be expected: the product is not fetched any
+/// more, or gone.
 ///
-/// What is held for itself may be real, and is told where it is grave; what is held with many others goes the way that most
-/// of these went, and without any that was decided it is a source's doing, of which the incident has told.
+/// What is held for itself may be real, and is told where it is grave; what is held with many others goes the
+/// way that most of these went, and without any that was decided it is a source's doing, of which the
+/// incident has told.
 pub(super) async fn decide_by_time(
     store: &Store,
     now: Timestamp,
@@ -112,6 +176,8 @@ pub(super) async fn decide_by_time(
     let all = judges.pending.values().flatten();
     let waiting = all.filter_map(|one| Some((one, one.held.as_ref().filter(|held| is_over(held))?)));
     let decided = since.decided();
+    // Of the others the newest evidence counts too, which is not written yet.
+    let by_evidence = since.states();
     let mut waiting: Vec<(&Pending, &HeldBy)> =
         waiting.filter(|(one, _)| !decided.contains(&one.alert_id)).collect();
     waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
@@ -122,8 +188,12 @@ pub(super) async fn decide_by_time(
                 Some(&were_true) => were_true,
                 None => {
                     let found = store.load_held_of(&options.workspace, &held.incident_id).await;
-                    let were_true =
-                        were_mostly_true(&found.context("failed to load what became of the others")?);
+                    let mut found = found.context("failed to load what became of the others")?;
+                    for held in &mut found {
+                        let key = (held.incident_id.clone(), held.alert.alert_id.clone());
+                        held.state = by_evidence.get(&key).copied().unwrap_or(held.state);
+                    }
+                    let were_true = were_mostly_true(&found);
                     others.insert(&held.incident_id, were_true);
                     were_true
                 }
@@ -131,7 +201,7 @@ pub(super) async fn decide_by_time(
         };
         let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         let verdict = if is_released { Verdict::Release } else { Verdict::Drop };
-        let note = format!("not confirmed within {days} days");
+        let note = held.noted(format!("not confirmed within {days} days"));
         since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
     }
     Ok(())
@@ -141,9 +211,4 @@ pub(super) async fn decide_by_time(
 fn were_mostly_true(found: &[HeldRecord]) -> bool {
     let count = |state| found.iter().filter(|held| held.state == state).count();
     count(HeldState::Released) > count(HeldState::Dropped)
-}
-
-/// The days that a finding may be seen again on.
-pub(super) fn days_since(day: Day, today: Day) -> impl Iterator<Item = Day> {
-    (0..=today.no().saturating_sub(day.no())).map(move |later| day.plus(later))
 }

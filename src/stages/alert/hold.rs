@@ -11,11 +11,11 @@ use super::second::{self, Awaiting};
 use super::{Judges, Options};
 use crate::model::{Day, Marketplace, ProductKey, Timestamp, Workspace};
 use crate::rollup::rules::{
-    Finding, GateReason, Outlook, Rule, RuleSpec, Severity, Tripped, currency_outlook, outlook,
+    Finding, GateReason, Outlook, Rule, RuleSpec, SecondLook, Severity, Tripped, currency_outlook, outlook,
 };
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertState};
-use crate::store::gate::{Decision, HeldFinding, HeldRecord, HeldState, NewGateIncident, Verdict};
+use crate::store::alerts::{AlertFilter, AlertState, NewAlert};
+use crate::store::gate::{Decision, HeldFinding, HeldNote, HeldRecord, HeldState, NewGateIncident, Verdict};
 
 /// An open alert, or a finding that is held: what happened since matters to it.
 #[derive(Clone, Debug)]
@@ -35,6 +35,20 @@ pub(super) struct HeldBy {
     pub(super) incident_id: String,
     pub(super) reason: GateReason,
     pub(super) since: Timestamp,
+    /// What speaks against it by now.
+    note: String,
+}
+
+impl HeldBy {
+    /// Why something is decided, with what speaks against it.
+    pub(super) fn noted(&self, why: String) -> String {
+        if self.note.is_empty() { why } else { format!("{why} ({})", self.note) }
+    }
+}
+
+/// The note on a finding that one other source contradicts.
+pub(super) fn contradicted(by: &str) -> String {
+    format!("contradicted: {by}")
 }
 
 /// Everything that later days may settle, by product.
@@ -46,12 +60,15 @@ pub(super) struct SaidSince {
     /// (alert id, why it is over)
     pub(super) cleared: Vec<(String, String)>,
     pub(super) decisions: Vec<Decision>,
+    /// On what goes on being held.
+    pub(super) notes: Vec<HeldNote>,
 }
 
 impl SaidSince {
     pub(super) fn append(&mut self, mut other: SaidSince) {
         self.cleared.append(&mut other.cleared);
         self.decisions.append(&mut other.decisions);
+        self.notes.append(&mut other.notes);
     }
 
     /// Asks the newest of a product's rows what became of what is pending.
@@ -79,10 +96,10 @@ impl SaidSince {
                 self.cleared.push((one.alert_id.clone(), format!("over on {day}")));
             }
             (Some(held), Some(Outlook::Holds(day))) => {
-                self.decide(one, held, Verdict::Release, format!("still so on {day}"));
+                self.decide(one, held, Verdict::Release, held.noted(format!("still so on {day}")));
             }
             (Some(held), Some(Outlook::IsOver(day))) => {
-                self.decide(one, held, Verdict::Drop, format!("as before on {day}"));
+                self.decide(one, held, Verdict::Drop, held.noted(format!("as before on {day}")));
             }
             (None, Some(Outlook::Holds(_))) | (_, None) => {}
         }
@@ -90,7 +107,27 @@ impl SaidSince {
 
     pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
         let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
-        self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: false });
+        // Who is told of what somebody contradicts is told that too.
+        let is_caveat = !held.note.is_empty();
+        self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat });
+    }
+
+    /// Notes that a source contradicts what is held, where that is not known yet.
+    pub(super) fn contradict(&mut self, one: &Pending, held: &HeldBy, by: &str) {
+        let note = contradicted(by);
+        if held.note != note {
+            let (incident_id, alert_id) = (held.incident_id.clone(), one.alert_id.clone());
+            self.notes.push(HeldNote { incident_id, alert_id, note });
+        }
+    }
+
+    /// What becomes of what is decided by now, by incident and alert.
+    pub(super) fn states(&self) -> HashMap<(String, String), HeldState> {
+        let decided = self.decisions.iter().filter_map(|decision| {
+            let key = (decision.incident_id.clone(), decision.alert_id.clone()?);
+            Some((key, decision.verdict.state()))
+        });
+        decided.collect()
     }
 
     /// The ids of what is decided by now.
@@ -100,16 +137,24 @@ impl SaidSince {
 }
 
 impl Pending {
-    /// How many looks say that it is over: as many as the rule wants to find something, and one where it is held.
+    /// How many looks say that it is over: as many as the rule wants to find something, and one where it is
+    /// held.
     pub(super) fn looks(&self, spec: &RuleSpec) -> u32 {
         if self.held.is_some() { 1 } else { spec.confirmations }
     }
 }
 
-/// The alerts that nobody has ended, and the findings that are held.
-pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow::Result<AllPending> {
+/// The findings that are held, and, where there is a gate, the alerts that nobody has ended.
+pub(super) async fn load_pending(
+    store: &Store,
+    workspace: &Workspace,
+    is_gated: bool,
+) -> anyhow::Result<AllPending> {
     let filter = AlertFilter { states: AlertState::UNENDED.to_vec(), ..AlertFilter::default() };
-    let open = store.list_alerts(workspace, &filter).await.context("failed to load open alerts")?;
+    let open = match is_gated {
+        true => store.list_alerts(workspace, &filter).await.context("failed to load open alerts")?,
+        false => Vec::new(),
+    };
     let held = store.load_undecided(workspace).await.context("failed to load what is held back")?;
     let mut pending = AllPending::new();
     let key = |marketplace: &str, asin: &str| {
@@ -126,7 +171,7 @@ pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow
             held: None,
         });
     }
-    for HeldRecord { incident_id, reason, alert, held_at, .. } in held {
+    for HeldRecord { incident_id, reason, alert, held_at, note, .. } in held {
         let Some(product) = key(&alert.marketplace, &alert.asin) else { continue };
         pending.entry(product).or_default().push(Pending {
             alert_id: alert.alert_id,
@@ -134,7 +179,7 @@ pub(super) async fn load_pending(store: &Store, workspace: &Workspace) -> anyhow
             severity: alert.severity,
             day: alert.day,
             evidence: serde_json::from_str(&alert.evidence).unwrap_or_default(),
-            held: Some(HeldBy { incident_id, reason, since: held_at }),
+            held: Some(HeldBy { incident_id, reason, since: held_at, note }),
         });
     }
     Ok(pending)
@@ -146,33 +191,131 @@ pub(super) struct Sifted {
     pub(super) passed: Vec<Finding>,
     pub(super) incidents: Vec<NewGateIncident>,
     pub(super) held: Vec<HeldFinding>,
-    /// Those of them that wait for a second source.
+    /// What was held before, as a later look says it.
+    pub(super) looked_again: Vec<HeldFinding>,
+    /// What a second source is to be asked about: so grave, or a grave jump.
     pub(super) awaiting: Vec<Awaiting>,
+    /// On those that several sources refute: to be applied when they are written.
+    pub(super) refuted: Vec<Decision>,
+    /// Ids of the alerts of all that did not pass.
+    pub(super) withheld: HashSet<String>,
 }
 
-/// Asks the gate about the findings that would be told for the first time. What is held, or was dropped, stays so.
+/// What became of a finding that was held before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    is_held: bool,
+    /// The gravest of those that were released, and of those that were dropped.
+    released: Option<Severity>,
+    dropped: Option<Severity>,
+}
+
+/// Where a finding goes.
+enum Way {
+    /// On to the alerts.
+    Pass,
+    /// To the gate.
+    Ask,
+    /// Nowhere: it is held, or was dropped.
+    Stay,
+}
+
+impl Before {
+    fn add(&mut self, state: HeldState, severity: Severity) {
+        match state {
+            HeldState::Held => self.is_held = true,
+            HeldState::Released => self.released = self.released.max(Some(severity)),
+            HeldState::Dropped => self.dropped = self.dropped.max(Some(severity)),
+        }
+    }
+
+    /// The way of a finding that there is no alert of: one that was dropped is asked about again once it is graver.
+    fn way_of_new(self, severity: Severity, is_told: bool) -> Way {
+        if self.is_held {
+            Way::Stay
+        } else if self.released.is_some() {
+            Way::Pass
+        } else if is_told && self.dropped < Some(severity) {
+            Way::Ask
+        } else {
+            Way::Stay
+        }
+    }
+
+    /// The way of a finding that is graver than its alert: what was decided holds up to the severity it was
+    /// decided of.
+    fn way_of_graver(self, severity: Severity, is_told: bool) -> Way {
+        if self.is_held {
+            Way::Stay
+        } else if self.released >= Some(severity) {
+            Way::Pass
+        } else if self.dropped >= Some(severity) {
+            Way::Stay
+        } else if is_told {
+            Way::Ask
+        } else {
+            Way::Pass
+        }
+    }
+}
+
+/// A finding that is held, where a later look of its day says it otherwise.
+fn as_found_now(held: &HeldRecord, now: &NewAlert) -> Option<HeldFinding> {
+    let was = &held.alert;
+    let differs = (was.severity, &was.message, &was.evidence) != (now.severity, &now.message, &now.evidence);
+    differs.then(|| HeldFinding {
+        incident_id: held.incident_id.clone(),
+        alert: now.clone(),
+        note: held.note.clone(),
+    })
+}
+
+/// Asks the gate about the findings that would be told for the first time, or as graver than the alert that
+/// is there, whose severity `known` says. What is held, or was dropped, stays so.
 pub(super) async fn sift(
     store: &Store,
     now: Timestamp,
     options: &Options,
     judges: &Judges,
     findings: Vec<Finding>,
-    is_new: impl Fn(&Finding) -> bool,
+    known: &HashMap<&str, Severity>,
+    is_told: impl Fn(&Finding) -> bool,
 ) -> anyhow::Result<Sifted> {
     let Some(gate) = &options.gate else { return Ok(Sifted { passed: findings, ..Sifted::default() }) };
     let Some(days) = super::around::range_of(findings.iter().map(|finding| finding.day)) else {
         return Ok(Sifted::default());
     };
-    let before =
+    let records =
         store.load_held(&options.workspace, days).await.context("failed to load what is held back")?;
-    let decided: HashMap<String, HeldState> =
-        before.into_iter().map(|held| (held.alert.alert_id, held.state)).collect();
+    let mut before: HashMap<&str, Before> = HashMap::new();
+    let mut waiting: HashMap<&str, Vec<&HeldRecord>> = HashMap::new();
+    for held in &records {
+        before.entry(&held.alert.alert_id).or_default().add(held.state, held.alert.severity);
+        if held.state == HeldState::Held {
+            waiting.entry(&held.alert.alert_id).or_default().push(held);
+        }
+    }
     let (mut sifted, mut asked) = (Sifted::default(), Vec::new());
     for finding in findings {
-        match decided.get(&finding.alert_id(options.workspace.as_str())) {
-            Some(HeldState::Held | HeldState::Dropped) => {}
-            None if is_new(&finding) => asked.push(finding),
-            Some(HeldState::Released) | None => sifted.passed.push(finding),
+        let id = finding.alert_id(options.workspace.as_str());
+        let way = match (known.get(id.as_str()), before.get(id.as_str())) {
+            (Some(severity), _) if finding.severity <= *severity => Way::Pass,
+            (Some(_), before) => {
+                before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told(&finding))
+            }
+            (None, Some(before)) => before.way_of_new(finding.severity, is_told(&finding)),
+            (None, None) if is_told(&finding) => Way::Ask,
+            (None, None) => Way::Pass,
+        };
+        match way {
+            Way::Pass => sifted.passed.push(finding),
+            Way::Ask => asked.push(finding),
+            Way::Stay => {
+                let alert = new_alert(id.clone(), &finding, false);
+                let held = waiting.get(id.as_str()).into_iter().flatten();
+                sifted.looked_again.extend(held.filter_map(|held| as_found_now(held, &alert)));
+                sifted.withheld.insert(id);
+            }
         }
     }
     if asked.is_empty() {
@@ -194,27 +337,39 @@ pub(super) async fn sift(
     for finding in passed {
         match (looked.alone.remove(&id_of(&finding)), finding.product) {
             (Some(awaiting), Some(product)) => {
-                sifted.awaiting.push(awaiting);
+                sifted.awaiting.extend(awaiting);
                 alone.entry((product.marketplace, finding.day)).or_default().push(finding);
             }
             _ => sifted.passed.push(finding),
         }
     }
-    tripped.extend(alone.into_iter().map(|((marketplace, day), held)| Tripped {
-        reason: GateReason::SecondSource,
-        marketplace: Some(marketplace),
-        day,
-        subject: String::new(),
-        detail: "so grave that a second source is to show it too".to_owned(),
-        held,
-    }));
+    let alone = alone.into_iter();
+    tripped.extend(alone.map(|((marketplace, day), held)| Tripped::by_one_source(marketplace, day, held)));
     for Tripped { reason, marketplace, day, subject, detail, held } in tripped {
         let marketplace = marketplace.map_or("", |marketplace| marketplace.code());
         let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
-        sifted.held.extend(held.into_iter().map(|finding| HeldFinding {
-            incident_id: incident_id.clone(),
-            alert: new_alert(finding.alert_id(options.workspace.as_str()), &finding, false),
-        }));
+        for finding in held {
+            let alert = new_alert(id_of(&finding), &finding, false);
+            let note = match looked.against.remove(&alert.alert_id) {
+                Some(SecondLook::Refuted(note)) => {
+                    sifted.refuted.push(Decision {
+                        incident_id: incident_id.clone(),
+                        alert_id: Some(alert.alert_id.clone()),
+                        verdict: Verdict::Drop,
+                        note: note.clone(),
+                        is_caveat: false,
+                    });
+                    note
+                }
+                Some(SecondLook::Contradicted(by)) => contradicted(&by),
+                _ => String::new(),
+            };
+            if reason == GateReason::ImplausibleJump {
+                sifted.awaiting.extend(looked.alone.remove(&alert.alert_id).flatten());
+            }
+            sifted.withheld.insert(alert.alert_id.clone());
+            sifted.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
+        }
         let marketplace = marketplace.to_owned();
         sifted.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
     }

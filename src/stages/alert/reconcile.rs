@@ -1,4 +1,5 @@
-//! Findings against the alerts that are there: what is new, what became worse, what a later look says instead.
+//! Findings against the alerts that are there: what is new, what became worse, what a later look says
+//! instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +17,10 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    fn covers(&self, alert: &JudgedAlert) -> bool {
-        let Ok(marketplace) = alert.marketplace.parse::<Marketplace>() else { return false };
-        let days = if alert.rule == Rule::Undercut { &self.undercut_days } else { &self.days };
-        alert.rule.is_of_a_judged_day() && days.contains(&(marketplace, alert.day))
+    /// True where a rule would have been found again.
+    pub(super) fn covers(&self, rule: Rule, marketplace: Marketplace, day: Day) -> bool {
+        let days = if rule == Rule::Undercut { &self.undercut_days } else { &self.days };
+        rule.is_of_a_judged_day() && days.contains(&(marketplace, day))
     }
 
     pub(super) fn all_days(&self) -> impl Iterator<Item = Day> + Clone {
@@ -37,8 +38,8 @@ pub(super) struct Reconciled {
 
 /// Compares findings with the alerts of the same days.
 ///
-/// A higher severity makes the alert more severe. Anything else that differs leaves the alert as it was told and
-/// notes on it what is found now.
+/// A higher severity makes the alert more severe. Anything else that differs leaves the alert as it was told
+/// and notes on it what is found now.
 pub(super) fn reconcile(
     workspace: &Workspace,
     existing: &[JudgedAlert],
@@ -66,13 +67,17 @@ pub(super) fn reconcile(
             }
         }
     }
-    for alert in missing.into_values().filter(|alert| scope.covers(alert)) {
-        reconciled.note(alert, "no longer found".to_owned());
+    for alert in missing.into_values() {
+        let marketplace = alert.marketplace.parse();
+        if marketplace.is_ok_and(|marketplace| scope.covers(alert.rule, marketplace, alert.day)) {
+            reconciled.note(alert, "no longer found".to_owned());
+        }
     }
     reconciled
 }
 
-/// One finding per alert, the most severe, in the order in which they are told: by day, then severity, then product.
+/// One finding per alert, the most severe, in the order in which they are told: by day, then severity, then
+/// product.
 fn most_severe(workspace: &str, findings: Vec<Finding>) -> Vec<(String, Finding)> {
     let mut by_id: BTreeMap<String, Finding> = BTreeMap::new();
     for finding in findings {

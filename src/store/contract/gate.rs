@@ -3,7 +3,9 @@
 use super::*;
 use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{AlertBatch, AlertFilter, AlertNews, AlertState, NewAlert, NewEvent, Recipient};
-use crate::store::gate::{Decided, Decision, GateReason, HeldFinding, HeldState, NewGateIncident, Verdict};
+use crate::store::gate::{
+    Decided, Decision, GateReason, HeldFinding, HeldNote, HeldState, NewGateIncident, Verdict,
+};
 use crate::store::incidents::{IncidentFilter, IncidentRecord};
 use crate::store::outbox::{Subscriber, Wants};
 
@@ -52,7 +54,10 @@ fn incident(id: &str) -> NewGateIncident {
 fn held(alerts: Vec<NewAlert>) -> AlertBatch {
     AlertBatch {
         incidents: vec![incident("i1")],
-        held: alerts.into_iter().map(|alert| HeldFinding { incident_id: "i1".into(), alert }).collect(),
+        held: alerts
+            .into_iter()
+            .map(|alert| HeldFinding { incident_id: "i1".into(), alert, note: String::new() })
+            .collect(),
         ..AlertBatch::default()
     }
 }
@@ -260,6 +265,36 @@ async fn a_dropped_finding_never_becomes_an_alert() {
     assert!(decide(&store, Verdict::Release, None).await.is_nothing());
     assert_eq!(store.list_alerts(&main(), &AlertFilter::default()).await.unwrap(), []);
     assert_eq!(findings(&store).await, ["a1 high dropped ada", "a2 high dropped ada"]);
+}
+
+#[tokio::test]
+async fn what_was_decided_is_held_again_when_it_is_graver() {
+    let (_folder, store) = fresh().await;
+    commit(&store, &held(vec![alert("a1", Severity::High), alert("a2", Severity::High)])).await;
+    decide(&store, Verdict::Drop, None).await;
+    commit(&store, &held(vec![alert("a1", Severity::Critical), alert("a2", Severity::Medium)])).await;
+    assert_eq!(findings(&store).await, ["a1 critical held ", "a2 high dropped ada"]);
+    let days = DayRange { first: day(), last: day() };
+    let again = store.load_held(&main(), days).await.unwrap().remove(0);
+    assert_eq!((again.decided_at, again.note.as_str()), (None, ""));
+    let incident = the_incident(&store).await;
+    assert!(incident.is_open);
+    assert_eq!((incident.held, incident.dropped), (1, 1));
+}
+
+#[tokio::test]
+async fn notes_go_with_what_is_held_and_leave_what_is_decided() {
+    let (_folder, store) = fresh().await;
+    commit(&store, &held(vec![alert("a1", Severity::High), alert("a2", Severity::High)])).await;
+    decide(&store, Verdict::Drop, Some("a2")).await;
+    let note =
+        |id: &str| HeldNote { incident_id: "i1".into(), alert_id: id.into(), note: "contradicted".into() };
+    store.note_held(&main(), &[note("a1"), note("a2")]).await.unwrap();
+    let elsewhere = "eu".parse().unwrap();
+    store.note_held(&elsewhere, &[HeldNote { note: "no".into(), ..note("a1") }]).await.unwrap();
+    let notes: Vec<String> =
+        store.load_held_of(&main(), "i1").await.unwrap().into_iter().map(|held| held.note).collect();
+    assert_eq!(notes, ["contradicted", "seen on the page"]);
 }
 
 #[tokio::test]

@@ -106,8 +106,8 @@ async fn the_prices_of_days_are_the_known_ones_in_order() {
     unpriced.observation.offer.availability = crate::model::Availability::OutOfStock;
     commit(&store, vec![observed(1, "2026-01-06", Some(2)), observed(2, "2026-01-05", Some(1)), unpriced])
         .await;
-    let prices = store.load_day_prices(key(), all_days()).await.unwrap();
-    let shown: Vec<_> = prices.iter().map(|one| (one.day.to_string(), one.price_minor)).collect();
+    let prices = store.load_day_prices([key(), key()], all_days()).await.unwrap();
+    let shown: Vec<_> = prices[&key()].iter().map(|one| (one.day.to_string(), one.price_minor)).collect();
     assert_eq!(shown, [("2026-01-05".to_owned(), 1), ("2026-01-06".to_owned(), 2)]);
 }
 

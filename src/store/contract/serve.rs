@@ -6,6 +6,7 @@ use crate::rollup::rules::{Rule, Severity};
 use crate::store::alerts::{AlertBatch, AlertFilter, AlertState, NewAlert, StateChange, Transition};
 use crate::store::export::{ExportFilter, ExportView};
 use crate::store::keys::ApiKey;
+use crate::store::lake::FileSwap;
 use crate::store::requests::{KeptAnswer, Once, WriteRequest};
 use crate::store::served::{ProductFilter, ProductOrder, ProductPage, SERVED_PRODUCT};
 use crate::store::watch::WatchChange;
@@ -333,11 +334,15 @@ async fn a_mart_that_is_built_is_seen() {
     let (_folder, store) = fresh().await;
     let before = store.served_generation().await.unwrap();
     assert_eq!(store.served_generation().await.unwrap(), before);
-    execute(&store, "INSERT INTO marks (name, value) VALUES ('generation', 7)").await.unwrap();
-    let after = store.served_generation().await.unwrap();
+    // Also one of the same days, after a measure was corrected.
+    let published = async |generation| {
+        let swap = FileSwap { generation, removed: vec![], added: vec![] };
+        store.publish_mart(&swap, 5, &mut []).await.unwrap();
+        store.served_generation().await.unwrap()
+    };
+    let after = published(7).await;
     assert_ne!(after, before);
-    execute(&store, "UPDATE marks SET value = 8 WHERE name = 'generation'").await.unwrap();
-    assert_ne!(store.served_generation().await.unwrap(), after);
+    assert_ne!(published(8).await, after);
 }
 
 #[tokio::test]

@@ -110,7 +110,11 @@ fn alerted(workspace: &Workspace) -> AlertBatch {
     AlertBatch {
         opened: vec![alert],
         events: vec![event],
-        held: vec![HeldFinding { incident_id: incident.incident_id.clone(), alert: doubted }],
+        held: vec![HeldFinding {
+            incident_id: incident.incident_id.clone(),
+            alert: doubted,
+            note: String::new(),
+        }],
         incidents: vec![incident],
         ..AlertBatch::default()
     }

@@ -28,7 +28,8 @@ impl Store {
                     .bind(range.last.to_string())
             };
             let days = of_product(LOAD_DAILY).fetch_all(&mut tx).await?;
-            let ranks = of_product(LOAD_RANKS).fetch_all(&mut tx).await?;
+            let of_engine = if let Tx::Sqlite(_) = tx { LOAD_RANKS } else { LOAD_RANKS_OF_SERVER };
+            let ranks = of_product(of_engine).fetch_all(&mut tx).await?;
             rows.extend(join_ranks(&days, &ranks)?);
         }
         tx.commit().await?;
@@ -65,6 +66,11 @@ pub(in super::super) const LOAD_RANKS: &str =
     FROM product_metrics_daily d JOIN ranks r
       ON r.marketplace = d.marketplace AND r.day = d.day AND r.asin = d.asin
     WHERE d.marketplace = $1 AND d.asin = $2 AND d.day BETWEEN $3 AND $4 ORDER BY d.day, r.ordinal";
+
+/// A server finds them by product, where a file keeps a day's together.
+pub(in super::super) const LOAD_RANKS_OF_SERVER: &str =
+    "SELECT day, category_id, category, rank, is_main, is_leaf
+    FROM ranks WHERE marketplace = $1 AND asin = $2 AND day BETWEEN $3 AND $4 ORDER BY day, ordinal";
 
 /// Chooses the daily rows of the touched product-days anew and writes those that changed.
 pub(super) async fn rebuild(
@@ -173,7 +179,9 @@ async fn write_days(
         let sql = "DELETE FROM product_metrics_daily WHERE marketplace = $1 AND asin = $2 AND day = $3";
         delete_day(tx, sql, *key, *day).await?;
     }
-    Monthly::DailyRows.make(tx, upserts.iter().map(|row| row.day.month())).await?;
+    for table in [Monthly::DailyRows, Monthly::Ranks] {
+        table.make(tx, upserts.iter().map(|row| row.day.month())).await?;
+    }
     bulk::insert(tx, DAILY_COLUMNS, DAILY_TAIL, upserts, bind_daily).await?;
     let ranks: Vec<(&DailyRow, usize)> =
         upserts.iter().flat_map(|row| (0..row.rank.ranks.len()).map(move |ordinal| (row, ordinal))).collect();

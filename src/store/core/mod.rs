@@ -13,7 +13,7 @@ mod reviews;
 use std::collections::BTreeSet;
 
 #[cfg(test)]
-pub(super) use days::{LOAD_DAILY, LOAD_RANKS};
+pub(super) use days::{LOAD_DAILY, LOAD_RANKS, LOAD_RANKS_OF_SERVER};
 pub(super) use observations::{facts_of, listing_content};
 pub use products::ProductRecord;
 pub use receipts::{RawRecord, StoredRecord, Unread};

@@ -13,33 +13,43 @@ pub(crate) enum Monthly {
     RawReceipts,
     Observations,
     DailyRows,
+    Ranks,
     Deltas,
 }
 
 impl Monthly {
-    pub(crate) const ALL: [Monthly; 4] =
-        [Monthly::RawReceipts, Monthly::Observations, Monthly::DailyRows, Monthly::Deltas];
+    pub(crate) const ALL: [Monthly; 5] =
+        [Monthly::RawReceipts, Monthly::Observations, Monthly::DailyRows, Monthly::Ranks, Monthly::Deltas];
 
     pub(crate) fn table(self) -> &'static str {
         match self {
             Monthly::RawReceipts => "raw_receipts",
             Monthly::Observations => "observations",
             Monthly::DailyRows => "product_metrics_daily",
+            Monthly::Ranks => "ranks",
             Monthly::Deltas => "deltas",
         }
     }
 
     /// How a table is kept; null: as one.
     pub(crate) fn of(table: &str) -> Option<Monthly> {
-        let all = [Monthly::RawReceipts, Monthly::Observations, Monthly::DailyRows, Monthly::Deltas];
-        all.into_iter().find(|monthly| monthly.table() == table)
+        Monthly::ALL.into_iter().find(|monthly| monthly.table() == table)
     }
 
     /// The column that says to which month a row belongs.
     pub(crate) fn column(self) -> &'static str {
         match self {
             Monthly::RawReceipts => "observed_at",
-            Monthly::Observations | Monthly::DailyRows | Monthly::Deltas => "day",
+            Monthly::Observations | Monthly::DailyRows | Monthly::Ranks | Monthly::Deltas => "day",
+        }
+    }
+
+    /// The index in whose order a month that is over lies: of tables of which the days of one product are read.
+    pub(crate) fn order(self) -> Option<&'static str> {
+        match self {
+            Monthly::DailyRows => Some("product_metrics_daily_by_product"),
+            Monthly::Ranks => Some("ranks_by_product"),
+            Monthly::RawReceipts | Monthly::Observations | Monthly::Deltas => None,
         }
     }
 

@@ -53,12 +53,14 @@ async fn database_of(migrations: &[Migration], version: i64) -> Old {
     let applied = migrations.iter().filter(|migration| migration.version <= version).count();
     check_or_apply(&store, &migrations[..applied], Migrate::Yes, true).await.unwrap();
     if store.location().file().is_none() {
-        for table in super::super::db::Monthly::ALL {
-            store
-                .run_script(format!("SELECT make_months('{}', '[\"2026-03\"]')", table.table()))
-                .await
-                .unwrap();
-        }
+        store
+            .run_script(
+                "SELECT make_months(c.relname, '[\"2026-03\"]') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.relkind = 'p' AND n.nspname IN ('staging_raw', 'core', 'mart', 'ops')"
+                    .to_owned(),
+            )
+            .await
+            .unwrap();
     }
     for (_, rows) in ROWS.iter().filter(|(of, _)| *of <= version) {
         let rows: String = rows.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");

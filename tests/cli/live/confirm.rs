@@ -128,22 +128,52 @@ fn what_a_second_source_shows_too_is_told_and_paid_for_once() {
 }
 
 #[test]
-fn what_a_second_source_refutes_is_dropped_and_can_be_looked_up() {
+fn what_a_second_source_contradicts_stays_held_unpaid_until_the_next_day_and_can_be_looked_up() {
     let night = Night::disputed();
     let live = &night.live;
-    live.ok("run");
+    let ended = live.ok("run");
+    assert!(ended.stderr.contains("alert: 1 finding contradicted by a second source"), "{ended:#?}");
     assert_eq!(night.told(), vec![]);
     let held = night.held();
-    assert!(held.len() == 1 && held[0].starts_with("dropped apify shows "), "{held:?}");
-    let incident = live.ok("alert incidents list --state all --format csv --fields incident_id").stdout;
+    assert!(held.len() == 1 && held[0].starts_with("held contradicted: apify shows "), "{held:?}");
+    let incident = live.ok("alert incidents list --format csv --fields incident_id").stdout;
     let incident = incident.lines().nth(1).unwrap();
     let shown = live.ok(&format!("alert incidents show {incident}")).stdout;
-    assert!(shown.contains("1 dropped") && shown.contains("apify shows "), "{shown}");
+    assert!(shown.contains("1 held back") && shown.contains("apify"), "{shown}");
     let finding = live.lines("SELECT alert_id FROM held_findings").remove(0);
     let explained = live.ok(&format!("explain {finding}")).stdout;
-    assert!(explained.contains("dropped by amzctl") && explained.contains("apify shows "), "{explained}");
+    assert!(explained.contains("contradicted: apify shows "), "{explained}");
     live.ok("run -q");
-    assert_eq!((night.told(), night.asked_second()), (vec![], 1), "it stays dropped");
+    assert_eq!((night.told(), night.asked_second()), (vec![], 1), "nobody is asked or told again");
+}
+
+/// The first source does not know ratings. What the one that is to confirm the price shows of them is news too.
+#[test]
+fn what_the_answers_make_grave_is_asked_about_in_the_same_run() {
+    let live = Live::new(config(), "sp-api");
+    let rated = live.simulator.existing_asins("US", 200).into_iter().find_map(|asin| {
+        let fact = live.simulator.fact("US", &asin)?;
+        Some((asin, fact.price?, fact.rating.filter(|tenths| *tenths <= 44)?))
+    });
+    let (asin, price, tenths) = rated.expect("a product with a rating of 4.4 or less");
+    let mut night = Night::with(live, asin.clone(), price * 3, price, None);
+    let mut csv = String::from("marketplace,asin,day,rating_centi\n");
+    for (day, rating) in [(23, 500), (24, 500), (25, 500), (26, 500), (27, 500), (28, tenths * 10)] {
+        csv += &format!("US,{asin},2026-02-{day},{rating}\n");
+    }
+    night.live.sandbox.write("inbox/ratings.csv", csv);
+    night.live.set("gate", "confirm_with", "[\"apify\", \"rainforest\"]");
+    night.live.set("gate", "confirm_severity", "\"medium\"");
+    let ended = night.live.ok("run");
+    let rounds = ended.stderr.matches("second source: 1 product to be confirmed, 1 answered; ").count();
+    assert_eq!(rounds, 2, "{ended:#?}");
+    assert!(ended.stderr.contains("1 answered; rainforest 1 "), "{ended:#?}");
+    let mut told = night.told();
+    told.sort();
+    assert_eq!(told, [("price_drop".to_owned(), None), ("rating_fell".to_owned(), None)]);
+    assert_eq!(night.asked_second(), 2);
+    night.live.ok("run -q");
+    assert_eq!((night.told().len(), night.asked_second()), (2, 2), "a second run asks nobody");
 }
 
 #[test]

@@ -217,6 +217,12 @@ fn without_a_key_only_this_machine_reads_and_only_where_it_may() {
     assert_eq!(super::parse(&server.raw(rebound)).code(), "forbidden");
     let named = b"GET /v1/products HTTP/1.1\r\nHost: localhost:8787\r\nConnection: close\r\n\r\n";
     assert_eq!(super::parse(&server.raw(named)).status, 200);
+    // A proxy on this machine passes on what comes from elsewhere.
+    for header in ["X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9", "Via: 1.1 proxy"] {
+        let passed_on =
+            format!("GET /v1/products HTTP/1.1\r\nHost: localhost\r\n{header}\r\nConnection: close\r\n\r\n");
+        assert_eq!(super::parse(&server.raw(passed_on.as_bytes())).code(), "forbidden", "{header}");
+    }
 
     crate::sandbox::answers!(sandbox.run("serve-lite --open --listen 0.0.0.0:0"), @r"
     exit 2

@@ -1,5 +1,7 @@
 //! What is told of products, cohorts, reports and the installation: the figures of the command line.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Server, key};
@@ -243,8 +245,8 @@ fn the_installation_is_told_to_whoever_operates_it() {
 
 #[test]
 fn a_mart_that_another_process_builds_is_told_at_once() {
-    // Without a key nothing limits how often it is looked.
-    let sandbox = Sandbox::with_market();
+    // Without a key nothing limits how often it is looked, and what is kept would be fresh for an hour.
+    let sandbox = Sandbox::with_market().with("AMZCTL_SERVE__FRESH_S", "3600");
     let server = Server::start(&sandbox, "--open");
     let get = |target: &str| server.send("GET", target, &[], "");
     let target = format!("{PRODUCT}/metrics?from=2026-02-28&fields=day,price_minor");
@@ -277,4 +279,32 @@ fn a_mart_that_another_process_builds_is_told_at_once() {
             > 0
     );
     assert!(!page.contains("B0FDKB341G"), "no label names a product");
+}
+
+#[test]
+fn the_metrics_say_how_much_of_the_watchlist_was_seen_and_the_examples_name_no_others() {
+    let sandbox = Sandbox::with_market();
+    sandbox.succeed("watch add -q US:B0FDKB341G US:B000NEVER1");
+    let server = Server::start(&sandbox, "--open");
+    let told = |page: &str| -> BTreeSet<String> {
+        let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        names.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let page = server.send("GET", "/metrics", &[], "").text();
+    assert!(page.contains("amzctl_watched_products{state=\"seen\"} 3\n"), "{page}");
+    assert!(page.contains("amzctl_watched_products{state=\"missing\"} 1\n"), "{page}");
+    let told = told(&page);
+    for (file, least) in [
+        (include_str!("../../../examples/grafana-dashboard.json"), 12),
+        (include_str!("../../../examples/prometheus-rules.yml"), 7),
+    ] {
+        let words = file.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named: BTreeSet<&str> = words
+            .filter(|word| word.starts_with("amzctl_"))
+            .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+            .collect();
+        assert!(named.len() >= least, "{named:?}");
+        let unknown: Vec<_> = named.iter().filter(|name| !told.contains(**name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
 }

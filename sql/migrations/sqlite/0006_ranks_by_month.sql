@@ -1,0 +1,1 @@
+-- Ranks lie in one table here, a day's together, like the daily rows: nothing changes.
