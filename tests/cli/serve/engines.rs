@@ -66,7 +66,7 @@ fn both_engines_tell_the_same() {
         println!("no server is named by AMZCTL_TEST_DATABASE_URL: skipped");
         return;
     };
-    let (embedded, server) = (Sandbox::initialised(), Sandbox::empty_on(&url));
+    let (embedded, server) = (Sandbox::at_first_sight(), Sandbox::empty_on(&url));
     server.succeed("init -q");
     for sandbox in [&embedded, &server] {
         take_in(sandbox);
