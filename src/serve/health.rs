@@ -162,11 +162,10 @@ async fn gauges(call: &Call) -> Result<Vec<Gauge>, Problem> {
     let now = app.options.clock.now();
     let today = app.options.zone.day_of(now);
     let open = app.store.load_open(workspace).await?;
-    let newest = app.store.newest_observed_at().await?;
+    let (newest_day, newest) = app.store.newest_observation().await?.unzip();
     let days = crate::model::DayRange { first: today.month_start(), last: today };
     let spent = app.store.load_spending(SpendingBy::Source, days).await?;
     let (bytes, entries) = app.cache.size();
-    let newest_day = app.store.newest_day(None).await?;
     let (watched, seen) = app.store.count_seen(workspace, newest_day.unwrap_or(today)).await?;
     let sources = app.store.load_source_states().await?;
     let one = |value: i64| vec![(String::new(), value as f64)];

@@ -19,7 +19,7 @@ mod hold;
 mod reconcile;
 mod second;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -383,10 +383,10 @@ async fn commit(
     summary.cleared += since.cleared.len() as u64;
     summary.contradicted += since.notes.len() as u64;
     let batch = &mut reconciled.batch;
-    (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
+    (batch.incidents, batch.held) = (incidents, held);
+    batch.cleared = std::mem::take(&mut since.cleared);
     // What is decided now was decided as it was held.
-    let decided: HashSet<String> =
-        since.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect();
+    let decided = since.decided();
     batch.held.extend(looked_again.into_iter().filter(|one| !decided.contains(&one.alert.alert_id)));
     if !since.notes.is_empty() && !options.dry_run {
         let noted = store.note_held(&options.workspace, &since.notes).await;

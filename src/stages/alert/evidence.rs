@@ -13,7 +13,7 @@ use crate::rollup::rules::{
     DayPrice, Finding, GateReason, PairFacts, Rule, RuleSpec, Severity, listing_outlook, undercut_outlook,
 };
 use crate::store::Store;
-use crate::store::gate::{Decision, HeldRecord, HeldState, Verdict};
+use crate::store::gate::{HeldRecord, HeldState, Verdict};
 
 /// Findings whose evidence is in memory at a time.
 pub(super) const AT_ONCE: usize = 500;
@@ -126,33 +126,20 @@ pub(super) fn no_longer_found(
     found: &HashSet<String>,
     since: &mut SaidSince,
 ) {
-    let decided = since.decided();
-    let products = &judges.unjudged.products;
-    let all = judges.pending.iter().filter(|(product, _)| products.contains(**product));
-    let held = all.flat_map(|(product, all)| all.iter().map(move |one| (product.marketplace, one)));
-    let mut gone: Vec<(&Pending, &HeldBy)> = held
-        .filter(|(marketplace, one)| scope.covers(one.rule, *marketplace, one.day))
-        .filter(|(_, one)| !found.contains(&one.alert_id) && !decided.contains(&one.alert_id))
-        .filter_map(|(_, one)| Some((one, one.held.as_ref()?)))
-        .collect();
-    gone.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in gone {
-        since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
+    for (product, one, held) in since.undecided(&judges.pending) {
+        let is_judged = judges.unjudged.products.contains(product)
+            && scope.covers(one.rule, product.marketplace, one.day);
+        if is_judged && !found.contains(&one.alert_id) {
+            since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
+        }
     }
 }
 
 /// Releases what no evidence has decided, where the rules have no gate any more: nobody else would.
 pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
     let note = format!("not confirmed: the rule set `{}` has no quality gate", judges.book.base().name);
-    let decided = since.decided();
-    let all = judges.pending.values().flatten().filter(|one| !decided.contains(&one.alert_id));
-    let mut waiting: Vec<(&Pending, &HeldBy)> =
-        all.filter_map(|one| Some((one, one.held.as_ref()?))).collect();
-    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in waiting {
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
-        let (verdict, note) = (Verdict::Release, held.noted(note.clone()));
-        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+    for (_, one, held) in since.undecided(&judges.pending) {
+        since.decide_unconfirmed(one, held, Verdict::Release, held.noted(note.clone()));
     }
 }
 
@@ -173,15 +160,10 @@ pub(super) async fn decide_by_time(
     let today = options.zone.day_of(now);
     let is_over = |held: &HeldBy| today.no() - options.zone.day_of(held.since).no() >= days;
     let mut others: BTreeMap<&str, bool> = BTreeMap::new();
-    let all = judges.pending.values().flatten();
-    let waiting = all.filter_map(|one| Some((one, one.held.as_ref().filter(|held| is_over(held))?)));
-    let decided = since.decided();
     // Of the others the newest evidence counts too, which is not written yet.
     let by_evidence = since.states();
-    let mut waiting: Vec<(&Pending, &HeldBy)> =
-        waiting.filter(|(one, _)| !decided.contains(&one.alert_id)).collect();
-    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in waiting {
+    let waiting = since.undecided(&judges.pending).into_iter().filter(|(.., held)| is_over(held));
+    for (_, one, held) in waiting {
         let is_released = match held.reason {
             GateReason::ImplausibleJump | GateReason::SecondSource => one.severity >= Severity::High,
             _ => match others.get(held.incident_id.as_str()) {
@@ -199,10 +181,9 @@ pub(super) async fn decide_by_time(
                 }
             },
         };
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         let verdict = if is_released { Verdict::Release } else { Verdict::Drop };
         let note = held.noted(format!("not confirmed within {days} days"));
-        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+        since.decide_unconfirmed(one, held, verdict, note);
     }
     Ok(())
 }

@@ -106,9 +106,23 @@ impl SaidSince {
     }
 
     pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         // Who is told of what somebody contradicts is told that too.
-        let is_caveat = !held.note.is_empty();
+        self.push(one, held, verdict, note, !held.note.is_empty());
+    }
+
+    /// Decides without evidence, which whoever is told of it is told too.
+    pub(super) fn decide_unconfirmed(
+        &mut self,
+        one: &Pending,
+        held: &HeldBy,
+        verdict: Verdict,
+        note: String,
+    ) {
+        self.push(one, held, verdict, note, true);
+    }
+
+    fn push(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String, is_caveat: bool) {
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat });
     }
 
@@ -133,6 +147,19 @@ impl SaidSince {
     /// The ids of what is decided by now.
     pub(super) fn decided(&self) -> HashSet<String> {
         self.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect()
+    }
+
+    /// What is held and not decided by now, by alert.
+    pub(super) fn undecided<'p>(
+        &self,
+        pending: &'p AllPending,
+    ) -> Vec<(ProductKey, &'p Pending, &'p HeldBy)> {
+        let decided = self.decided();
+        let all = pending.iter().flat_map(|(&product, all)| all.iter().map(move |one| (product, one)));
+        let held = all.filter_map(|(product, one)| Some((product, one, one.held.as_ref()?)));
+        let mut waiting: Vec<_> = held.filter(|(_, one, _)| !decided.contains(&one.alert_id)).collect();
+        waiting.sort_by(|a, b| a.1.alert_id.cmp(&b.1.alert_id));
+        waiting
     }
 }
 
