@@ -14,8 +14,9 @@ mod chinese;
 
 /// The words of severities, gravest first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
-/// How much of one text is shown.
+/// How much of one text is shown, and of a title, which on Amazon goes on and on.
 const LONGEST_TEXT: usize = 600;
+const LONGEST_TITLE: usize = 80;
 
 /// A message as people read it: what templates are given.
 #[derive(Clone, Debug, Serialize)]
@@ -63,6 +64,8 @@ pub(super) struct ToldEvent {
     pub product: String,
     pub marketplace: String,
     pub asin: String,
+    /// The product's title; empty where it is not known.
+    pub title: String,
     /// The product's page; empty where it is about no product.
     pub url: String,
     pub day: String,
@@ -170,6 +173,10 @@ fn shown(text: &str) -> String {
     format::shortened(&plain_line(text), LONGEST_TEXT)
 }
 
+fn short_title(title: &str) -> String {
+    format::shortened(&plain_line(title), LONGEST_TITLE)
+}
+
 fn told(event: &Event, language: Language) -> ToldEvent {
     let payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
     let (event_type, rule) = (text(&payload, "event_type"), text(&payload, "rule"));
@@ -207,6 +214,7 @@ fn told(event: &Event, language: Language) -> ToldEvent {
         product,
         marketplace,
         asin,
+        title: payload["title"].as_str().map(short_title).unwrap_or_default(),
         day: day.map(|day| day.to_string()).unwrap_or_default(),
         workspace: text(&payload, "workspace"),
         sentence,

@@ -73,6 +73,18 @@ fn a_product_has_the_page_of_its_shop() {
 }
 
 #[test]
+fn a_title_is_cut_between_words_and_absent_where_it_is_not_known() {
+    let title =
+        "Wireless Earbuds, Bluetooth 5.4 Headphones\u{1b}[1m with 4 Microphones, 48 Hours of Playtime, Black";
+    let titled = |fields| told_of(vec![event(fields)], Language::English).events.remove(0).title;
+    assert_eq!(
+        titled(serde_json::json!({ "title": title })),
+        "Wireless Earbuds, Bluetooth 5.4 Headphones[1m with 4 Microphones, 48 Hours of…"
+    );
+    assert_eq!(titled(Value::Null), "");
+}
+
+#[test]
 fn a_text_is_one_line_without_what_steers_a_terminal_or_a_reader() {
     let nasty = event(serde_json::json!({ "message": "a\u{1b}[31m\r\nBcc: x\u{202e}y" }));
     let told = told_of(vec![nasty], Language::English);
