@@ -130,6 +130,7 @@ fn told_digest(digest: Digest, language: Language) -> ToldDigest {
 }
 
 fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, language: Language) -> String {
+    let colon = Words::of(language).colon;
     let counted = || {
         let is_alerts = events.iter().all(|event| event.event_type.starts_with("alert."));
         let number = words::count(events.len(), is_alerts, language);
@@ -140,7 +141,7 @@ fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, lang
         }
     };
     match (digest, events) {
-        (Some(digest), _) => format!("{} {}: {}", digest.title, digest.days, counted()),
+        (Some(digest), _) => format!("{} {}{colon}{}", digest.title, digest.days, counted()),
         (None, [only]) => {
             let severity = match language {
                 Language::English => only.severity.to_uppercase(),
@@ -159,7 +160,7 @@ fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, lang
             let joint = if language == Language::English { ", " } else { "、" };
             let named = rules.iter().take(3).copied().collect::<Vec<_>>().join(joint);
             let more = if rules.len() > 3 { "…" } else { "" };
-            if named.is_empty() { counted() } else { format!("{}: {named}{more}", counted()) }
+            if named.is_empty() { counted() } else { format!("{}{colon}{named}{more}", counted()) }
         }
     }
 }

@@ -61,7 +61,7 @@ fn several_events_are_counted_by_severity() {
         maybe_sent: false,
         language: Language::TraditionalChinese,
     };
-    assert_eq!(Told::of(&message).subject, "每週摘要 2026-02-22 至 2026-02-28: 3 則警報（緊急 1、高 2）");
+    assert_eq!(Told::of(&message).subject, "每週摘要 2026-02-22 至 2026-02-28：3 則警報（緊急 1、高 2）");
 }
 
 #[test]
