@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::cancel::CancelToken;
 use crate::error::Outcome;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Workspace};
 use crate::store::leases::{Leases, Shared, Taken};
 use crate::store::{Store, StoreError};
 
@@ -73,7 +73,8 @@ pub fn those_gone(leases: Vec<(String, String)>) -> Vec<String> {
     leases.into_iter().filter(|(_, holder)| is_gone(holder)).map(|(lease, _)| lease).collect()
 }
 
-fn is_gone(holder: &str) -> bool {
+/// Whether a holder, in the words in which it named itself, was a process of this host and is none any more.
+pub fn is_gone(holder: &str) -> bool {
     serde_json::from_str::<Holder>(holder).is_ok_and(|holder| holder.is_gone())
 }
 
@@ -91,6 +92,13 @@ pub enum LockError {
     },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl LockError {
+    /// Somebody, in the words in which they named themselves, has it.
+    pub fn held(pipeline: &str, holder: &str) -> LockError {
+        LockError::Held { pipeline: pipeline.to_owned(), holder: serde_json::from_str(holder).ok() }
+    }
 }
 
 fn describe(holder: &Option<Holder>) -> String {
@@ -264,19 +272,43 @@ async fn current_holder(store: &Store, pipeline: &str) -> Result<Option<Holder>,
 /// Who holds what now: of each pipeline, null where it is free, and those who share something on a server. Processes that
 /// are known to be gone hold nothing.
 pub async fn current_holders(store: &Store) -> Result<Vec<(String, Option<Holder>)>, LockError> {
-    const SHARED: [Shared; 2] = [Shared::Ingest, Shared::Deliver];
+    let mut pipelines = vec![Shared::Ingest.pipeline().to_owned()];
+    pipelines.extend(deliver_locks(store.location().beside()));
     let mut holders = Vec::new();
-    for pipeline in SHARED.map(Shared::pipeline) {
-        let holder = current_holder(store, pipeline).await?;
-        holders.push((pipeline.to_owned(), holder.filter(|holder| !holder.is_gone())));
+    for pipeline in pipelines {
+        let holder = current_holder(store, &pipeline).await?;
+        holders.push((pipeline, holder.filter(|holder| !holder.is_gone())));
     }
     if let Some(leases) = store.leases() {
-        for shared in SHARED {
+        for shared in Shared::ALL {
             let sharers = leases.sharers(shared).await?.into_iter().filter(|(_, holder)| !is_gone(holder));
             holders.extend(sharers.map(|(lease, holder)| (lease, serde_json::from_str(&holder).ok())));
         }
     }
     Ok(holders)
+}
+
+/// The lock of an embedded database's outbox: each workspace's is delivered by itself.
+pub fn deliver_lock(workspace: &Workspace) -> String {
+    let all = Shared::Deliver.pipeline();
+    if workspace.is_main() { all.to_owned() } else { format!("{all}.{workspace}") }
+}
+
+/// The locks of all workspaces whose outbox was ever delivered.
+pub fn deliver_locks(database: &Path) -> Vec<String> {
+    let all = Shared::Deliver.pipeline();
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = database.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let lock = |file: std::fs::DirEntry| {
+        let file = file.file_name().into_string().ok()?;
+        let lock = file.strip_prefix(&name)?.strip_prefix('.')?.strip_suffix(".lock")?;
+        lock.strip_prefix(all)?.starts_with('.').then(|| lock.to_owned())
+    };
+    let mut locks: Vec<String> = files.filter_map(lock).collect();
+    locks.push(all.to_owned());
+    locks.sort();
+    locks
 }
 
 fn file_holder(database: &Path, pipeline: &str) -> Option<Holder> {
@@ -327,6 +359,23 @@ mod tests {
 
     fn holder() -> Holder {
         Holder::current("2026-03-01T02:00:00Z".parse().unwrap(), "run")
+    }
+
+    #[test]
+    fn each_workspace_has_a_lock_of_its_own_for_its_outbox_and_all_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("amzctl.db");
+        assert_eq!(deliver_locks(&database), ["deliver"]);
+        let acquire = |workspace: &str| {
+            let lock = deliver_lock(&workspace.parse().unwrap());
+            RunLock::acquire(&database, &lock, &holder(), Duration::ZERO, &CancelToken::default())
+        };
+        let _main = acquire("main").unwrap();
+        let _eu = acquire("eu").unwrap();
+        assert!(acquire("eu").is_err());
+        std::fs::write(folder.path().join("other.db.deliver.us.lock"), "").unwrap();
+        std::fs::write(folder.path().join("amzctl.db.pipeline.lock"), "").unwrap();
+        assert_eq!(deliver_locks(&database), ["deliver", "deliver.eu"]);
     }
 
     #[test]

@@ -123,14 +123,15 @@ pub(super) fn lines(awaiting: &[Awaiting], asked: &Asked) -> Vec<Line> {
 }
 
 fn planned(products: &BTreeSet<ProductKey>, summary: &Summary) -> Vec<Line> {
-    let mut lines = Vec::new();
+    let waiting = counted(products.len(), "product");
+    let mut lines =
+        vec![Line::Note(format!("second source: {waiting} to be confirmed: {}", names(products)))];
     for plan in &summary.plan {
         let money = plan.micros.map_or_else(String::new, |micros| format!(", ${}", dollars(micros)));
         lines.push(Line::Note(format!(
-            "second source: would ask {} about {} of {}: {} {}{money}",
+            "second source: would ask {} about {}: {} {}{money}",
             plan.source,
             counted(plan.products, "product"),
-            names(products),
             plan.units,
             plan.unit
         )));

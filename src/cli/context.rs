@@ -15,10 +15,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
-use crate::lock::{Holder, LockError, RunLock, host_name, those_gone};
+use crate::lock::{Holder, LockError, RunLock, deliver_lock, deliver_locks, host_name, is_gone, those_gone};
 use crate::logging::RunIdSlot;
 use crate::model::{Day, Marketplace, Workspace};
-use crate::store::leases::{Leases, Shared};
+use crate::store::leases::{EVERYTHING, Leases, Shared};
 use crate::store::ops::RunStart;
 use crate::store::{Migrate, Store};
 
@@ -172,17 +172,12 @@ impl Context {
     /// `alert deliver`. Waits as long as --lock-wait says.
     ///
     /// Errors: locked (exit 11); with --skip-if-locked an error whose outcome is done.
-    pub async fn lock(&self, store: &Store, pipeline: &'static str) -> anyhow::Result<RunLock> {
+    pub async fn lock(&self, store: &Store, pipeline: &str) -> anyhow::Result<RunLock> {
         self.lock_within(store, pipeline, Duration::ZERO).await
     }
 
     /// [`Context::lock`] that waits so long on a server where --lock-wait does not say how long.
-    async fn lock_within(
-        &self,
-        store: &Store,
-        pipeline: &'static str,
-        wait: Duration,
-    ) -> anyhow::Result<RunLock> {
+    async fn lock_within(&self, store: &Store, pipeline: &str, wait: Duration) -> anyhow::Result<RunLock> {
         let Some(leases) = store.leases() else {
             return self.lock_file(store.location().beside(), pipeline);
         };
@@ -195,9 +190,10 @@ impl Context {
     pub(super) async fn stand_by(
         &self,
         store: &Store,
-        pipeline: &'static str,
+        pipeline: String,
         wait: Duration,
     ) -> anyhow::Result<RunLock> {
+        let pipeline = pipeline.as_str();
         let first = self.lock(store, pipeline).await;
         let is_held = |error: &anyhow::Error| {
             error.downcast_ref::<Failure>().is_some_and(|failure| failure.outcome == Outcome::Locked)
@@ -205,11 +201,11 @@ impl Context {
         match first {
             Err(error) if is_held(&error) && self.global.lock_wait.is_none() => {
                 self.ui.note(&format!("{error}; standing by"));
-                let (database, holder, cancel) =
-                    (store.location().beside().to_owned(), self.holder(), self.cancel());
+                let (database, pipeline) = (store.location().beside().to_owned(), pipeline.to_owned());
+                let (holder, cancel) = (self.holder(), self.cancel());
                 // The wait blocks its thread.
                 let waited = tokio::task::spawn_blocking(move || {
-                    RunLock::acquire(&database, pipeline, &holder, wait, &cancel)
+                    RunLock::acquire(&database, &pipeline, &holder, wait, &cancel)
                 });
                 waited.await.context("failed to wait for the lock")?.map_err(|error| self.not_locked(error))
             }
@@ -218,7 +214,7 @@ impl Context {
     }
 
     /// [`Context::lock`] of the embedded database at `database`, whatever lies there.
-    pub(super) fn lock_file(&self, database: &Path, pipeline: &'static str) -> anyhow::Result<RunLock> {
+    pub(super) fn lock_file(&self, database: &Path, pipeline: &str) -> anyhow::Result<RunLock> {
         let wait = self.global.lock_wait.unwrap_or(Duration::ZERO);
         RunLock::acquire(database, pipeline, &self.holder(), wait, &self.cancel())
             .map_err(|error| self.not_locked(error))
@@ -229,11 +225,50 @@ impl Context {
     ///
     /// Errors: as [`Context::lock`].
     pub async fn share(&self, store: &Store, what: Shared, id: &str) -> anyhow::Result<RunLock> {
-        let Some(leases) = store.leases() else { return self.lock(store, what.pipeline()).await };
+        let Some(leases) = store.leases() else {
+            return match what {
+                Shared::Ingest => self.lock(store, what.pipeline()).await,
+                Shared::Deliver => self.lock(store, &deliver_lock(self.workspace())).await,
+            };
+        };
         let lease = what.lease(id);
         let gone = those_gone(leases.sharers(what).await?);
         leases.end_others(what, &lease, &gone).await?;
-        self.lease(leases, &lease, Duration::ZERO).await
+        let share = self.lease(leases.clone(), &lease, Duration::ZERO).await?;
+        // Whoever has everything looks for us behind taking it, as we look for them.
+        let Some(holder) = leases.holder(EVERYTHING).await?.filter(|holder| !is_gone(holder)) else {
+            return Ok(share);
+        };
+        share.release().await?;
+        Err(self.not_locked(LockError::held(EVERYTHING, &holder)))
+    }
+
+    /// Keeps everybody else from the database: whoever would write to it, on a server also those who share something.
+    ///
+    /// Errors: as [`Context::lock`].
+    pub(super) async fn lock_all(&self, store: &Store) -> anyhow::Result<Vec<RunLock>> {
+        let mut locks = vec![self.lock(store, Shared::Ingest.pipeline()).await?];
+        let Some(leases) = store.leases() else {
+            locks.extend(self.lock_deliveries(store.location().beside())?);
+            return Ok(locks);
+        };
+        locks.push(self.lock(store, EVERYTHING).await?);
+        for shared in Shared::ALL {
+            let sharers = leases.sharers(shared).await?;
+            if let Some((lease, holder)) = sharers.iter().find(|(_, holder)| !is_gone(holder)) {
+                let held = LockError::held(lease, holder);
+                for lock in locks {
+                    lock.release().await?;
+                }
+                return Err(self.not_locked(held));
+            }
+        }
+        Ok(locks)
+    }
+
+    /// The locks of every workspace's outbox of the embedded database at `database`.
+    pub(super) fn lock_deliveries(&self, database: &Path) -> anyhow::Result<Vec<RunLock>> {
+        deliver_locks(database).iter().map(|lock| self.lock_file(database, lock)).collect()
     }
 
     /// Waits at most so long for a run's turn at what one host does at a time: everything but what hosts share. Null where

@@ -12,7 +12,7 @@ use super::dates::parse_duration;
 use super::output::counted;
 use crate::error::{Failure, Outcome};
 use crate::model::{KeyKind, KeyTier, Permissions, Timestamp};
-use crate::render::rows::{Cell, Rows, instant_to_second};
+use crate::render::rows::{Cell, Rows, instant_to_second, known};
 use crate::serve::{KeyRefusal, KeyRequest, MadeKey, NewKey, key_name, make_key, new_key};
 use crate::store::Store;
 use crate::store::keys::ApiKey;
@@ -183,10 +183,6 @@ fn show(key: &ApiKey, text: &str, output: &OutputArgs, context: &Context) -> any
     output.emit_record("amzctl.keys.create/1", &fields, context)?;
     context.ui.note("keep the key now: it is not shown again");
     Ok(())
-}
-
-fn known(text: &str) -> Cell {
-    if text.is_empty() { Cell::Null } else { text.into() }
 }
 
 async fn list(args: &ListArgs, store: &Store, context: &Context) -> anyhow::Result<()> {

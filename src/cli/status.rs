@@ -96,7 +96,7 @@ pub(super) async fn run(args: StatusArgs, context: &Context) -> anyhow::Result<O
 
 async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
     let identity = store.identity().await?;
-    let newest_observed_at = store.newest_observed_at().await?;
+    let (newest_day, newest_observed_at) = store.newest_observation().await?.unzip();
     let now = context.clock.now();
     let database = &context.config.database;
     Ok(Document {
@@ -110,7 +110,7 @@ async fn gather(store: &Store, context: &Context) -> anyhow::Result<Document> {
             database_uuid: identity.map(|identity| identity.database_uuid).unwrap_or_default(),
         },
         freshness: Freshness {
-            newest_day: store.newest_day(None).await?,
+            newest_day,
             newest_observed_at,
             age_hours: newest_observed_at.map(|at| (now - at).num_hours()),
         },

@@ -161,6 +161,11 @@ fn refusal(poster: &Poster, answer: &Answer) -> NotifyError {
 impl Notifier for AwsNotifier {
     addressed!();
 
+    /// A message of theirs has at most 256 KiB.
+    fn most_digested(&self) -> usize {
+        100
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(self.put(message))
     }

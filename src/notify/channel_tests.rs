@@ -334,11 +334,11 @@ async fn what_an_answer_means_is_told_by_its_status() {
     for (status, kind) in [
         (200, None),
         (204, None),
-        (302, Some(NotSent::Refused)),
+        (302, Some(NotSent::Misconfigured)),
         (400, Some(NotSent::Refused)),
         (401, Some(NotSent::KeyRefused)),
         (403, Some(NotSent::KeyRefused)),
-        (404, Some(NotSent::Refused)),
+        (404, Some(NotSent::Misconfigured)),
         (408, Some(NotSent::Later)),
         (410, Some(NotSent::Refused)),
         (413, Some(NotSent::Refused)),

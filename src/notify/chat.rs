@@ -79,6 +79,14 @@ impl Chat {
 impl Notifier for ChatNotifier {
     addressed!();
 
+    /// As many as fit into the text of one message, three short lines each.
+    fn most_digested(&self) -> usize {
+        match self.chat {
+            Chat::Slack => 80,
+            Chat::Discord | Chat::Teams => 12,
+        }
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(async move {
             let request = self.poster.post(self.url.clone()).json(&self.body(message)?);
@@ -99,6 +107,10 @@ fn slack(told: &Told, text: &str) -> Value {
             // Verbatim: names in texts are not made links.
             "text": { "type": "mrkdwn", "text": part.trim_end(), "verbatim": true },
         }));
+    }
+    if !rest.is_empty() {
+        sections
+            .push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": "…", "verbatim": true } }));
     }
     json!({ "text": Escape::Slack.text(&told.subject), "blocks": sections })
 }

@@ -14,6 +14,8 @@ use crate::sources::http::retry_after;
 use crate::sources::secret::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end of an answer is waited for, whose beginning says it all.
+const BODY_TIME: Duration = Duration::from_secs(5);
 /// How much of an answer is read: receivers answer a line.
 const BODY_CAP: usize = 64 << 10;
 /// How much of an answer a message quotes.
@@ -88,24 +90,24 @@ impl Poster {
         let request: Request =
             request.build().map_err(|error| NotifyError::misconfigured(self.quoted(&innermost(&error))))?;
         self.guard.check(request.url()).map_err(|blocked| NotifyError::misconfigured(blocked.to_string()))?;
-        let exchange = async {
-            let mut response = self.client.execute(request).await?;
-            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-            let mut body = Vec::new();
-            // What was accepted is accepted, however its answer ends.
+        let mut response = match tokio::time::timeout(self.timeout, self.client.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.failure(&error)),
+            Err(_) => return Err(NotifyError::no_answer(self.timeout)),
+        };
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        let reading = async {
             while let Ok(Some(chunk)) = response.chunk().await {
                 body.extend_from_slice(&chunk);
                 if body.len() > BODY_CAP {
                     break;
                 }
             }
-            Ok(Answer { status, headers, body })
         };
-        match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.failure(&error)),
-            Err(_) => Err(NotifyError::no_answer(self.timeout)),
-        }
+        // What was accepted is accepted, however its answer ends, and if it never does.
+        let _ = tokio::time::timeout(self.timeout.min(BODY_TIME), reading).await;
+        Ok(Answer { status, headers, body })
     }
 
     fn failure(&self, error: &reqwest::Error) -> NotifyError {
@@ -140,6 +142,8 @@ impl Poster {
         };
         let kind = match status {
             401 | 403 | 407 => NotSent::KeyRefused,
+            // It is the address that is wrong, or what stands in front of it, and not this message.
+            300..=399 | 404 | 405 | 421 => NotSent::Misconfigured,
             408 | 425 | 429 | 500..=599 => NotSent::Later,
             _ => NotSent::Refused,
         };

@@ -29,6 +29,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const QUOTED_CHARS: usize = 200;
 /// A subject is cut at so many characters; programs show fewer.
 const SUBJECT_CHARS: usize = 200;
+/// Events that the templates show; of more they say how many there are.
+const MOST_SHOWN: usize = 100;
 
 /// How a connection is secured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,7 +192,7 @@ impl MailNotifier {
         let mut connection =
             AsyncSmtpConnection::connect_tokio1(server, Some(*timeout), &hello, from_the_start, None)
                 .await
-                .map_err(|error| self.fault("cannot connect", &error))?;
+                .map_err(|error| self.fault_of_server("cannot connect", &error))?;
         if *tls == MailTls::StartTls {
             if !connection.can_starttls() {
                 return Err(NotifyError::later(format!(
@@ -199,7 +201,7 @@ impl MailNotifier {
             }
             let parameters = self.tls_parameters()?;
             let encrypted = connection.starttls(parameters, &hello).await;
-            encrypted.map_err(|error| self.fault("no encryption", &error))?;
+            encrypted.map_err(|error| self.fault_of_server("no encryption", &error))?;
         }
         if let Some((user, password)) = sign_in {
             let credentials = Credentials::new(user.clone(), password.reveal().to_owned());
@@ -212,7 +214,11 @@ impl MailNotifier {
         }
         is_sending.store(true, Ordering::Relaxed);
         let accepted = connection.send(envelope, &mail).await;
-        accepted.map_err(|error| match error.status() {
+        accepted.map_err(|error| match error.status().map(u16::from) {
+            // It wants to know who sends first, whatever the mail.
+            Some(530 | 535) => {
+                NotifyError { kind: NotSent::KeyRefused, ..self.fault("not accepted", &error) }
+            }
             Some(_) => self.fault("not accepted", &error),
             None => NotifyError { kind: NotSent::Unknown, ..self.fault("no answer to the mail", &error) },
         })?;
@@ -226,6 +232,11 @@ impl MailNotifier {
             builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(no_tls)?);
         }
         builder.build_rustls().map_err(no_tls)
+    }
+
+    /// Before there is a mail nothing is refused for good.
+    fn fault_of_server(&self, what: &str, error: &SmtpError) -> NotifyError {
+        NotifyError { kind: NotSent::Later, ..self.fault(what, error) }
     }
 
     /// A 5xx is for good, everything else passes.
@@ -256,6 +267,10 @@ fn causes(error: &SmtpError) -> String {
 
 impl Notifier for MailNotifier {
     addressed!();
+
+    fn most_digested(&self) -> usize {
+        MOST_SHOWN
+    }
 
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(self.deliver(message))

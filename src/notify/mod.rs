@@ -78,6 +78,11 @@ pub trait Notifier: Send + Sync {
     /// How many events one message may tell of; a digest may have more.
     fn most_events(&self) -> usize;
 
+    /// How many events one digest may tell of: what is more comes in another one.
+    fn most_digested(&self) -> usize {
+        500
+    }
+
     /// Sends one message. After an error it does not count as sent, though it may have been.
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a>;
 }

@@ -78,6 +78,11 @@ fn within(text: &str, bytes: usize) -> String {
 impl Notifier for NtfyNotifier {
     addressed!();
 
+    /// As many as fit into one message, three short lines each.
+    fn most_digested(&self) -> usize {
+        12
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(async move {
             let mut request = self.poster.post(self.url.clone()).json(&self.body(message)?);

@@ -93,5 +93,6 @@ fn sample_alert(number: u32, rule: &str, severity: &str, asin: Option<&str>, day
         "object": null,
         "message": message,
         "evidence": evidence,
+        "title": asin.map(|_| "Wireless Earbuds, Bluetooth 5.4 Headphones with 4 Microphones, 48 Hours of Playtime"),
     })
 }

@@ -52,6 +52,11 @@ impl TelegramNotifier {
 impl Notifier for TelegramNotifier {
     addressed!();
 
+    /// As many as fit into one message, three short lines each.
+    fn most_digested(&self) -> usize {
+        12
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(async move {
             let request = self.poster.post(self.url.clone()).json(&self.body(message)?);

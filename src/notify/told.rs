@@ -14,8 +14,9 @@ mod chinese;
 
 /// The words of severities, gravest first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
-/// How much of one text is shown.
+/// How much of one text is shown, and of a title, which on Amazon goes on and on.
 const LONGEST_TEXT: usize = 600;
+const LONGEST_TITLE: usize = 80;
 
 /// A message as people read it: what templates are given.
 #[derive(Clone, Debug, Serialize)]
@@ -63,6 +64,8 @@ pub(super) struct ToldEvent {
     pub product: String,
     pub marketplace: String,
     pub asin: String,
+    /// The product's title; empty where it is not known.
+    pub title: String,
     /// The product's page; empty where it is about no product.
     pub url: String,
     pub day: String,
@@ -87,7 +90,14 @@ pub(super) struct Detail {
 impl Told {
     pub(super) fn of(message: &Message) -> Told {
         let language = message.language;
-        let events: Vec<ToldEvent> = message.events.iter().map(|event| told(event, language)).collect();
+        let mut events: Vec<ToldEvent> = message.events.iter().map(|event| told(event, language)).collect();
+        if message.digest.is_some() {
+            // Who reads the first lines only has read what matters.
+            let gravity = |event: &ToldEvent| {
+                SEVERITIES.iter().position(|word| *word == event.severity).unwrap_or(SEVERITIES.len())
+            };
+            events.sort_by_key(gravity);
+        }
         let by_severity: Vec<(&str, usize)> = SEVERITIES
             .iter()
             .map(|word| (*word, events.iter().filter(|event| event.severity == *word).count()))
@@ -127,6 +137,7 @@ fn told_digest(digest: Digest, language: Language) -> ToldDigest {
 }
 
 fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, language: Language) -> String {
+    let colon = Words::of(language).colon;
     let counted = || {
         let is_alerts = events.iter().all(|event| event.event_type.starts_with("alert."));
         let number = words::count(events.len(), is_alerts, language);
@@ -137,7 +148,7 @@ fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, lang
         }
     };
     match (digest, events) {
-        (Some(digest), _) => format!("{} {}: {}", digest.title, digest.days, counted()),
+        (Some(digest), _) => format!("{} {}{colon}{}", digest.title, digest.days, counted()),
         (None, [only]) => {
             let severity = match language {
                 Language::English => only.severity.to_uppercase(),
@@ -156,7 +167,7 @@ fn subject(events: &[ToldEvent], digest: Option<&ToldDigest>, counts: &str, lang
             let joint = if language == Language::English { ", " } else { "、" };
             let named = rules.iter().take(3).copied().collect::<Vec<_>>().join(joint);
             let more = if rules.len() > 3 { "…" } else { "" };
-            if named.is_empty() { counted() } else { format!("{}: {named}{more}", counted()) }
+            if named.is_empty() { counted() } else { format!("{}{colon}{named}{more}", counted()) }
         }
     }
 }
@@ -168,6 +179,10 @@ fn text(payload: &Value, name: &str) -> String {
 
 fn shown(text: &str) -> String {
     format::shortened(&plain_line(text), LONGEST_TEXT)
+}
+
+fn short_title(title: &str) -> String {
+    format::shortened(&plain_line(title), LONGEST_TITLE)
 }
 
 fn told(event: &Event, language: Language) -> ToldEvent {
@@ -207,6 +222,7 @@ fn told(event: &Event, language: Language) -> ToldEvent {
         product,
         marketplace,
         asin,
+        title: payload["title"].as_str().map(short_title).unwrap_or_default(),
         day: day.map(|day| day.to_string()).unwrap_or_default(),
         workspace: text(&payload, "workspace"),
         sentence,

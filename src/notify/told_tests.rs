@@ -61,7 +61,29 @@ fn several_events_are_counted_by_severity() {
         maybe_sent: false,
         language: Language::TraditionalChinese,
     };
-    assert_eq!(Told::of(&message).subject, "每週摘要 2026-02-22 至 2026-02-28: 3 則警報（緊急 1、高 2）");
+    assert_eq!(Told::of(&message).subject, "每週摘要 2026-02-22 至 2026-02-28：3 則警報（緊急 1、高 2）");
+}
+
+#[test]
+fn a_digest_begins_with_what_is_gravest() {
+    let events: Vec<Event> = ["low", "critical", "medium", "critical"]
+        .iter()
+        .enumerate()
+        .map(|(at, severity)| event(serde_json::json!({ "severity": severity, "message": at.to_string() })))
+        .collect();
+    let day: Day = "2026-02-28".parse().unwrap();
+    let told = |digest| {
+        let message = Message {
+            message_id: "m1".into(),
+            events: events.clone(),
+            digest,
+            maybe_sent: false,
+            language: Language::English,
+        };
+        Told::of(&message).events.iter().map(|event| event.sentence.clone()).collect::<String>()
+    };
+    assert_eq!(told(None), "0123", "as they come");
+    assert_eq!(told(Some(Digest { period: DigestPeriod::Daily, first: day, last: day })), "1320");
 }
 
 #[test]
@@ -70,6 +92,18 @@ fn a_product_has_the_page_of_its_shop() {
     assert_eq!(told.events[0].url, "https://www.amazon.co.uk/dp/B0FDKB341G");
     let strange = event(serde_json::json!({ "asin": "\"><script>" }));
     assert_eq!(told_of(vec![strange], Language::English).events[0].url, "");
+}
+
+#[test]
+fn a_title_is_cut_between_words_and_absent_where_it_is_not_known() {
+    let title =
+        "Wireless Earbuds, Bluetooth 5.4 Headphones\u{1b}[1m with 4 Microphones, 48 Hours of Playtime, Black";
+    let titled = |fields| told_of(vec![event(fields)], Language::English).events.remove(0).title;
+    assert_eq!(
+        titled(serde_json::json!({ "title": title })),
+        "Wireless Earbuds, Bluetooth 5.4 Headphones[1m with 4 Microphones, 48 Hours of…"
+    );
+    assert_eq!(titled(Value::Null), "");
 }
 
 #[test]

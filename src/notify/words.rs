@@ -22,6 +22,8 @@ pub(super) struct Words {
     pub maybe_sent: &'static str,
     pub why: &'static str,
     pub unsubscribe: &'static str,
+    /// Between a name and its value.
+    pub colon: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -39,6 +41,7 @@ const ENGLISH: Words = Words {
     maybe_sent: "You may have had this message before: an earlier attempt was not answered.",
     why: "Sent by amzctl, because this address is named in its configuration.",
     unsubscribe: "Unsubscribe",
+    colon: ": ",
 };
 
 const CHINESE: Words = Words {
@@ -56,6 +59,7 @@ const CHINESE: Words = Words {
     maybe_sent: "您可能已收到過這則訊息：先前的傳送沒有得到回應。",
     why: "由 amzctl 傳送，因為其設定中列有此地址。",
     unsubscribe: "取消訂閱",
+    colon: "：",
 };
 
 impl Words {

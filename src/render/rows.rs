@@ -57,6 +57,11 @@ cell_from! {
     Timestamp => value, Cell::Instant(value);
 }
 
+/// Null for the empty text with which the database says that there is none.
+pub fn known(text: &str) -> Cell {
+    if text.is_empty() { Cell::Null } else { text.into() }
+}
+
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Cell {
         value.map_or(Cell::Null, Into::into)

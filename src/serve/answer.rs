@@ -38,7 +38,7 @@ pub(super) enum Data {
         text: String,
     },
     /// What is told while it happens.
-    Events(super::live::Subscription),
+    Events(Box<super::live::Subscription>),
 }
 
 #[derive(Clone, PartialEq, Debug)]

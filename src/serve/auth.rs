@@ -1,9 +1,7 @@
 //! Who asks: a key in the request, checked against its hash, or whoever sits at this machine where that is allowed.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
@@ -26,10 +24,6 @@ const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"
 const BYTES: usize = 32;
 /// Digits of the hash that name a key.
 const ID: usize = 16;
-/// How long a key that was found is taken for granted: for so long at most one that was revoked goes on.
-const TRUSTED_FOR: Duration = Duration::from_secs(2);
-/// So many keys are remembered.
-const REMEMBERED: usize = 10_000;
 
 /// Whoever asks, with what they may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,35 +81,6 @@ pub struct NewKey {
     pub key_sha256: String,
 }
 
-/// Keys that were found lately.
-#[derive(Default)]
-pub(super) struct KnownKeys(Mutex<HashMap<String, (ApiKey, Instant)>>);
-
-impl KnownKeys {
-    async fn find(&self, app: &App, key_id: &str) -> Result<Option<ApiKey>, Problem> {
-        let now = Instant::now();
-        if let Some((key, at)) = self.lock().get(key_id)
-            && now.duration_since(*at) < TRUSTED_FOR
-        {
-            return Ok(Some(key.clone()));
-        }
-        let found = app.store.find_key(key_id).await?;
-        let mut known = self.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        match &found {
-            Some(key) => drop(known.insert(key_id.to_owned(), (key.clone(), now))),
-            None => drop(known.remove(key_id)),
-        }
-        Ok(found)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (ApiKey, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Who sends this request. Null: nobody says who they are.
 ///
 /// Errors: a key that is not valid, or too many of those from this address.
@@ -139,7 +104,7 @@ pub(super) async fn by_key(app: &App, shown: &str, address: IpAddr) -> Result<Ca
         return Err(Problem::new(Kind::TooManyFailures, detail).retry_after(wait.as_secs() + 1));
     }
     let sha256 = sha256_hex(shown.as_bytes());
-    let found = app.keys.find(app, &sha256[..ID]).await?;
+    let found = find(app, &sha256[..ID]).await?;
     let is_right = found.as_ref().is_some_and(|key| {
         let is_same: bool = key.key_sha256.as_bytes().ct_eq(sha256.as_bytes()).into();
         is_same && key.is_active(app.options.clock.now())
@@ -157,8 +122,12 @@ pub(super) async fn by_key(app: &App, shown: &str, address: IpAddr) -> Result<Ca
 
 /// Who has the key of this id, of whom it is known that they do; null where it has ended.
 pub(super) async fn by_id(app: &App, key_id: &str) -> Result<Option<Caller>, Problem> {
-    let found = app.keys.find(app, key_id).await?;
+    let found = find(app, key_id).await?;
     Ok(found.filter(|key| key.is_active(app.options.clock.now())).map(caller_of))
+}
+
+async fn find(app: &App, key_id: &str) -> Result<Option<ApiKey>, Problem> {
+    app.keys.find(key_id, app.store.find_key(key_id)).await
 }
 
 fn caller_of(key: ApiKey) -> Caller {

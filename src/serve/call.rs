@@ -117,10 +117,12 @@ impl Call {
         self.parsed(name, "a day, as 2026-03-01")
     }
 
-    /// The days from `from` to `to`, both inclusive; without them the last ones up to `newest`.
+    /// The days from `from` to `to`, both inclusive; without them the last ones up to `newest`. Of days to come there is
+    /// nothing yet.
     pub(super) fn days(&self, newest: Day) -> Result<DayRange, Problem> {
-        let last = self.day("to")?.unwrap_or(newest);
-        let first = self.day("from")?.unwrap_or_else(|| last.plus(1 - DAYS));
+        let from = self.day("from")?;
+        let last = self.day("to")?.unwrap_or_else(|| from.map_or(newest, |from| from.max(newest)));
+        let first = from.unwrap_or_else(|| last.plus(1 - DAYS));
         if last < first {
             return Err(Problem::parameter("from", format!("is {first}, which is behind {last}")));
         }

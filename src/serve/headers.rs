@@ -1,6 +1,6 @@
 //! Headers: what requests bring with them, and what every answer has.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -86,7 +86,7 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr {
         return peer;
     }
     let forwarded = joined(headers, &HeaderName::from_static("x-forwarded-for")).unwrap_or_default();
-    let named = forwarded.rsplit(',').map_while(|address| address.trim().parse::<IpAddr>().ok());
+    let named = forwarded.rsplit(',').map_while(address);
     let mut last = peer;
     for address in named {
         last = address;
@@ -95,6 +95,14 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr {
         }
     }
     last
+}
+
+/// An address as proxies write it: some add the port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    plain.parse().ok().or_else(with_port)
 }
 
 /// Whether the client speaks by TLS, as a proxy that is trusted says.
@@ -128,4 +136,24 @@ pub(super) fn preflight() -> Response<Body> {
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_a_port() {
+        for (text, expected) in [
+            (" 192.0.2.7", Some("192.0.2.7")),
+            ("192.0.2.7:51544", Some("192.0.2.7")),
+            ("2001:db8::7", Some("2001:db8::7")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("[2001:db8::7]:51544 ", Some("2001:db8::7")),
+            ("unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(address(text), expected.map(|address| address.parse().unwrap()), "{text}");
+        }
+    }
 }

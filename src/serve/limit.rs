@@ -167,7 +167,7 @@ impl Throttle {
 }
 
 /// Who has one address of version 6 has all of its network's.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -66,7 +66,8 @@ pub(super) async fn watch(call: Call) -> Result<Output, Problem> {
     };
     let after = heard.flatten().unwrap_or(last);
     let is_reset = heard.is_some_and(|heard| heard.is_none());
-    Ok(Data::Events(Subscription { caller: call.caller, wanted, after, is_reset }).into())
+    let subscription = Subscription { caller: call.caller, wanted, after, is_reset };
+    Ok(Data::Events(Box::new(subscription)).into())
 }
 
 /// The event that a listener heard last, as they say. Errors: no event has such an id.

@@ -11,7 +11,7 @@
 //! | `routes` | the table of everything that can be asked: router, documentation and the tests of access come from it |
 //! | `accept` | connections, their limits and their end |
 //! | `pipeline`, `headers` | what every request goes through; what it brings with it, and what every answer has |
-//! | `auth`, `keymaking`, `limit` | keys and permissions; how one is made; how much a key may ask, and who guesses |
+//! | `auth`, `keymaking`, `known`, `limit` | keys and permissions; how one is made; those found lately; how much a key may ask, and who guesses |
 //! | `call`, `cursor` | a request's parameters; where a page ended |
 //! | `answer`, `encode` | forms of an answer, the envelope, tags; content codings |
 //! | `cache` | answers that are kept, and ended when a mart is built |
@@ -37,6 +37,7 @@ mod encode;
 mod headers;
 mod health;
 mod keymaking;
+mod known;
 mod limit;
 mod live;
 mod metrics;
@@ -65,7 +66,9 @@ use crate::ids::hex;
 use crate::lake::Lake;
 use crate::model::{ReportingZone, Workspace};
 use crate::store::export::{ExportView, FieldKind};
+use crate::store::keys::ApiKey;
 use crate::store::outbox::Subscriber;
+use crate::store::sessions::Session;
 use crate::store::{Store, StoreError};
 
 /// How often it is asked whether a mart was built.
@@ -105,8 +108,8 @@ pub struct Options {
 pub struct App {
     store: Store,
     options: Options,
-    keys: auth::KnownKeys,
-    sessions: session::KnownSessions,
+    keys: known::Known<ApiKey>,
+    sessions: known::Known<Session>,
     throttle: limit::Throttle,
     limiter: limit::Limiter,
     cache: Arc<cache::Cache>,
@@ -114,6 +117,7 @@ pub struct App {
     cursors: cursor::Cursors,
     live: live::Live,
     look: dash::Look,
+    health: health::Lately,
     tables: Tables,
     generation: Mutex<Generation>,
     /// One looks, the others go on with what they know.
@@ -150,8 +154,8 @@ impl App {
             secret => secret.context("failed to read the secret that signs cursors")?,
         };
         Ok(Arc::new(App {
-            keys: auth::KnownKeys::default(),
-            sessions: session::KnownSessions::default(),
+            keys: known::Known::default(),
+            sessions: known::Known::default(),
             throttle: limit::Throttle::default(),
             limiter: limit::Limiter::new(Instant::now()),
             cache: Arc::new(cache::Cache::new(options.fresh, options.stale, options.cache_bytes)),
@@ -159,6 +163,7 @@ impl App {
             cursors: cursor::Cursors::new(secret.as_bytes()),
             live: live::Live::default(),
             look: dash::Look::new()?,
+            health: health::Lately::default(),
             tables: Tables::load(&store).await.context("failed to read the columns of the mart")?,
             generation: Mutex::new(Generation { text: "".into(), seen: None }),
             looking: tokio::sync::Mutex::default(),
@@ -183,12 +188,14 @@ impl App {
             true => self.looking.try_lock().ok(),
             false => Some(self.looking.lock().await),
         };
-        if looking.is_some()
-            && !known().1
-            && let Ok(text) = self.store.served_generation().await
-        {
+        if looking.is_some() && !known().1 {
+            let found = self.store.served_generation().await;
             let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-            *generation = Generation { text: text.into(), seen: Some(Instant::now()) };
+            match found {
+                Ok(text) => *generation = Generation { text: text.into(), seen: Some(Instant::now()) },
+                // The others need not wait for the same.
+                Err(_) => generation.seen = generation.seen.map(|_| Instant::now()),
+            }
         }
         cache::Moment { generation: known().0, now, at }
     }

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -30,6 +30,9 @@ use crate::ids::sha256_hex;
 
 /// Bytes of a body.
 pub(super) const MOST_BODY: usize = 1 << 20;
+/// Longer answers are compressed beside the requests of others.
+const LONG: usize = 64 << 10;
+
 /// The routes of the table, and problems for everything else.
 pub(super) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
@@ -131,28 +134,22 @@ impl Asked {
             return Err(Problem::new(Kind::HeadTooLarge, format!("at most {HEAD_BYTES} bytes")));
         }
         let Some(route) = self.route else { return Err(self.no_route(parts)) };
-        let caller = self.admit(route, &parts.headers).await?;
-        known.clone_from(&caller);
-        if let Some(key) = caller.as_ref().and_then(|caller| caller.key.as_ref()) {
-            let taken = self.app.limiter.take(&key.key_id, key.tier, route.weight, Instant::now());
-            *allowance = Some(taken);
-            if !taken.is_allowed {
-                self.app.metrics.refused("rate_limited");
-                let detail = format!("this key may ask {} in this time", taken.limit);
-                return Err(Problem::new(Kind::RateLimited, detail).retry_after(taken.reset_s));
-            }
-        }
         let work = async {
+            let caller = self.admit(route, &parts.headers).await?;
+            known.clone_from(&caller);
+            if let Some(key) = caller.as_ref().and_then(|caller| caller.key.as_ref()) {
+                let taken = self.app.limiter.take(&key.key_id, key.tier, route.weight, Instant::now());
+                *allowance = Some(taken);
+                if !taken.is_allowed {
+                    self.app.metrics.refused("rate_limited");
+                    let detail = format!("this key may ask {} in this time", taken.limit);
+                    return Err(Problem::new(Kind::RateLimited, detail).retry_after(taken.reset_s));
+                }
+            }
             let call = self.call(route, caller.unwrap_or_else(nobody), parts, body).await?;
             self.carry_out(call, parts).await
         };
-        match tokio::time::timeout(self.app.options.request_timeout, work).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                let detail = "it took too long: ask for less at once, or try again";
-                Err(Problem::new(Kind::Unavailable, detail).retry_after(5))
-            }
-        }
+        within(self.app.options.request_timeout, work).await
     }
 
     /// Who asks, if they may. Errors: nobody says who they are, or who does may not.
@@ -221,34 +218,30 @@ impl Asked {
             let output = (route.run)(call).await?;
             let (status, is_repeated) = (output.status, output.is_repeated);
             if let Data::Events(subscription) = output.data {
-                return live::respond(&self.app, subscription).await;
+                return live::respond(&self.app, *subscription).await;
             }
             if let Data::Text { content_type, .. } = output.data {
                 let kept = answer::kept(output, None, Form::Json)?;
-                return self.give(
-                    &answer::fresh(kept, self.app.options.clock.now()),
-                    parts,
-                    content_type,
-                    None,
-                    StatusCode::OK,
-                );
+                let served = answer::fresh(kept, self.app.options.clock.now());
+                return self.give(&served, parts, content_type, None, StatusCode::OK).await;
             }
             let kept = in_form(output, fields, form).await?;
             let served = answer::fresh(kept, self.app.options.clock.now());
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = self.give(&served, parts, form.content_type(), Some((form, false)), status)?;
+            let enveloped = Some((form, false));
+            let mut response = self.give(&served, parts, form.content_type(), enveloped, status).await?;
             if is_repeated {
                 response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
             }
             return Ok(response);
         }
         let served = kept(call, form).await?;
-        self.give(&served, parts, form.content_type(), Some((form, true)), StatusCode::OK)
+        self.give(&served, parts, form.content_type(), Some((form, true)), StatusCode::OK).await
     }
 
     /// An answer with its headers, or, of one that is as it should be, word that the client has it already. `enveloped`
     /// tells the form, and whether it may be kept; null is text by itself.
-    fn give(
+    async fn give(
         &self,
         served: &Served,
         parts: &request::Parts,
@@ -298,6 +291,10 @@ impl Asked {
         };
         let body = match coding {
             Coding::Identity => body,
+            coding if body.len() > LONG => {
+                let encoded = tokio::task::spawn_blocking(move || coding.encode(&body)).await;
+                encoded.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?
+            }
             coding => coding.encode(&body).map_err(anyhow::Error::from)?,
         };
         if coding != Coding::Identity {
@@ -382,6 +379,17 @@ pub(super) fn log(app: &App, parts: &request::Parts, response: &Response<Body>, 
     );
 }
 
+/// What comes in time. Errors: it takes too long.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let detail = "it took too long: ask for less at once, or try again";
+            Err(Problem::new(Kind::Unavailable, detail).retry_after(5))
+        }
+    }
+}
+
 /// The answer of a route whose answers are kept: the one that there is, or the one that is made now.
 pub(super) async fn kept(call: Call, form: Form) -> Result<Served, Problem> {
     let (app, route) = (call.app.clone(), call.route);
@@ -392,10 +400,12 @@ pub(super) async fn kept(call: Call, form: Form) -> Result<Served, Problem> {
         [call.text("limit"), call.text("cursor"), call.text("fields")]
     );
     let moment = app.moment().await;
+    let limit = app.options.request_timeout;
+    // Whoever asked may be gone, and the others wait for it.
     let compute = || async move {
         let fields = call.text("fields").map(str::to_owned);
-        let output = (route.run)(call).await?;
-        in_form(output, fields, form).await
+        let work = async { in_form((route.run)(call).await?, fields, form).await };
+        within(limit, work).await
     };
     let served = app.cache.answer(&key, &moment, compute).await?;
     app.metrics.cached(served.how);
@@ -426,7 +436,7 @@ async fn read_body(
     body: Body,
     headers: &HeaderMap,
     route: &Route,
-    patience: std::time::Duration,
+    patience: Duration,
 ) -> Result<Vec<u8>, Problem> {
     let read = Limited::new(body, MOST_BODY).collect();
     let bytes = match tokio::time::timeout(patience, read).await {

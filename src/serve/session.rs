@@ -1,10 +1,7 @@
 //! Sessions of people: a cookie that says nothing, behind which the key stands that it was opened with. It ends with the key,
 //! when it is idle, after its time, and when somebody logs out.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
@@ -24,45 +21,8 @@ pub(super) const SESSION: &str = "amzctl_session";
 pub(super) const VISIT: &str = "amzctl_visit";
 /// The longest that either can be.
 const LONGEST: usize = 64;
-/// How long a session that was found is taken for granted.
-const TRUSTED_FOR: Duration = Duration::from_secs(2);
-/// So many are remembered.
-const REMEMBERED: usize = 10_000;
 /// How exactly it is known when a session was last in use, in seconds.
 const SEEN_TO: i64 = 60;
-
-/// Sessions that were found lately.
-#[derive(Default)]
-pub(super) struct KnownSessions(Mutex<HashMap<String, (Session, Instant)>>);
-
-impl KnownSessions {
-    async fn find(&self, app: &App, sha256: &str) -> Result<Option<Session>, Problem> {
-        let now = Instant::now();
-        if let Some((session, at)) = self.lock().get(sha256)
-            && now.duration_since(*at) < TRUSTED_FOR
-        {
-            return Ok(Some(session.clone()));
-        }
-        let found = app.store.find_session(sha256).await?;
-        let mut known = self.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        match &found {
-            Some(session) => drop(known.insert(sha256.to_owned(), (session.clone(), now))),
-            None => drop(known.remove(sha256)),
-        }
-        Ok(found)
-    }
-
-    fn forget(&self, sha256: &str) {
-        self.lock().remove(sha256);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Session, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A cookie's value, where a request has one of this name that can be one of ours.
 pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -123,8 +83,11 @@ pub(super) async fn caller(app: &App, token: &str) -> Result<Option<Caller>, Pro
     let Some(caller) = auth::by_id(app, &session.key_id).await? else { return Ok(None) };
     let now = app.options.clock.now();
     if (now - session.seen_at).num_seconds() >= SEEN_TO {
-        app.store.touch_session(&session.workspace, &sha256, now).await?;
-        app.sessions.forget(&sha256);
+        match app.store.touch_session(&session.workspace, &sha256, now).await {
+            Ok(()) => app.sessions.forget(&sha256),
+            // What is read is not kept back by that.
+            Err(error) => tracing::warn!("a session cannot be noted as in use: {error}"),
+        }
     }
     Ok(Some(Caller { session: Some(sha256), ..caller }))
 }
@@ -137,7 +100,7 @@ pub(super) async fn is_open(app: &App, sha256: &str) -> bool {
 async fn find_open(app: &App, sha256: &str) -> Result<Option<Session>, Problem> {
     let now = app.options.clock.now();
     let idle = chrono::Duration::from_std(app.options.session_idle).unwrap_or_default();
-    let found = app.sessions.find(app, sha256).await?;
+    let found = app.sessions.find(sha256, app.store.find_session(sha256)).await?;
     Ok(found.filter(|session| session.expires_at > now && session.seen_at + idle > now))
 }
 

@@ -19,7 +19,7 @@ mod hold;
 mod reconcile;
 mod second;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,14 +29,14 @@ use crate::cancel::CancelToken;
 use crate::clock::{Clock, Stopwatch};
 use crate::error::Outcome;
 use crate::lake::Lake;
-use crate::model::{Day, DayRange, Marketplace, ProductKey, ReportingZone, Workspace};
-use crate::rollup::rules::{Finding, Gate, GateReason, Judged, Rule, RuleBook, RuleSet, Subject};
+use crate::model::{Day, DayRange, Marketplace, ProductKey, ProductRef, ReportingZone, Workspace};
+use crate::rollup::rules::{Finding, Gate, Judged, Rule, RuleBook, RuleSet, Subject};
 use crate::store::Store;
 use crate::store::alerts::JudgedAlert;
 use crate::store::judging::UnjudgedDays;
 use crate::store::outbox::Subscriber;
 use delta_rows::{Look, fold_rows};
-use hold::{AllPending, SaidSince, Sifted};
+use hold::{AllPending, SaidSince};
 use reconcile::{Reconciled, Scope, reconcile};
 
 pub use second::{Awaiting, SecondSource};
@@ -162,6 +162,9 @@ pub struct Summary {
     /// What waits for a second source.
     #[serde(skip)]
     pub awaiting: Vec<Awaiting>,
+    /// Incidents of the quality gate that say that a source delivered what cannot be, and hold something since now.
+    #[serde(skip)]
+    pub doubted_sources: u64,
     /// So many are held since now for nothing else than that one source alone has shown them.
     #[serde(skip)]
     pub held_for_second: u64,
@@ -170,7 +173,8 @@ pub struct Summary {
 impl Summary {
     /// A source in trouble is a failure of the run; findings about products are not.
     pub fn outcome(&self) -> Outcome {
-        if self.source_incidents > 0 { Outcome::PartlyFailed } else { Outcome::Done }
+        let troubles = self.source_incidents + self.doubted_sources;
+        if troubles > 0 { Outcome::PartlyFailed } else { Outcome::Done }
     }
 
     /// Something new is told.
@@ -325,104 +329,71 @@ async fn commit(
         // Before the first build nothing says which days are new.
         present.retain(|finding| finding.rule.is_of_the_present() || !unjudged.newest_days.is_empty());
         let ids: Vec<String> = present.iter().map(id_of).collect();
-        existing.extend(
-            store
-                .load_alerts_by_id(&options.workspace, &ids)
-                .await
-                .context("failed to load alerts of the present")?,
-        );
-        evidence::ask_around(store, judges, &mut since).await?;
-        evidence::no_longer_present(judges, &present, &mut since);
-        if options.gate.is_none() {
-            evidence::release_the_rest(judges, &mut since);
-        } else {
-            summary.awaiting.extend(second::decide(store, clock.now(), judges, options, &mut since).await?);
-            evidence::decide_by_time(store, clock.now(), judges, options, &mut since).await?;
-        }
+        let known = store.load_alerts_by_id(&options.workspace, &ids).await;
+        existing.extend(known.context("failed to load alerts of the present")?);
+        let awaiting = settle(store, clock, options, judges, &present, &mut since).await?;
+        summary.awaiting.extend(awaiting);
         findings.extend(present);
     }
     let mut findings: Vec<Finding> = findings.into_iter().map(|finding| judges.worded(finding)).collect();
-    let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
-        Some(days) if options.tell == Telling::Newest => {
-            // Only the newest days are told at all.
-            let newest =
-                unjudged.newest_days.values().max().map_or(days.last, |newest| newest.plus(-FRESH_DAYS));
-            let days = DayRange { first: days.first.max(newest), last: days.last };
-            store.load_hindsight(days).await.context("failed to load the days told in hindsight")?
-        }
-        _ => BTreeSet::new(),
-    };
-    let is_told = |finding: &Finding| {
-        let is_hindsight = !finding.rule.is_of_the_present() && rests_on(finding, &hindsight);
-        match options.tell {
-            Telling::All => true,
-            Telling::Newest => !is_hindsight && is_news(finding, &unjudged.newest_days),
-            Telling::Nothing => false,
-        }
-    };
+    let news = News::load(store, options, unjudged, &findings).await?;
+    let decided = since.decided();
     if options.gate.is_none() {
         // What is decided now is told by that.
-        let decided = since.decided();
         findings.retain(|finding| !decided.contains(&id_of(finding)));
     }
     let known = existing.iter().map(|alert| (alert.alert_id.as_str(), alert.severity)).collect();
-    let Sifted { passed, incidents, held, looked_again, awaiting, refuted, withheld } =
-        hold::sift(store, clock.now(), options, judges, findings, &known, is_told).await?;
+    let mut sifted = hold::sift(store, clock.now(), options, judges, findings, &known, &news).await?;
     // Of an alert that may be graver than it was told the present says nothing yet.
-    existing.retain(|alert| !withheld.contains(&alert.alert_id));
-    let alone: BTreeSet<&str> = incidents
-        .iter()
-        .filter(|incident| incident.reason == GateReason::SecondSource)
-        .map(|incident| incident.incident_id.as_str())
-        .collect();
-    summary.held_for_second +=
-        held.iter().filter(|one| alone.contains(one.incident_id.as_str())).count() as u64;
-    summary.awaiting.extend(awaiting);
-    let mut reconciled = reconcile(&options.workspace, &existing, passed, &scope, is_told);
-    summary.held += held.len() as u64;
+    existing.retain(|alert| !sifted.withheld.contains(&alert.alert_id));
+    // What is decided now was decided as it was held.
+    sifted.looked_again.retain(|one| !decided.contains(&one.alert.alert_id));
+    summary.held_for_second += sifted.held_for_second;
+    summary.held += sifted.held.len() as u64;
+    let of_sources = sifted.incidents.iter().filter(|incident| incident.reason.is_of_a_source());
+    summary.doubted_sources += of_sources.count() as u64;
+    summary.awaiting.append(&mut sifted.awaiting);
     summary.cleared += since.cleared.len() as u64;
     summary.contradicted += since.notes.len() as u64;
+    let mut reconciled = reconcile(&options.workspace, &existing, sifted.passed, &scope, &news);
     let batch = &mut reconciled.batch;
-    (batch.incidents, batch.held, batch.cleared) = (incidents, held, since.cleared);
-    // What is decided now was decided as it was held.
-    let decided: HashSet<String> =
-        since.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect();
-    batch.held.extend(looked_again.into_iter().filter(|one| !decided.contains(&one.alert.alert_id)));
-    if !since.notes.is_empty() && !options.dry_run {
-        let noted = store.note_held(&options.workspace, &since.notes).await;
-        noted.context("failed to note what contradicts what is held back")?;
-    }
-    if !since.decisions.is_empty() && !options.dry_run {
-        // Before the mark moves: a run that is killed in between decides the same again.
-        let (workspace, subscribers) = (&options.workspace, &options.recipients);
-        let decided = store.decide_by_evidence(workspace, &since.decisions, clock.now(), subscribers).await;
-        let decided = decided.context("failed to decide about what was held back")?;
+    (batch.cleared, batch.decided, batch.noted) = (since.cleared, since.decisions, since.notes);
+    (batch.incidents, batch.refuted) = (sifted.incidents, sifted.refuted);
+    batch.held = sifted.held;
+    batch.held.append(&mut sifted.looked_again);
+    let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
+    if !options.dry_run && (!batch.is_empty() || judged_through.is_some()) {
+        let (workspace, run_id, subscribers) = (&options.workspace, &options.run_id, &options.recipients);
+        let written =
+            store.commit_alerts(workspace, run_id, clock.now(), batch, subscribers, judged_through).await;
+        let decided = written.context("failed to save alerts")?;
         summary.released += decided.opened + decided.escalated;
         summary.dropped += decided.dropped;
-    }
-    let judged_through = (is_last && !unjudged.days.is_empty()).then_some(unjudged.through_seq);
-    let has_effect = !reconciled.batch.is_empty() || judged_through.is_some();
-    if has_effect && !options.dry_run {
-        let batch = &reconciled.batch;
-        store
-            .commit_alerts(
-                &options.workspace,
-                &options.run_id,
-                clock.now(),
-                batch,
-                &options.recipients,
-                judged_through,
-            )
-            .await
-            .context("failed to save alerts")?;
-        // A run that is killed in between leaves them held, and the next one drops them.
-        let (workspace, subscribers) = (&options.workspace, &options.recipients);
-        let dropped = store.decide_by_evidence(workspace, &refuted, clock.now(), subscribers).await;
-        summary.dropped += dropped.context("failed to drop what several sources refute")?.dropped;
     }
     reconciled.fired.iter().for_each(log_fired);
     summary.count(&mut reconciled);
     Ok(())
+}
+
+/// Decides of what is pending by what is known of the present; answers what waits for a second source.
+async fn settle(
+    store: &Store,
+    clock: Clock,
+    options: &Options,
+    judges: &Judges,
+    present: &[Finding],
+    since: &mut SaidSince,
+) -> anyhow::Result<Vec<Awaiting>> {
+    evidence::ask_around(store, judges, since).await?;
+    evidence::no_longer_present(judges, present, since);
+    if options.gate.is_none() {
+        evidence::release_the_rest(judges, since);
+        return Ok(Vec::new());
+    }
+    evidence::well_again(store, judges, options, present, since).await?;
+    let awaiting = second::decide(store, clock.now(), judges, options, since).await?;
+    evidence::decide_by_time(store, clock.now(), judges, options, since).await?;
+    Ok(awaiting)
 }
 
 fn log_fired(fired: &Fired) {
@@ -446,24 +417,61 @@ fn product_of(alert: &JudgedAlert) -> Option<ProductKey> {
     Some(ProductKey { marketplace: alert.marketplace.parse().ok()?, asin: alert.asin.parse().ok()? })
 }
 
-/// True for a finding about one of these product-days: the product's own, or the competitor's that it names.
-fn rests_on(finding: &Finding, days: &BTreeSet<(ProductKey, Day)>) -> bool {
-    let Some(product) = finding.product else { return false };
-    let competitor = finding.object.parse().ok().map(|asin| ProductKey { asin, ..product });
-    [Some(product), competitor].into_iter().flatten().any(|product| days.contains(&(product, finding.day)))
+/// Which findings people are told of.
+struct News<'a> {
+    tell: Telling,
+    newest_days: &'a BTreeMap<Marketplace, Day>,
+    /// Days that a provider told of in hindsight; only of those that could be told at all.
+    hindsight: BTreeSet<(ProductKey, Day)>,
 }
 
-/// True for findings that tell of the present, and for those of their marketplace's newest days, unless it
-/// was left behind by the others.
-fn is_news(finding: &Finding, newest_days: &BTreeMap<Marketplace, Day>) -> bool {
-    if finding.rule.is_of_the_present() {
-        return true;
+impl News<'_> {
+    async fn load<'a>(
+        store: &Store,
+        options: &Options,
+        unjudged: &'a UnjudgedDays,
+        findings: &[Finding],
+    ) -> anyhow::Result<News<'a>> {
+        let newest_days = &unjudged.newest_days;
+        let hindsight = match around::range_of(findings.iter().map(|finding| finding.day)) {
+            Some(days) if options.tell == Telling::Newest => {
+                let newest = newest_days.values().max().map_or(days.last, |newest| newest.plus(-FRESH_DAYS));
+                let days = DayRange { first: days.first.max(newest), last: days.last };
+                store.load_hindsight(days).await.context("failed to load the days told in hindsight")?
+            }
+            _ => BTreeSet::new(),
+        };
+        Ok(News { tell: options.tell, newest_days, hindsight })
     }
-    let newest = newest_days.values().max();
-    let own = finding.product.and_then(|product| newest_days.get(&product.marketplace)).or(newest);
-    let is_after =
-        |newest: Option<&Day>, days: i32| newest.is_none_or(|newest| finding.day > newest.plus(-days));
-    is_after(own, TOLD_DAYS) && is_after(newest, FRESH_DAYS)
+
+    fn is_told(&self, finding: &Finding) -> bool {
+        match self.tell {
+            Telling::All => true,
+            Telling::Newest => {
+                finding.rule.is_of_the_present() || (self.is_new(finding) && !self.is_hindsight(finding))
+            }
+            Telling::Nothing => false,
+        }
+    }
+
+    /// True for a finding about a day told in hindsight: of the product's own, or of the competitor's that it
+    /// names.
+    fn is_hindsight(&self, finding: &Finding) -> bool {
+        let Some(product) = finding.product else { return false };
+        let competitor =
+            finding.object.parse::<ProductRef>().ok().map(|named| named.key_or(product.marketplace));
+        let mut products = [Some(product), competitor].into_iter().flatten();
+        products.any(|product| self.hindsight.contains(&(product, finding.day)))
+    }
+
+    /// True for findings of their marketplace's newest days, unless it was left behind by the others.
+    fn is_new(&self, finding: &Finding) -> bool {
+        let newest = self.newest_days.values().max();
+        let own = finding.product.and_then(|product| self.newest_days.get(&product.marketplace)).or(newest);
+        let is_after =
+            |newest: Option<&Day>, days: i32| newest.is_none_or(|newest| finding.day > newest.plus(-days));
+        is_after(own, TOLD_DAYS) && is_after(newest, FRESH_DAYS)
+    }
 }
 
 #[cfg(test)]

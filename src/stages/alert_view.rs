@@ -2,35 +2,36 @@
 
 use serde_json::{Value, json};
 
-use crate::render::rows::{Cell, Rows, instant};
+use crate::render::rows::{Cell, Rows, instant, known};
 use crate::store::alerts::{AlertChange, AlertRecord};
+use crate::store::export::FieldKind::{self, Bool, Instant, Json, Text};
 use crate::store::outbox::DeliveryRecord;
 
-/// Every column of an alert.
+/// The columns of an alert.
+pub(crate) const ALERT_COLUMNS: [(&str, FieldKind); 18] = [
+    ("alert_id", Text),
+    ("severity", Text),
+    ("rule", Text),
+    ("marketplace", Text),
+    ("asin", Text),
+    ("day", Text),
+    ("object", Text),
+    ("message", Text),
+    ("state", Text),
+    ("historical", Bool),
+    ("superseded", Text),
+    ("evidence", Json),
+    ("run_id", Text),
+    ("recorded_at", Instant),
+    ("snoozed_until", Instant),
+    ("changed_at", Instant),
+    ("changed_by", Text),
+    ("note", Text),
+];
+
+/// Every column of these alerts.
 pub(crate) fn alert_rows(alerts: &[AlertRecord]) -> Rows {
-    let mut rows = Rows::new(
-        "amzctl.alert-list/1",
-        &[
-            "alert_id",
-            "severity",
-            "rule",
-            "marketplace",
-            "asin",
-            "day",
-            "object",
-            "message",
-            "state",
-            "historical",
-            "superseded",
-            "evidence",
-            "run_id",
-            "recorded_at",
-            "snoozed_until",
-            "changed_at",
-            "changed_by",
-            "note",
-        ],
-    );
+    let mut rows = Rows::new("amzctl.alert-list/1", &ALERT_COLUMNS.map(|(name, _)| name));
     for alert in alerts {
         let change = alert.last_change.as_ref();
         rows.push(vec![
@@ -109,9 +110,4 @@ fn delivery_document(delivery: &DeliveryRecord) -> Value {
         "last_error": delivery.last_error,
         "delivered_at": delivery.delivered_at.map(instant),
     })
-}
-
-/// Null for the empty text of what an alert is not about.
-pub(crate) fn known(text: &str) -> Cell {
-    if text.is_empty() { Cell::Null } else { text.into() }
 }

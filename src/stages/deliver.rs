@@ -31,9 +31,6 @@ use schedule::Schedule;
 
 pub use lane::MAX_ATTEMPTS;
 
-/// Events of one digest; what is more comes in another one.
-const DIGEST_EVENTS: usize = 500;
-
 /// One recipient of a channel, with how it is told.
 #[derive(Clone)]
 pub struct Target {
@@ -49,7 +46,7 @@ pub struct Target {
 impl Target {
     pub fn new(notifier: Box<dyn Notifier>, policy: &Policy) -> Target {
         let group = match policy.digest {
-            Some(_) => DIGEST_EVENTS,
+            Some(_) => notifier.most_digested(),
             None => notifier.most_events().min(policy.group as usize).max(1),
         };
         Target {
@@ -149,8 +146,24 @@ pub async fn run(
     options: &Options,
 ) -> anyhow::Result<Summary> {
     let watch = Stopwatch::start();
-    let lanes = targets.iter().map(|target| lane::drive(store, clock, cancel, target, options));
-    let channels: anyhow::Result<Vec<ChannelSummary>> = join_all(lanes).await.into_iter().collect();
+    // A lane that breaks ends the others too, each behind what it is sending: nobody would notice otherwise that it is gone.
+    let broken = CancelToken::default();
+    let lanes = targets.iter().map(async |target| {
+        let driven = lane::drive(store, clock, &broken, target, options).await;
+        if driven.is_err() {
+            broken.cancel(Outcome::Failed);
+        }
+        driven
+    });
+    let stops = async {
+        cancel.cancelled().await;
+        broken.cancel(cancel.outcome().unwrap_or(Outcome::Interrupted));
+        std::future::pending().await
+    };
+    let channels: anyhow::Result<Vec<ChannelSummary>> = tokio::select! {
+        channels = join_all(lanes) => channels.into_iter().collect(),
+        never = stops => never,
+    };
     let waiting = store.count_undelivered(&options.workspace).await?;
     let summary = Summary { channels: channels?, waiting };
     let (delivered, failed) = (summary.delivered(), summary.failed());

@@ -4,6 +4,7 @@ use crate::error::Outcome;
 use crate::lock::{Holder, current_holders};
 use crate::render::rows::Rows;
 use crate::store::Store;
+use crate::store::export::FieldKind::{self, Instant, Int, Real, Text};
 use crate::store::ops::RunRecord;
 
 /// Who holds which lock now: what tells a running run from a killed one.
@@ -30,22 +31,22 @@ impl Holders {
     }
 }
 
-/// The columns of every run.
+/// The columns of a run.
+pub(crate) const RUN_COLUMNS: [(&str, FieldKind); 9] = [
+    ("run_id", Text),
+    ("command", Text),
+    ("state", Text),
+    ("started_at", Instant),
+    ("finished_at", Instant),
+    ("duration_s", Real),
+    ("exit_code", Int),
+    ("host", Text),
+    ("pid", Int),
+];
+
+/// Every column of these runs.
 pub(crate) fn run_rows(runs: &[RunRecord], holders: &Holders) -> Rows {
-    let mut rows = Rows::new(
-        "amzctl.runs/1",
-        &[
-            "run_id",
-            "command",
-            "state",
-            "started_at",
-            "finished_at",
-            "duration_s",
-            "exit_code",
-            "host",
-            "pid",
-        ],
-    );
+    let mut rows = Rows::new("amzctl.runs/1", &RUN_COLUMNS.map(|(name, _)| name));
     for run in runs {
         rows.push(vec![
             run.start.run_id.as_str().into(),

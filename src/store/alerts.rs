@@ -12,9 +12,9 @@ pub(super) use states::{AMZCTL, change_alert, new_alert, record_change};
 pub use states::{AlertChange, AlertState, StateChange, Transition};
 pub use summary::{AlertCourse, Noisy, SummaryRow, noisiest, summarise};
 
-use super::columns::{instant, known_instant, listed, to_json, unreadable, word};
+use super::columns::{self, instant, known_instant, listed, to_json, unreadable, word};
 use super::db::{Row, bulk, query, query_scalar};
-use super::gate::{HeldFinding, NewGateIncident};
+use super::gate::{self, Decided, Decision, HeldFinding, HeldNote, NewGateIncident};
 use super::ops::set_mark;
 use super::outbox::{About, Subscriber, gravity, heard, insert_events};
 use super::{Result, Store, Tx};
@@ -76,7 +76,7 @@ pub struct NewEvent {
     /// '' for what is no alert.
     pub alert_id: String,
     pub about: About,
-    /// JSON; every attempt at delivery sends these bytes.
+    /// One JSON object. With the product's title in it, every attempt at delivery sends these bytes.
     pub payload: String,
 }
 
@@ -96,10 +96,16 @@ pub struct AlertBatch {
     pub superseded: Vec<(String, String)>,
     /// (alert id, what cleared it): resolved by amzctl, where somebody has not ended it before.
     pub cleared: Vec<(String, String)>,
+    /// On what was held back before.
+    pub decided: Vec<Decision>,
+    /// On what goes on being held back.
+    pub noted: Vec<HeldNote>,
     /// Incidents of the quality gate.
     pub incidents: Vec<NewGateIncident>,
     /// Findings that they hold back.
     pub held: Vec<HeldFinding>,
+    /// On those of `held` that are refuted already.
+    pub refuted: Vec<Decision>,
     /// In the order in which they are to be delivered. Those of what is cleared are not among them.
     pub events: Vec<NewEvent>,
 }
@@ -110,6 +116,8 @@ impl AlertBatch {
             && self.escalated.is_empty()
             && self.superseded.is_empty()
             && self.cleared.is_empty()
+            && self.decided.is_empty()
+            && self.noted.is_empty()
             && self.incidents.is_empty()
             && self.held.is_empty()
     }
@@ -185,13 +193,6 @@ impl From<&AlertRecord> for AlertPlace {
     }
 }
 
-/// The gravest first.
-macro_rules! gravity_of_alert {
-    () => {
-        "CASE a.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END"
-    };
-}
-
 /// An alert with the newest change of its state.
 macro_rules! alerts_with_change {
     () => {
@@ -234,8 +235,9 @@ impl Store {
         rows.iter().map(judged_alert).collect()
     }
 
-    /// Writes alerts, what the gate holds back, their events and one delivery per event and subscriber who hears of it, and
-    /// with `judged_through` moves the mark, all in one transaction. Writing the same batch again changes nothing.
+    /// Writes alerts, what the gate holds back and what is decided of that, their events and one delivery per event and
+    /// subscriber who hears of it, and with `judged_through` moves the mark, all in one transaction; answers what became of
+    /// findings that were held back. Writing the same batch again changes nothing.
     pub async fn commit_alerts(
         &self,
         workspace: &Workspace,
@@ -244,8 +246,10 @@ impl Store {
         batch: &AlertBatch,
         subscribers: &[Subscriber],
         judged_through: Option<i64>,
-    ) -> Result<()> {
+    ) -> Result<Decided> {
         let mut tx = self.begin().await?;
+        let by = gate::By { workspace, actor: AMZCTL, now };
+        let (mut decided, mut events) = gate::decide(&mut tx, &batch.decided, by).await?;
         insert_alerts(&mut tx, workspace, run_id, now, &batch.opened).await?;
         for escalation in &batch.escalated {
             escalate(&mut tx, workspace, now, escalation).await?;
@@ -258,11 +262,15 @@ impl Store {
                 .execute(&mut tx)
                 .await?;
         }
-        let mut events = batch.events.clone();
+        events.extend_from_slice(&batch.events);
         let cleared = states::clear(&mut tx, workspace, now, &batch.cleared).await?;
         events.extend(heard(workspace, cleared, subscribers));
-        let incidents = super::gate::hold(&mut tx, workspace, run_id, now, batch).await?;
+        let incidents = gate::hold(&mut tx, workspace, run_id, now, batch).await?;
         events.extend(heard(workspace, incidents, subscribers));
+        let (refuted, _) = gate::decide(&mut tx, &batch.refuted, by).await?;
+        decided.dropped += refuted.dropped;
+        let contradicted = gate::contradicted(&mut tx, by, batch).await?;
+        events.extend(heard(workspace, contradicted, subscribers));
         insert_events(&mut tx, workspace, now, &events, subscribers).await?;
         if let Some(seq) = judged_through {
             set_mark(&mut tx, &judged_mark(workspace), seq).await?;
@@ -270,7 +278,7 @@ impl Store {
         crate::failpoint!("alert.before_commit");
         tx.commit().await?;
         crate::failpoint!("alert.after_commit");
-        Ok(())
+        Ok(decided)
     }
 
     /// Alerts that pass the filter, newest day first, then by severity.
@@ -297,10 +305,10 @@ impl Store {
                  AND p.asin = a.asin AND p.brand IN (SELECT value FROM json_each($9))))
                AND ($10 IS NULL OR a.marketplace || ':' || a.asin IN (SELECT value FROM json_each($10)))
                AND ($11 IS NULL OR a.day < $11 OR (a.day = $11 AND (",
-            gravity_of_alert!(),
+            columns::gravity!("a.severity"),
             ", a.marketplace, a.asin, a.rule, a.object, a.alert_id) > ($12, $13, $14, $15, $16, $17)))
              ORDER BY a.day DESC, ",
-            gravity_of_alert!(),
+            columns::gravity!("a.severity"),
             ", a.marketplace, a.asin, a.rule, a.object, a.alert_id LIMIT $8"
         ))
         .bind(workspace.as_str())
@@ -326,7 +334,7 @@ impl Store {
     }
 
     /// The brand as the products write it.
-    async fn spellings_of(&self, brand: &str) -> Result<Vec<String>> {
+    pub(super) async fn spellings_of(&self, brand: &str) -> Result<Vec<String>> {
         let wanted = brand.to_lowercase();
         let brands: Vec<String> = query_scalar("SELECT DISTINCT brand FROM products WHERE brand IS NOT NULL")
             .fetch_all(self.reader())

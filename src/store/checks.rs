@@ -279,8 +279,9 @@ impl Store {
         })
     }
 
-    /// When the newest daily row was observed. Later days were observed later, so only the newest is looked at.
-    pub async fn newest_observed_at(&self) -> Result<Option<Timestamp>> {
+    /// The newest day with rows, and when the last of them was observed. Later days were observed later, so only this one is
+    /// looked at.
+    pub async fn newest_observation(&self) -> Result<Option<(Day, Timestamp)>> {
         let Some(day) = self.newest_day(None).await? else { return Ok(None) };
         let marketplaces: Vec<&str> = Marketplace::ALL.iter().map(|one| one.code()).collect();
         let newest: Option<i64> = query_scalar(NEWEST_OBSERVED_AT)
@@ -288,7 +289,7 @@ impl Store {
             .bind(day.to_string())
             .fetch_one(self.reader())
             .await?;
-        newest.map(|micros| at(micros, "product_metrics_daily", "observed_at")).transpose()
+        newest.map(|micros| Ok((day, at(micros, "product_metrics_daily", "observed_at")?))).transpose()
     }
 }
 
@@ -340,7 +341,7 @@ mod tests {
     async fn the_newest_observation_is_found_by_index_in_whatever_marketplace_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let store = crate::store::testing::fresh_store(folder.path()).await;
-        assert_eq!(store.newest_observed_at().await.unwrap(), None);
+        assert_eq!(store.newest_observation().await.unwrap(), None);
         let mut tx = store.begin().await.unwrap();
         for (marketplace, asin, day, observed_at) in [
             ("US", "B000000001", "2026-03-01", 1_772_366_400_000_000_i64),
@@ -361,7 +362,8 @@ mod tests {
             .unwrap();
         }
         tx.commit().await.unwrap();
-        let newest = store.newest_observed_at().await.unwrap().unwrap();
+        let (day, newest) = store.newest_observation().await.unwrap().unwrap();
+        assert_eq!(day, "2026-03-02".parse().unwrap());
         assert_eq!(newest.to_rfc3339(), "2026-03-02T13:00:00+00:00");
 
         let Database::Sqlite(_) = store.reader() else { return };

@@ -7,6 +7,18 @@ use super::db::Row;
 use super::{Result, StoreError};
 use crate::model::{ProductKey, Timestamp};
 
+/// How grave a column with the word of a severity is: 0 is critical, 3 is low.
+macro_rules! gravity {
+    ($column:literal) => {
+        concat!(
+            "CASE ",
+            $column,
+            " WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END"
+        )
+    };
+}
+pub(super) use gravity;
+
 /// The columns `marketplace` and `asin`.
 pub(super) fn product_key(row: &Row, table: &'static str) -> Result<ProductKey> {
     Ok(ProductKey { marketplace: word(row, table, "marketplace")?, asin: word(row, table, "asin")? })

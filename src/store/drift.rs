@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::alerts::AMZCTL;
 use super::columns::{instant, to_json};
 use super::db::{query, query_of, query_scalar_of};
 use super::ops::set_mark;
@@ -76,6 +77,40 @@ pub struct NewIncident {
     pub reason: String,
     pub detail: String,
     pub day: Day,
+}
+
+/// A source that is well again: its open incidents of this kind, field and reason from before the day are over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recovery {
+    pub kind: &'static str,
+    pub source: String,
+    pub field: String,
+    pub reason: String,
+    pub day: Day,
+}
+
+/// Closes the incidents that recoveries end.
+async fn close_recovered(tx: &mut Tx, now: Timestamp, recoveries: &[Recovery]) -> Result<u64> {
+    let mut closed = 0;
+    for Recovery { kind, source, field, reason, day } in recoveries {
+        let done = query(
+            "UPDATE incidents SET state = 'closed', closed_at = $6, closed_by = $7, note = $8
+             WHERE state = 'open' AND workspace = '' AND kind = $1 AND source = $2 AND field = $3 AND reason = $4
+               AND day < $5",
+        )
+        .bind(*kind)
+        .bind(source)
+        .bind(field)
+        .bind(reason)
+        .bind(day.to_string())
+        .bind(now.timestamp_micros())
+        .bind(AMZCTL)
+        .bind(format!("well again on {day}"))
+        .execute(&mut *tx)
+        .await?;
+        closed += done.rows_affected();
+    }
+    Ok(closed)
 }
 
 /// Opens an incident and tells the audience of it; false when it was opened before.
@@ -299,14 +334,15 @@ impl Store {
         Ok(Known { records: row.try_get(0)?, fields })
     }
 
-    /// Writes what was found about deliveries, tells the audience, and marks receipts up to `last_receipt` watched, in one transaction;
-    /// answers the new incidents.
+    /// Writes what was found about deliveries, tells the audience, closes what is over, and marks receipts up to `last_receipt`
+    /// watched, in one transaction; answers the new incidents.
     pub async fn commit_incidents(
         &self,
         run_id: &str,
         now: Timestamp,
         last_receipt: i64,
         incidents: &[NewIncident],
+        recoveries: &[Recovery],
         audience: &Audience,
     ) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
@@ -316,9 +352,21 @@ impl Store {
                 new.push(incident.detail.clone());
             }
         }
+        close_recovered(&mut tx, now, recoveries).await?;
         set_mark(&mut tx, WATCHED, last_receipt).await?;
         tx.commit().await?;
         Ok(new)
+    }
+
+    /// Closes incidents of sources that are well again; answers how many there were.
+    pub async fn close_incidents(&self, now: Timestamp, recoveries: &[Recovery]) -> Result<u64> {
+        if recoveries.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = self.begin_briefly().await?;
+        let closed = close_recovered(&mut tx, now, recoveries).await?;
+        tx.commit().await?;
+        Ok(closed)
     }
 
     /// Makes normalize read these receipts again.

@@ -74,6 +74,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Another process writes, or the server is away: the same may succeed in a moment. Whether it was done already is not
+    /// known.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Busy(_) | StoreError::Unreachable(_))
+    }
+
     pub fn outcome(&self) -> Outcome {
         match self {
             StoreError::NotInitialised(_) | StoreError::NoSuchDatabase(_) | StoreError::UnfinishedCopy(_) => {

@@ -257,11 +257,16 @@ pub enum StepEffect {
 }
 
 impl Store {
-    /// Does the steps in one transaction, in order.
-    pub async fn commit_steps(&self, steps: &[Step]) -> Result<Vec<StepEffect>> {
+    /// Does the steps in one transaction, in order. `is_again` says that nobody knows whether they were done already: what
+    /// was is not done twice.
+    pub async fn commit_steps(&self, steps: &[Step], is_again: bool) -> Result<Vec<StepEffect>> {
         let mut tx = self.begin_briefly().await?;
         let mut effects = Vec::with_capacity(steps.len());
         for step in steps {
+            if is_again && let Some(effect) = find_effect(&mut tx, step).await? {
+                effects.push(effect);
+                continue;
+            }
             effects.push(match step {
                 Step::Open(request) => open(&mut tx, request).await?,
                 Step::JobStarted { request_id, job_id } => {
@@ -393,6 +398,40 @@ impl Store {
     pub async fn count_fetch_failures(&self) -> Result<u64> {
         let count: i64 = query_scalar("SELECT COUNT(*) FROM fetch_failures").fetch_one(self.reader()).await?;
         Ok(count.unsigned_abs())
+    }
+}
+
+/// What a step has done already; null where it was not done, or may be done again.
+async fn find_effect(tx: &mut Tx, step: &Step) -> Result<Option<StepEffect>> {
+    match step {
+        Step::Open(request) => {
+            let opened: Option<i64> = query_scalar(
+                "SELECT MAX(request_id) FROM source_requests WHERE run_id = $1 AND source = $2 AND operation = $3
+                   AND marketplace = $4 AND asins = $5 AND attempt = $6 AND sent_at = $7 AND state = 'sent'",
+            )
+            .bind(&request.run_id)
+            .bind(request.source)
+            .bind(request.operation)
+            .bind(request.marketplace.code())
+            .bind(to_json(&request.asins))
+            .bind(i64::from(request.attempt))
+            .bind(request.sent_at.timestamp_micros())
+            .fetch_one(tx)
+            .await?;
+            Ok(opened.map(|request_id| StepEffect::Opened { request_id }))
+        }
+        Step::Settle(settlement) => {
+            let landed: Option<i64> = query_scalar(
+                "SELECT landed FROM source_requests WHERE request_id = $1 AND state = $2 AND finished_at = $3",
+            )
+            .bind(settlement.request_id)
+            .bind(settlement.state.as_str())
+            .bind(settlement.finished_at.timestamp_micros())
+            .fetch_optional(tx)
+            .await?;
+            Ok(landed.map(|landed| StepEffect::Settled { landed: landed.unsigned_abs() }))
+        }
+        Step::JobStarted { .. } | Step::GiveUp { .. } | Step::Incident { .. } => Ok(None),
     }
 }
 

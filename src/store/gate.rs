@@ -11,10 +11,10 @@
 //! it. Incidents of sources lie in the same table, have no workspace, and hold nothing back.
 
 use super::alerts::{
-    AMZCTL, AlertBatch, AlertChange, AlertNews, AlertState, Escalation, NewAlert, NewEvent, escalate,
-    insert_alerts, new_alert, record_change,
+    AlertBatch, AlertChange, AlertNews, AlertState, Escalation, NewAlert, NewEvent, escalate, insert_alerts,
+    new_alert, record_change,
 };
-use super::columns::{instant, known_instant, listed, read_word, to_json};
+use super::columns::{gravity, instant, known_instant, listed, read_word, to_json, word};
 use super::db::{Row, query, query_scalar};
 use super::outbox::{Subscriber, gate_tripped, insert_events};
 use super::{Result, Store, Tx};
@@ -156,10 +156,10 @@ macro_rules! held {
 
 /// Whom a decision is by, and when.
 #[derive(Clone, Copy, Debug)]
-struct By<'a> {
-    workspace: &'a Workspace,
-    actor: &'a str,
-    now: Timestamp,
+pub(super) struct By<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) actor: &'a str,
+    pub(super) now: Timestamp,
 }
 
 impl Store {
@@ -189,8 +189,9 @@ impl Store {
         let rows = query(concat!(
             held!(),
             " AND h.incident_id = $2
-             ORDER BY h.day, CASE h.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-               h.marketplace, h.asin, h.rule, h.object"
+             ORDER BY h.day, ",
+            gravity!("h.severity"),
+            ", h.marketplace, h.asin, h.rule, h.object"
         ))
         .bind(workspace.as_str())
         .bind(incident_id)
@@ -227,53 +228,29 @@ impl Store {
         subscribers: &[Subscriber],
     ) -> Result<Decided> {
         let mut tx = self.begin().await?;
-        let (mut decided, mut events) = (Decided::default(), Vec::new());
-        let by = By { workspace, actor, now };
-        for decision in decisions {
-            apply(&mut tx, decision, by, &mut decided, &mut events).await?;
-        }
+        let (decided, events) = decide(&mut tx, decisions, By { workspace, actor, now }).await?;
         insert_events(&mut tx, workspace, now, &events, subscribers).await?;
         tx.commit().await?;
         Ok(decided)
     }
-
-    /// The same by what was seen since, in amzctl's name.
-    pub async fn decide_by_evidence(
-        &self,
-        workspace: &Workspace,
-        decisions: &[Decision],
-        now: Timestamp,
-        subscribers: &[Subscriber],
-    ) -> Result<Decided> {
-        if decisions.is_empty() {
-            return Ok(Decided::default());
-        }
-        self.decide_held(workspace, decisions, AMZCTL, now, subscribers).await
-    }
-
-    /// Notes on findings that are held what came to light about them.
-    pub async fn note_held(&self, workspace: &Workspace, notes: &[HeldNote]) -> Result<()> {
-        let mut tx = self.begin().await?;
-        for HeldNote { incident_id, alert_id, note } in notes {
-            query(
-                "UPDATE held_findings SET note = $4
-                 WHERE workspace = $1 AND incident_id = $2 AND alert_id = $3 AND state = 'held'",
-            )
-            .bind(workspace.as_str())
-            .bind(incident_id)
-            .bind(alert_id)
-            .bind(note)
-            .execute(&mut tx)
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
 }
 
-/// Writes a batch's incidents and what they hold back; answers the news of those that are new. What is held
-/// already is held as a later look says it; what is decided already stays so, unless it is graver now; an
-/// incident that holds something again is open again.
+/// Applies decisions; answers what they changed, and what is told of it.
+pub(super) async fn decide(
+    tx: &mut Tx,
+    decisions: &[Decision],
+    by: By<'_>,
+) -> Result<(Decided, Vec<NewEvent>)> {
+    let (mut decided, mut events) = (Decided::default(), Vec::new());
+    for decision in decisions {
+        apply(tx, decision, by, &mut decided, &mut events).await?;
+    }
+    Ok((decided, events))
+}
+
+/// Writes a batch's incidents, what they hold back, and the notes on what was held before; answers the news of
+/// incidents that are new. What is held already is held as a later look says it; what is decided already stays
+/// so, unless it is graver now; an incident that holds something again is open again.
 pub(super) async fn hold(
     tx: &mut Tx,
     workspace: &Workspace,
@@ -299,13 +276,14 @@ pub(super) async fn hold(
         .bind(&incident.marketplace)
         .execute(&mut *tx)
         .await?;
-        // What waits for a second source is mostly told in the same night, as an alert or not at all.
+        // What waits for a second source is mostly told in the same night, as an alert or not at all: of it only
+        // contradictions are told.
         if written.rows_affected() > 0 && incident.reason != GateReason::SecondSource {
             events.push(gate_tripped(workspace, incident, now));
         }
     }
     for HeldFinding { incident_id, alert, note } in &batch.held {
-        query(
+        query(concat!(
             "INSERT INTO held_findings (workspace, incident_id, alert_id, rule, severity, marketplace, asin, day, object,
                message, evidence, historical, state, run_id, held_at, note)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'held', $13, $14, $15)
@@ -315,11 +293,11 @@ pub(super) async fn hold(
                run_id = CASE held_findings.state WHEN 'held' THEN held_findings.run_id ELSE excluded.run_id END,
                held_at = CASE held_findings.state WHEN 'held' THEN held_findings.held_at ELSE excluded.held_at END,
                note = CASE held_findings.state WHEN 'held' THEN held_findings.note ELSE excluded.note END
-             WHERE held_findings.state = 'held'
-               OR (excluded.severity = 'critical' AND held_findings.severity <> 'critical')
-               OR (excluded.severity = 'high' AND held_findings.severity IN ('low', 'medium'))
-               OR (excluded.severity = 'medium' AND held_findings.severity = 'low')",
-        )
+             WHERE held_findings.state = 'held' OR ",
+            gravity!("excluded.severity"),
+            " < ",
+            gravity!("held_findings.severity"),
+        ))
         .bind(workspace.as_str())
         .bind(incident_id)
         .bind(&alert.alert_id)
@@ -347,9 +325,56 @@ pub(super) async fn hold(
     )
     .bind(workspace.as_str())
     .bind(to_json(&ids))
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    for HeldNote { incident_id, alert_id, note } in &batch.noted {
+        query(
+            "UPDATE held_findings SET note = $4
+             WHERE workspace = $1 AND incident_id = $2 AND alert_id = $3 AND state = 'held'",
+        )
+        .bind(workspace.as_str())
+        .bind(incident_id)
+        .bind(alert_id)
+        .bind(note)
+        .execute(&mut *tx)
+        .await?;
+    }
     Ok(events)
+}
+
+/// The news of incidents that wait for the next day, because a second source contradicts what they hold.
+pub(super) async fn contradicted(tx: &mut Tx, by: By<'_>, batch: &AlertBatch) -> Result<Vec<NewEvent>> {
+    let held = batch.held.iter().filter(|held| !held.note.is_empty()).map(|held| &held.incident_id);
+    let ids: Vec<&String> = held.chain(batch.noted.iter().map(|noted| &noted.incident_id)).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = query(
+        "SELECT i.incident_id, i.marketplace, i.day, MIN(h.note) AS note, COUNT(*) AS held
+         FROM incidents i JOIN held_findings h ON h.incident_id = i.incident_id AND h.workspace = i.workspace
+         WHERE i.workspace = $1 AND i.reason = $2 AND i.incident_id IN (SELECT value FROM json_each($3))
+           AND h.state = 'held' AND h.note <> ''
+         GROUP BY i.incident_id, i.marketplace, i.day ORDER BY i.incident_id",
+    )
+    .bind(by.workspace.as_str())
+    .bind(GateReason::SecondSource.as_str())
+    .bind(to_json(&ids))
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let (note, held): (String, i64) = (row.try_get("note")?, row.try_get("held")?);
+            let others = if held > 1 { format!(", and {} more", held - 1) } else { String::new() };
+            let incident = NewGateIncident {
+                incident_id: row.try_get("incident_id")?,
+                reason: GateReason::SecondSource,
+                marketplace: row.try_get("marketplace")?,
+                day: word(row, "incidents", "day")?,
+                detail: format!("{note}{others}"),
+            };
+            Ok(gate_tripped(by.workspace, &incident, by.now))
+        })
+        .collect()
 }
 
 /// Applies one decision, and closes its incident when that holds nothing back any more.
@@ -363,8 +388,9 @@ async fn apply(
     let rows = query(concat!(
         held!(),
         " AND h.incident_id = $2 AND h.state = 'held' AND ($3 IS NULL OR h.alert_id = $3)
-         ORDER BY h.day, CASE h.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-           h.marketplace, h.asin, h.rule, h.object"
+         ORDER BY h.day, ",
+        gravity!("h.severity"),
+        ", h.marketplace, h.asin, h.rule, h.object"
     ))
     .bind(by.workspace.as_str())
     .bind(&decision.incident_id)

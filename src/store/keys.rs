@@ -183,13 +183,17 @@ async fn insert_key(tx: &mut Tx, key: &ApiKey) -> Result<()> {
 }
 
 async fn end_key(tx: &mut Tx, workspace: &Workspace, key_id: &str, at: Timestamp, by: &str) -> Result<()> {
-    query("UPDATE api_keys SET revoked_at = $3, revoked_by = $4 WHERE workspace = $1 AND key_id = $2")
-        .bind(workspace.as_str())
-        .bind(key_id)
-        .bind(at.timestamp_micros())
-        .bind(by)
-        .execute(tx)
-        .await?;
+    // One that ends sooner anyway goes on doing so.
+    query(
+        "UPDATE api_keys SET revoked_at = $3, revoked_by = $4
+         WHERE workspace = $1 AND key_id = $2 AND (revoked_at IS NULL OR revoked_at > $3)",
+    )
+    .bind(workspace.as_str())
+    .bind(key_id)
+    .bind(at.timestamp_micros())
+    .bind(by)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

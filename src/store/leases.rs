@@ -42,7 +42,12 @@ pub enum Shared {
     Deliver,
 }
 
+/// The lease of whoever keeps everybody else from a server's database.
+pub const EVERYTHING: &str = "everything";
+
 impl Shared {
+    pub const ALL: [Shared; 2] = [Shared::Ingest, Shared::Deliver];
+
     /// Whose lock it is where one run at a time has everything.
     pub const fn pipeline(self) -> &'static str {
         match self {
@@ -78,16 +83,6 @@ impl Leases {
         ttl: Duration,
     ) -> Result<Taken> {
         let mut tx = self.0.begin_beside().await?;
-        // What the last holder has begun to write ends first.
-        query(concat!(
-            "SELECT 1 FROM run_leases WHERE pipeline = $1 AND (lease_until <= ",
-            now!(),
-            " OR holder = $2) FOR UPDATE"
-        ))
-        .bind(pipeline)
-        .bind(gone)
-        .execute(&mut tx)
-        .await?;
         let token: Option<i64> = query_scalar(concat!(
             "INSERT INTO run_leases (pipeline, holder, token, lease_until) VALUES ($1, $2, 1, ",
             now!(),
@@ -103,6 +98,13 @@ impl Leases {
         .bind(gone)
         .fetch_optional(&mut tx)
         .await?;
+        if token.is_some() {
+            // What the last holder has begun to write ends first, and it begins nothing more.
+            query("SELECT 1 FROM run_leases WHERE pipeline = $1 FOR UPDATE")
+                .bind(pipeline)
+                .execute(&mut tx)
+                .await?;
+        }
         tx.commit().await?;
         match token {
             Some(token) => {

@@ -57,7 +57,7 @@ pub use core::{
     BatchEffect, Derive, NewObservation, NormalizedBatch, ProductRecord, RawRecord, ReceiptOutcome,
     StoredRecord, Unread,
 };
-pub use drift::{Delivery, Failure, FieldKnown, NewIncident};
+pub use drift::{Delivery, Failure, FieldKnown, NewIncident, Recovery};
 pub use explain::Evidence;
 pub use hash::{TableHash, combined};
 pub use migrate::PendingMigration;

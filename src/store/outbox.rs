@@ -28,8 +28,10 @@ pub use dead::{DeadLetter, LetterChange, LetterFate, LetterFilter, LetterKey};
 pub use live::{LiveEvent, LiveNews};
 pub(crate) use told::{gate_tripped, incident_opened, report_published, run_ended};
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use super::alerts::{NewEvent, Recipient};
-use super::columns::{instant, known_instant};
+use super::columns::{instant, known_instant, to_json};
 use super::db::{bulk, query, query_scalar};
 use super::{Result, Store, Tx};
 use crate::model::{Timestamp, Workspace};
@@ -95,6 +97,42 @@ impl Store {
     }
 }
 
+/// Titles of products, by marketplace and ASIN.
+type Titles = HashMap<(String, String), String>;
+
+/// The titles of the products that events are about, where they are known.
+async fn load_titles(tx: &mut Tx, events: &[NewEvent]) -> Result<Titles> {
+    let mut asins: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for about in events.iter().map(|event| &event.about).filter(|about| !about.asin.is_empty()) {
+        asins.entry(&about.marketplace).or_default().insert(&about.asin);
+    }
+    let mut titles = Titles::new();
+    for (marketplace, asins) in asins {
+        let rows = query(
+            "SELECT asin, title FROM products
+             WHERE marketplace = $1 AND asin IN (SELECT value FROM json_each($2)) AND title IS NOT NULL",
+        )
+        .bind(marketplace)
+        .bind(to_json(&asins))
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in rows {
+            titles.insert((marketplace.to_owned(), row.try_get("asin")?), row.try_get("title")?);
+        }
+    }
+    Ok(titles)
+}
+
+/// An event's payload, with the title of its product as the last field.
+fn titled(event: &NewEvent, titles: &Titles) -> String {
+    let about = &event.about;
+    let title = titles.get(&(about.marketplace.clone(), about.asin.clone()));
+    match (title, event.payload.strip_suffix('}')) {
+        (Some(title), Some(fields)) => format!(r#"{fields},"title":{}}}"#, to_json(title)),
+        _ => event.payload.clone(),
+    }
+}
+
 /// Writes events, and a pending delivery of each to every subscriber who hears of it, in whatever transaction makes the news.
 pub(super) async fn insert_events(
     tx: &mut Tx,
@@ -107,6 +145,7 @@ pub(super) async fn insert_events(
         return Ok(());
     }
     let created_at = now.timestamp_micros();
+    let titles = load_titles(tx, events).await?;
     let first = live::take_seqs(tx, workspace, events.len()).await?;
     let numbered: Vec<(&NewEvent, i64)> = events.iter().zip(first..).collect();
     bulk::insert(
@@ -120,7 +159,7 @@ pub(super) async fn insert_events(
                 .push_bind(workspace.as_str().to_owned())
                 .push_bind(event.event_type)
                 .push_bind(event.alert_id.as_str())
-                .push_bind(event.payload.as_str())
+                .push_bind(titled(event, &titles))
                 .push_bind(created_at)
                 .push_bind(*seq);
         },

@@ -147,7 +147,11 @@ impl Store {
         statement.push_bind(workspace.as_str());
         statement.push(" WHERE ");
         push_visible(&mut statement, workspace);
-        push_filter(&mut statement, filter);
+        let brands = match &filter.brand {
+            Some(brand) => Some(self.spellings_of(brand).await?),
+            None => None,
+        };
+        push_filter(&mut statement, filter, brands.as_deref());
         push_page(&mut statement, page);
         statement.push_bind(i64::from(page.limit));
         let rows = statement.build().fetch_all(self.reader()).await?;
@@ -292,7 +296,8 @@ fn push_owned(statement: &mut Statement, compared: &str, workspace: &Workspace) 
     statement.push(")");
 }
 
-fn push_filter(statement: &mut Statement, filter: &ProductFilter) {
+/// `brands` are those that the filter's brand stands for, as products write them.
+fn push_filter(statement: &mut Statement, filter: &ProductFilter, brands: Option<&[String]>) {
     let mut equal = |sql: &str, value: Option<&str>| {
         if let Some(value) = value {
             statement.push(format!(" AND {sql} = "));
@@ -300,7 +305,6 @@ fn push_filter(statement: &mut Statement, filter: &ProductFilter) {
         }
     };
     equal("p.marketplace", filter.marketplace.map(Marketplace::code));
-    equal("LOWER(p.brand)", filter.brand.as_deref().map(|brand| brand.to_lowercase()).as_deref());
     equal("p.status", filter.status.as_deref());
     equal("w.relation", filter.relation.map(Relation::as_str));
     equal("w.tier", filter.tier.map(Tier::as_str));
@@ -314,21 +318,29 @@ fn push_filter(statement: &mut Statement, filter: &ProductFilter) {
         statement.push_bind(super::columns::to_json(&names));
         statement.push("))");
     }
+    if let Some(brands) = brands {
+        statement.push(" AND p.brand IN (SELECT value FROM json_each(");
+        statement.push_bind(super::columns::to_json(brands));
+        statement.push("))");
+    }
+    // LIKE is blind to the case of letters in one engine and not in the other.
     if let Some(category) = &filter.category {
+        let inside = format!("{category} > ");
         statement.push(" AND (p.category = ");
         statement.push_bind(category);
-        statement.push(" OR p.category LIKE ");
-        statement.push_bind(format!("{} > %", escaped(category)));
-        statement.push(" ESCAPE '\\')");
+        statement.push(format!(" OR SUBSTR(p.category, 1, {}) = ", inside.chars().count()));
+        statement.push_bind(inside);
+        statement.push(")");
     }
     if let Some(tag) = &filter.tag {
-        statement.push(" AND ',' || w.tags || ',' LIKE ");
-        statement.push_bind(format!("%,{},%", escaped(tag)));
-        statement.push(" ESCAPE '\\'");
+        statement.push(" AND REPLACE(',' || w.tags || ',', ");
+        statement.push_bind(format!(",{tag},"));
+        statement.push(", '') <> ',' || w.tags || ','");
     }
+    // Both engines fold the letters of ASCII alone.
     if let Some(title) = &filter.title {
         statement.push(" AND LOWER(p.title) LIKE ");
-        statement.push_bind(format!("%{}%", escaped(&title.to_lowercase())));
+        statement.push_bind(format!("%{}%", escaped(&title.to_ascii_lowercase())));
         statement.push(" ESCAPE '\\'");
     }
     if let Some(day) = filter.seen_since {

@@ -76,7 +76,7 @@ secret_env = "OPS_KEY"
     headers, body = server.seen[-1]
     assert refuses(old, body, headers) and not refuses(new, body, headers)
 
-    for status, code in [(401, 12), (404, 1), (429, 7), (503, 7)]:
+    for status, code in [(401, 12), (404, 2), (429, 7), (503, 7)]:
         server.status = status
         bench.expect(code, "alert", "test-channel", "ops")
     server.shutdown()

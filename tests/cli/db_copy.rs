@@ -143,7 +143,7 @@ fn a_copy_says_what_it_does_and_what_is_next() {
     let planned = sandbox.run("db copy --to new/copy.db --dry-run");
     assert!(planned.contains("\nproduct_metrics_daily    19 "), "{planned}");
     assert!(
-        planned.ends_with(" to new/copy.db\n") && planned.contains("dry run, nothing written: 47 tables, "),
+        planned.ends_with(" to new/copy.db\n") && planned.contains("dry run, nothing written: 49 tables, "),
         "{planned}"
     );
     assert!(!sandbox.path("new").exists());
@@ -156,7 +156,7 @@ fn a_copy_says_what_it_does_and_what_is_next() {
     --- stdout
     TABLE                  ROWS  COPIED_ROWS  EQUAL
     --- stderr
-    copied to new/copy.db: 47 tables, [ROWS]; rows and hashes of both sides are equal
+    copied to new/copy.db: 49 tables, [ROWS]; rows and hashes of both sides are equal
     next: set `path = "[FOLDER]/new/copy.db"` (and no `url`) under [store] and another folder as `root` under [lake], then `amzctl build-mart`
     "#);
 

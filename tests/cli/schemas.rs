@@ -313,7 +313,7 @@ fn of_alerts() {
     "#);
     answers!(keys(&sandbox, "alert deliver --json"), @r#"
     amzctl.alert-event/1
-    alert_id asin day event_id event_type evidence marketplace message object previous_severity rule schema severity workspace
+    alert_id asin day event_id event_type evidence marketplace message object previous_severity rule schema severity title workspace
     evidence: above availability day seller_id seller_prev seller_prev_day price price_basis price_delta price_delta_minor price_minor price_pct price_prev price_prev_day price_prev_minor
     evidence.price: amount currency
     evidence.price_delta: amount currency
@@ -359,7 +359,7 @@ fn of_what_is_told_beside_alerts() {
         }
     }
     answers!(text, @r#"
-    amzctl.alert-event/1 : alert_id asin day event_id event_type marketplace message object previous_severity resolution rule schema severity workspace
+    amzctl.alert-event/1 : alert_id asin day event_id event_type marketplace message object previous_severity resolution rule schema severity title workspace
     amzctl.alert-event/1 resolution: actor at by note
     amzctl.incident-event/1 : day event_id event_type field incident_id kind marketplace message opened_at reason schema source workspace
     amzctl.report-event/1 : as_of event_id event_type evidence_hash format message path published_at report_id schema size_bytes subject workspace

@@ -90,6 +90,9 @@ pub(super) async fn run(args: BacktestArgs, context: &Context) -> anyhow::Result
         }
         let proposals = backtest::propose(&store, &lake, &cancel, &options, range, &rules, per_week).await?;
         args.output.emit(&proposal_rows(&proposals), context)?;
+        if let Some(reason) = cancel.outcome() {
+            return Err(Failure::new(reason, "stopped before all thresholds were tried").into());
+        }
         if proposals.iter().any(|proposal| !proposal.is_enough) {
             context
                 .ui

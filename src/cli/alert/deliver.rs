@@ -11,7 +11,7 @@ use crate::config::Channel;
 use crate::deps;
 use crate::error::{Failure, Outcome};
 use crate::ids::new_run_id;
-use crate::lock::RunLock;
+use crate::lock::{RunLock, deliver_lock};
 use crate::notify::{EventStyle, StdoutNotifier};
 use crate::stages::deliver::{self, ChannelSummary, Options, Summary, Target, Until};
 use crate::store::Store;
@@ -58,7 +58,7 @@ pub(super) async fn run(args: DeliverArgs, context: &Context) -> anyhow::Result<
     };
     let id = new_run_id();
     let share = match args.watch && !store.is_shared() {
-        true => context.stand_by(&store, Shared::Deliver.pipeline(), STAND_BY).await?,
+        true => context.stand_by(&store, deliver_lock(context.workspace()), STAND_BY).await?,
         false => context.share(&store, Shared::Deliver, &id).await?,
     };
     let summary = deliver_to(&channels, &store, context, args.json, until, (&id, share)).await?;

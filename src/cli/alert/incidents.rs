@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::states::ByArgs;
-use super::view::{self, known, product, short_id};
+use super::view::{self, product, short_id};
 use super::{audience, id_prefix, is_for_people};
 use crate::cli::OutputArgs;
 use crate::cli::context::Context;
 use crate::cli::dates::DayArg;
 use crate::cli::output::counted;
 use crate::error::{Failure, Outcome};
-use crate::render::rows::{Format, Rows, instant, instant_to_second, printable, render};
+use crate::render::rows::{Format, Rows, instant, instant_to_second, known, printable, render};
 use crate::store::Store;
 use crate::store::gate::{Decided, Decision, HeldRecord, HeldState, Verdict};
 use crate::store::incidents::{IncidentFilter, IncidentRecord};

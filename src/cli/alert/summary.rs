@@ -4,13 +4,12 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::view::known;
 use crate::cli::OutputArgs;
 use crate::cli::context::Context;
 use crate::cli::output::counted;
 use crate::error::Outcome;
 use crate::model::Day;
-use crate::render::rows::{Cell, Format, Rows, render};
+use crate::render::rows::{Cell, Format, Rows, known, render};
 use crate::store::alerts::{AlertCourse, Noisy, SummaryRow, noisiest, summarise};
 
 /// So many products are named as the noisiest.

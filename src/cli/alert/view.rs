@@ -11,7 +11,7 @@ use crate::render::rows::{self, Format, Rows, instant_to_second, printable};
 use crate::rollup::rules::RuleSet;
 use crate::stages::alert::Summary;
 pub(in crate::cli) use crate::stages::alert_view::change_document;
-pub(super) use crate::stages::alert_view::{alert_document, alert_rows, known};
+pub(super) use crate::stages::alert_view::{alert_document, alert_rows};
 use crate::store::alerts::{AlertChange, AlertRecord};
 use crate::store::outbox::DeliveryRecord;
 

@@ -60,8 +60,7 @@ pub(super) async fn run(args: CopyArgs, context: &Context) -> anyhow::Result<Out
         return Ok(Outcome::Done);
     }
     // What a run would add now, the copy would lack.
-    let _pipeline = context.lock(&original, "pipeline").await?;
-    let _deliver = context.lock(&original, "deliver").await?;
+    let _locks = context.lock_all(&original).await?;
     // Before a schema is made there.
     copy::check_target(&original, &target).await?;
     let store = make(&target, context).await?;

@@ -55,7 +55,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> anyhow::Result<
             .into());
     }
     let _pipeline = context.lock_file(database, "pipeline")?;
-    let _deliver = context.lock_file(database, "deliver")?;
+    let _deliver = context.lock_deliveries(database)?;
     let kept = name_to_keep(database, context);
     let kept = backup::restore(&args.file, database, &kept, &new_run_id(), context.busy_timeout())
         .await

@@ -32,6 +32,13 @@ words!(GateReason {
     SecondSource = "second_source",
 });
 
+impl GateReason {
+    /// It says that a source delivered what cannot be, and not that one finding wants a second look.
+    pub fn is_of_a_source(self) -> bool {
+        !matches!(self, GateReason::ImplausibleJump | GateReason::SecondSource)
+    }
+}
+
 /// What the gate lets pass.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gate {
@@ -185,8 +192,20 @@ impl Gate {
     }
 
     fn implausible(&self, finding: &Finding) -> Option<String> {
+        self.is_jump(finding, "price_minor")?.then(|| finding.message.clone())
+    }
+
+    /// Whether the look before the one that a rule found something by had jumped as far. Where the finding does not say what
+    /// that look was, it is taken for one.
+    pub fn had_jumped_before(&self, finding: &Finding) -> bool {
+        self.is_jump(finding, LOOK_BEFORE).unwrap_or(true)
+    }
+
+    /// Whether the price of this name in a finding's evidence lies implausibly far from the one it is compared with; null where
+    /// one of them is not known.
+    fn is_jump(&self, finding: &Finding, price: &str) -> Option<bool> {
         let number = |name: &str| finding.evidence[name].as_i64().map(Decimal::from);
-        let price = number("price_minor")?;
+        let price = number(price)?;
         let before = match finding.rule {
             Rule::PriceDrop | Rule::PriceRise => number("price_prev_minor")?,
             Rule::AllTimeLow => number("price_low_all_prev_minor")?,
@@ -194,11 +213,12 @@ impl Gate {
             _ => return None,
         };
         let (large, small) = (price.max(before), price.min(before));
-        let is_implausible =
-            !self.implausible_factor.is_zero() && large > small.checked_mul(self.implausible_factor)?;
-        is_implausible.then(|| finding.message.clone())
+        Some(!self.implausible_factor.is_zero() && large > small.checked_mul(self.implausible_factor)?)
     }
 }
+
+/// In a finding's evidence: the price of the look before, where the rule wanted more than one.
+pub(super) const LOOK_BEFORE: &str = "look_before_minor";
 
 fn wrong_currency(finding: &Finding, product: ProductKey) -> Option<String> {
     let said = finding.evidence["price"]["currency"].as_str()?;
@@ -267,6 +287,22 @@ mod tests {
         let (passed, tripped) = gate().sift(findings, sightings, |_| false);
         let told = tripped.into_iter().map(|tripped| (tripped.reason, tripped.detail, tripped.held.len()));
         (passed.len(), told.collect())
+    }
+
+    #[test]
+    fn a_wrong_look_behind_a_small_change_was_no_jump_before() {
+        let seen = |look_before: Option<i64>| {
+            let mut finding = fall(1, 2000, 99, "USD");
+            if let Some(minor) = look_before {
+                finding.evidence[LOOK_BEFORE] = minor.into();
+            }
+            gate().had_jumped_before(&finding)
+        };
+        assert!(gate().is_implausible(&fall(1, 2000, 99, "USD")));
+        assert_eq!(
+            (seen(None), seen(Some(1750)), seen(Some(400)), seen(Some(399))),
+            (true, false, false, true)
+        );
     }
 
     #[test]

@@ -324,7 +324,12 @@ impl Problems {
         if let Some(least) = &entry.min_abs {
             change.min_abs = self.note(&format!("{place}.min_abs"), min_abs(rule, least));
         }
-        change.min_known_days = entry.min_known_days.map(i64::from);
+        if let Some(days) = entry.min_known_days {
+            let counted = rule.counts_known_days().then(|| i64::from(days)).ok_or_else(|| {
+                format!("{rule} does not count the days before: `min_known_days` says nothing of it")
+            });
+            change.min_known_days = self.note(&format!("{place}.min_known_days"), counted);
+        }
         if let Some(text) = &entry.reference {
             change.reference = self.note(&format!("{place}.reference"), reference(rule, text));
         }
@@ -350,7 +355,12 @@ impl Problems {
             change.cooldown_days = self.note(&format!("{place}.cooldown_days"), allowed);
         }
         if let Some(clear) = &entry.clear_below {
-            let allowed = waits("clear_below").and_then(|()| fine(rule, clear));
+            let allowed = waits("clear_below").and_then(|()| match rule {
+                Rule::Undercut => Err(format!(
+                    "{rule} is over when the competitor is not cheaper: `clear_below` says nothing of it"
+                )),
+                _ => fine(rule, clear),
+            });
             change.clear_below = self.note(&format!("{place}.clear_below"), allowed);
         }
         if let Some(text) = &entry.message {

@@ -126,22 +126,22 @@ fn subject(tags: &[&str], cohorts: &[&str]) -> Subject {
 #[test]
 fn a_product_goes_before_a_cohort_before_any_other_choice_before_the_workspace_before_all() {
     let text = r#"
-        [rules.price_drop]
+        [rules.all_time_low]
         cooldown_days = 1
         [[override]]
-        rule = "price_drop"
+        rule = "all_time_low"
         where = { asins = ["US:B0FDKB341G"] }
         set = { cooldown_days = 5 }
         [[override]]
-        rule = "price_drop"
+        rule = "all_time_low"
         where = { cohorts = ["earbuds"] }
         set = { cooldown_days = 4, for = 4 }
         [[override]]
-        rule = "price_drop"
+        rule = "all_time_low"
         where = { tags = ["hero"], marketplaces = ["US"] }
         set = { cooldown_days = 3, for = 3, min_known_days = 3 }
         [[override]]
-        rule = "price_drop"
+        rule = "all_time_low"
         where = { workspaces = ["eu"] }
         set = { cooldown_days = 2, for = 2, min_known_days = 2, enabled = false }
     "#;
@@ -149,7 +149,7 @@ fn a_product_goes_before_a_cohort_before_any_other_choice_before_the_workspace_b
     let book = RuleBook::read(text, RuleSet::plain(2), &eu).unwrap();
     let spec_of = |product: &str, subject: Option<&Subject>| {
         let set = book.set_for(key(product), subject);
-        let spec = set.rules.iter().find(|spec| spec.rule == Rule::PriceDrop).unwrap().clone();
+        let spec = set.rules.iter().find(|spec| spec.rule == Rule::AllTimeLow).unwrap().clone();
         (spec.cooldown_days, spec.confirmations, spec.min_known_days, spec.is_enabled)
     };
     let (hero, in_cohort) = (subject(&["hero"], &[]), subject(&["hero"], &["earbuds"]));
@@ -158,7 +158,7 @@ fn a_product_goes_before_a_cohort_before_any_other_choice_before_the_workspace_b
     assert_eq!(spec_of("DE:B000000001", Some(&hero)), (2, 2, 2, false));
     assert_eq!(spec_of("B000000001", Some(&in_cohort)), (4, 4, 3, false));
     assert_eq!(spec_of("B0FDKB341G", Some(&in_cohort)), (5, 4, 3, false));
-    assert_eq!(read(text).set_for(key("B000000001"), None).get(Rule::PriceDrop).unwrap().cooldown_days, 1);
+    assert_eq!(read(text).set_for(key("B000000001"), None).get(Rule::AllTimeLow).unwrap().cooldown_days, 1);
     assert_eq!(book.look_back_days(), 3 * 7 + 5 + 1);
 }
 

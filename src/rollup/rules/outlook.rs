@@ -34,8 +34,7 @@ pub fn outlook(
 /// What the known prices of both products after `day` say of an undercut found on it: still cheaper by the
 /// rule's step, or not cheaper at all. What lies in between says nothing, as to the rule.
 pub fn undercut_outlook(spec: &RuleSpec, day: Day, pair: &PairFacts<'_>, looks: u32) -> Option<Outlook> {
-    let lowest = spec.lowest();
-    let is_below = |common: Common| match common.is_below(lowest) {
+    let is_below = |common: Common| match common.is_below(spec) {
         true => Some(true),
         false => (common.competitor >= common.main || spec.is_immediate()).then_some(false),
     };

@@ -77,6 +77,11 @@ impl Rule {
         !matches!(self, Rule::ProductGone | Rule::ProductStale | Rule::SourceIncident)
     }
 
+    /// True where the product has to be known for a while first.
+    pub fn counts_known_days(self) -> bool {
+        matches!(self, Rule::PriceOutlier | Rule::NewSeller | Rule::AllTimeLow)
+    }
+
     /// True where the same finding may come again: a listing that changes again is another one.
     pub fn can_repeat(self) -> bool {
         self.can_wait() && self != Rule::ListingChanged

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::day::{DeltaFacts, exceeds_pct, judge_by};
+use super::gate::LOOK_BEFORE;
 use super::{Change, Finding, Judged, Reference, Rule, RuleSet, RuleSpec, judge_day};
 use crate::model::{Availability, Currency, Day};
 
@@ -123,6 +124,7 @@ impl<'a> Settling<'a> {
                 pending = waiting;
                 continue;
             }
+            let look_before = waiting.as_ref().map(|waiting| waiting.latest);
             let waiting = waiting.unwrap_or_else(|| Pending {
                 level: reference,
                 latest: value,
@@ -135,9 +137,12 @@ impl<'a> Settling<'a> {
                 continue;
             }
             level = last;
-            let Some(finding) = self.judge(at, waiting.level).or_else(|| waiting.found.clone()) else {
+            let Some(mut finding) = self.judge(at, waiting.level).or_else(|| waiting.found.clone()) else {
                 continue;
             };
+            if let Some(Value::Price(minor, _)) = look_before {
+                finding.evidence[LOOK_BEFORE] = minor.into();
+            }
             found.push(Finding { day: row.day, ..finding });
             if self.spec.reference != Reference::Previous || !self.has_level() {
                 known = Some(waiting);

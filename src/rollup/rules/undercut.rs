@@ -2,7 +2,7 @@
 
 use super::day::exceeds_pct;
 use super::wording::{self, Evidence};
-use super::{Finding, Judged, Rule, RuleSet, RuleSpec};
+use super::{Finding, Judged, Rule, RuleSet, RuleSpec, Step};
 use crate::model::{Currency, Day, ProductKey};
 
 /// A product's known price of one day.
@@ -48,7 +48,7 @@ pub fn judge_undercut(pair: &PairFacts<'_>, day: Day, set: &RuleSet) -> Judged {
     }
     let near = &earlier[earlier.partition_point(|common| common.day < first)..];
     let Some(before) = last_dearer(near, today, spec, set.max_gap_days) else { return judged };
-    let Some(step) = spec.step(|step| today.is_below(step.above)) else { return judged };
+    let Some(step) = spec.step(|step| today.passes(step)) else { return judged };
     let currency = today.currency;
     let object = if pair.competitor.marketplace == pair.main.marketplace {
         pair.competitor.asin.to_string()
@@ -95,9 +95,14 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// True where the competitor is cheaper by more than these hundredths of a percent.
-    pub(super) fn is_below(self, above: i64) -> bool {
-        self.competitor < self.main && exceeds_pct(self.main - self.competitor, self.main, above)
+    /// True where the competitor is cheaper by as much as the rule wants at least.
+    pub(super) fn is_below(self, spec: &RuleSpec) -> bool {
+        spec.step(|step| self.passes(step)).is_some()
+    }
+
+    fn passes(self, step: &Step) -> bool {
+        let less = self.main - self.competitor;
+        less > 0 && exceeds_pct(less, self.main, step.above) && step.is_passed_by_amount(less, self.currency)
     }
 }
 
@@ -112,7 +117,7 @@ fn last_dearer(earlier: &[Common], today: &Common, spec: &RuleSpec, max_gap_days
             (is_cheaper, others, dearer) = (None, 0, None);
         }
         last = Some(look.day);
-        let is_below = look.is_below(spec.lowest());
+        let is_below = look.is_below(spec);
         let was_cheaper = *is_cheaper.get_or_insert(is_below);
         // Not cheaper by enough is no news; dearer is the end of it. Where one look decides there is nothing
         // in between.

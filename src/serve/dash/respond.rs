@@ -264,7 +264,7 @@ impl Asked {
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
                 put_body(&mut response, text.to_owned(), &accepted)?;
             }
-            Answer::Events(subscription) => return live::respond(&self.app, subscription).await,
+            Answer::Events(subscription) => return live::respond(&self.app, *subscription).await,
         }
         Ok(response)
     }

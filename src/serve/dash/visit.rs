@@ -67,7 +67,7 @@ pub(super) enum Answer {
         /// It is asked for by its hash, and never changes.
         is_forever: bool,
     },
-    Events(Subscription),
+    Events(Box<Subscription>),
 }
 
 impl Answer {

@@ -12,9 +12,8 @@ use crate::serve::answer::{Columns, Data, Output, Table, columns as of};
 use crate::serve::call::Call;
 use crate::serve::pipeline::request_sha256;
 use crate::serve::problem::{Kind, Problem};
-use crate::stages::alert_view::{alert_document, alert_rows};
+use crate::stages::alert_view::{ALERT_COLUMNS, alert_document, alert_rows};
 use crate::store::alerts::{AlertFilter, AlertPlace, AlertRecord, AlertState, StateChange, Transition};
-use crate::store::export::FieldKind::{Bool, Instant, Json, Text};
 use crate::store::requests::{KeptAnswer, Once, WriteRequest};
 
 /// Digits of an alert's id.
@@ -25,26 +24,7 @@ const LONGEST_NOTE: usize = 2_000;
 const LONGEST_SNOOZE: u64 = 10 * 366 * 86_400;
 
 pub(in crate::serve) fn columns(_: &Tables) -> Columns {
-    of(&[
-        ("alert_id", Text),
-        ("severity", Text),
-        ("rule", Text),
-        ("marketplace", Text),
-        ("asin", Text),
-        ("day", Text),
-        ("object", Text),
-        ("message", Text),
-        ("state", Text),
-        ("historical", Bool),
-        ("superseded", Text),
-        ("evidence", Json),
-        ("run_id", Text),
-        ("recorded_at", Instant),
-        ("snoozed_until", Instant),
-        ("changed_at", Instant),
-        ("changed_by", Text),
-        ("note", Text),
-    ])
+    of(&ALERT_COLUMNS)
 }
 
 pub(in crate::serve) async fn list(call: Call) -> Result<Output, Problem> {

@@ -7,25 +7,15 @@ use crate::serve::answer::{Columns, Output, Table, columns as of};
 use crate::serve::call::Call;
 use crate::serve::problem::Problem;
 use crate::serve::routes::{ROUTES, Shape};
-use crate::stages::runs::{Holders, run_rows};
-use crate::store::export::FieldKind::{self, Instant, Int, Real, Text};
+use crate::stages::runs::{Holders, RUN_COLUMNS, run_rows};
+use crate::store::export::FieldKind::{self, Instant, Int, Text};
 use crate::store::ops::RunRecord;
 use crate::store::spending::{Spending, SpendingBy};
 
 use super::reports::micros;
 
 pub(in crate::serve) fn run_columns(_: &Tables) -> Columns {
-    of(&[
-        ("run_id", Text),
-        ("command", Text),
-        ("state", Text),
-        ("started_at", Instant),
-        ("finished_at", Instant),
-        ("duration_s", Real),
-        ("exit_code", Int),
-        ("host", Text),
-        ("pid", Int),
-    ])
+    of(&RUN_COLUMNS)
 }
 
 pub(in crate::serve) async fn runs(call: Call) -> Result<Output, Problem> {

@@ -113,7 +113,8 @@ pub async fn run(
     Ok(summary)
 }
 
-/// The smallest steps of each rule that would have fired at most so often a week, all severities together.
+/// The smallest steps of each rule that would have fired at most so often a week, all severities together. Rules that a stop
+/// kept from being tried are not among them.
 pub async fn propose(
     store: &Store,
     lake: &Lake,
@@ -140,6 +141,10 @@ pub async fn propose(
         }
         let scaled = Options { rules: RuleBook::from(set.clone()), ..options.clone() };
         let found = run(store, lake, cancel, &scaled, range).await?;
+        if found.is_cancelled {
+            // Of half the days everything seems rare.
+            break;
+        }
         for spec in &set.rules {
             let lines = found.lines.iter().filter(|line| line.rule == spec.rule.as_str());
             let fired = lines.map(|line| line.per_week).sum::<f64>();
@@ -150,7 +155,9 @@ pub async fn propose(
             tried.insert(spec.rule, proposal);
         }
     }
-    Ok(tried.into_values().collect())
+    // What fires too often was to be tried with a larger step.
+    let is_tried = |proposal: &Proposal| proposal.is_enough || !cancel.is_cancelled();
+    Ok(tried.into_values().filter(is_tried).collect())
 }
 
 async fn of_month(

@@ -13,7 +13,8 @@ use crate::rollup::rules::{
     DayPrice, Finding, GateReason, PairFacts, Rule, RuleSpec, Severity, listing_outlook, undercut_outlook,
 };
 use crate::store::Store;
-use crate::store::gate::{Decision, HeldRecord, HeldState, Verdict};
+use crate::store::alerts::{AlertFilter, AlertState};
+use crate::store::gate::{HeldRecord, HeldState, Verdict};
 
 /// Findings whose evidence is in memory at a time.
 pub(super) const AT_ONCE: usize = 500;
@@ -119,6 +120,31 @@ pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mu
     }
 }
 
+/// Ends what tells of sources whose incidents are over.
+pub(super) async fn well_again(
+    store: &Store,
+    judges: &Judges,
+    options: &Options,
+    present: &[Finding],
+    since: &mut SaidSince,
+) -> anyhow::Result<()> {
+    if judges.book.base().get(Rule::SourceIncident).is_none() {
+        return Ok(());
+    }
+    let still: HashSet<String> =
+        present.iter().map(|finding| finding.alert_id(options.workspace.as_str())).collect();
+    let filter = AlertFilter {
+        states: AlertState::UNENDED.to_vec(),
+        rules: vec![Rule::SourceIncident],
+        ..AlertFilter::default()
+    };
+    let told = store.list_alerts(&options.workspace, &filter).await;
+    let told = told.context("failed to load alerts of sources")?;
+    let over = told.into_iter().filter(|alert| !still.contains(&alert.alert_id));
+    since.cleared.extend(over.map(|alert| (alert.alert_id, "the source is well again".to_owned())));
+    Ok(())
+}
+
 /// Drops what is held and was not found again on its own day, which says otherwise by now.
 pub(super) fn no_longer_found(
     judges: &Judges,
@@ -126,33 +152,20 @@ pub(super) fn no_longer_found(
     found: &HashSet<String>,
     since: &mut SaidSince,
 ) {
-    let decided = since.decided();
-    let products = &judges.unjudged.products;
-    let all = judges.pending.iter().filter(|(product, _)| products.contains(**product));
-    let held = all.flat_map(|(product, all)| all.iter().map(move |one| (product.marketplace, one)));
-    let mut gone: Vec<(&Pending, &HeldBy)> = held
-        .filter(|(marketplace, one)| scope.covers(one.rule, *marketplace, one.day))
-        .filter(|(_, one)| !found.contains(&one.alert_id) && !decided.contains(&one.alert_id))
-        .filter_map(|(_, one)| Some((one, one.held.as_ref()?)))
-        .collect();
-    gone.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in gone {
-        since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
+    for (product, one, held) in since.undecided(&judges.pending) {
+        let is_judged = judges.unjudged.products.contains(product)
+            && scope.covers(one.rule, product.marketplace, one.day);
+        if is_judged && !found.contains(&one.alert_id) {
+            since.decide(one, held, Verdict::Drop, held.noted("no longer found on its own day".to_owned()));
+        }
     }
 }
 
 /// Releases what no evidence has decided, where the rules have no gate any more: nobody else would.
 pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
     let note = format!("not confirmed: the rule set `{}` has no quality gate", judges.book.base().name);
-    let decided = since.decided();
-    let all = judges.pending.values().flatten().filter(|one| !decided.contains(&one.alert_id));
-    let mut waiting: Vec<(&Pending, &HeldBy)> =
-        all.filter_map(|one| Some((one, one.held.as_ref()?))).collect();
-    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in waiting {
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
-        let (verdict, note) = (Verdict::Release, held.noted(note.clone()));
-        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+    for (_, one, held) in since.undecided(&judges.pending) {
+        since.decide_unconfirmed(one, held, Verdict::Release, held.noted(note.clone()));
     }
 }
 
@@ -161,7 +174,7 @@ pub(super) fn release_the_rest(judges: &Judges, since: &mut SaidSince) {
 ///
 /// What is held for itself may be real, and is told where it is grave; what is held with many others goes the
 /// way that most of these went, and without any that was decided it is a source's doing, of which the
-/// incident has told.
+/// incident has told. A product that is still absent is told of as such.
 pub(super) async fn decide_by_time(
     store: &Store,
     now: Timestamp,
@@ -173,16 +186,13 @@ pub(super) async fn decide_by_time(
     let today = options.zone.day_of(now);
     let is_over = |held: &HeldBy| today.no() - options.zone.day_of(held.since).no() >= days;
     let mut others: BTreeMap<&str, bool> = BTreeMap::new();
-    let all = judges.pending.values().flatten();
-    let waiting = all.filter_map(|one| Some((one, one.held.as_ref().filter(|held| is_over(held))?)));
-    let decided = since.decided();
     // Of the others the newest evidence counts too, which is not written yet.
     let by_evidence = since.states();
-    let mut waiting: Vec<(&Pending, &HeldBy)> =
-        waiting.filter(|(one, _)| !decided.contains(&one.alert_id)).collect();
-    waiting.sort_by(|a, b| a.0.alert_id.cmp(&b.0.alert_id));
-    for (one, held) in waiting {
+    let waiting = since.undecided(&judges.pending).into_iter().filter(|(.., held)| is_over(held));
+    for (_, one, held) in waiting {
         let is_released = match held.reason {
+            // That nothing was seen for so long is what it says.
+            _ if matches!(one.rule, Rule::ProductStale | Rule::ProductGone) => true,
             GateReason::ImplausibleJump | GateReason::SecondSource => one.severity >= Severity::High,
             _ => match others.get(held.incident_id.as_str()) {
                 Some(&were_true) => were_true,
@@ -199,10 +209,9 @@ pub(super) async fn decide_by_time(
                 }
             },
         };
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         let verdict = if is_released { Verdict::Release } else { Verdict::Drop };
         let note = held.noted(format!("not confirmed within {days} days"));
-        since.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat: true });
+        since.decide_unconfirmed(one, held, verdict, note);
     }
     Ok(())
 }

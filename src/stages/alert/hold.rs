@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::around::range_of;
 use super::delta_rows::Look;
 use super::reconcile::new_alert;
-use super::second::{self, Awaiting};
-use super::{Judges, Options};
+use super::second::{self, Awaiting, Looked};
+use super::{Judges, News, Options};
 use crate::model::{Day, Marketplace, ProductKey, Timestamp, Workspace};
 use crate::rollup::rules::{
     Finding, GateReason, Outlook, Rule, RuleSpec, SecondLook, Severity, Tripped, currency_outlook, outlook,
@@ -106,9 +107,23 @@ impl SaidSince {
     }
 
     pub(super) fn decide(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String) {
-        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         // Who is told of what somebody contradicts is told that too.
-        let is_caveat = !held.note.is_empty();
+        self.push(one, held, verdict, note, !held.note.is_empty());
+    }
+
+    /// Decides without evidence, which whoever is told of it is told too.
+    pub(super) fn decide_unconfirmed(
+        &mut self,
+        one: &Pending,
+        held: &HeldBy,
+        verdict: Verdict,
+        note: String,
+    ) {
+        self.push(one, held, verdict, note, true);
+    }
+
+    fn push(&mut self, one: &Pending, held: &HeldBy, verdict: Verdict, note: String, is_caveat: bool) {
+        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
         self.decisions.push(Decision { incident_id, alert_id, verdict, note, is_caveat });
     }
 
@@ -133,6 +148,19 @@ impl SaidSince {
     /// The ids of what is decided by now.
     pub(super) fn decided(&self) -> HashSet<String> {
         self.decisions.iter().filter_map(|decision| decision.alert_id.clone()).collect()
+    }
+
+    /// What is held and not decided by now, by alert.
+    pub(super) fn undecided<'p>(
+        &self,
+        pending: &'p AllPending,
+    ) -> Vec<(ProductKey, &'p Pending, &'p HeldBy)> {
+        let decided = self.decided();
+        let all = pending.iter().flat_map(|(&product, all)| all.iter().map(move |one| (product, one)));
+        let held = all.filter_map(|(product, one)| Some((product, one, one.held.as_ref()?)));
+        let mut waiting: Vec<_> = held.filter(|(_, one, _)| !decided.contains(&one.alert_id)).collect();
+        waiting.sort_by(|a, b| a.1.alert_id.cmp(&b.1.alert_id));
+        waiting
     }
 }
 
@@ -193,9 +221,11 @@ pub(super) struct Sifted {
     pub(super) held: Vec<HeldFinding>,
     /// What was held before, as a later look says it.
     pub(super) looked_again: Vec<HeldFinding>,
+    /// So many of these only because one source alone has shown them.
+    pub(super) held_for_second: u64,
     /// What a second source is to be asked about: so grave, or a grave jump.
     pub(super) awaiting: Vec<Awaiting>,
-    /// On those that several sources refute: to be applied when they are written.
+    /// On those that several sources refute.
     pub(super) refuted: Vec<Decision>,
     /// Ids of the alerts of all that did not pass.
     pub(super) withheld: HashSet<String>,
@@ -270,6 +300,57 @@ fn as_found_now(held: &HeldRecord, now: &NewAlert) -> Option<HeldFinding> {
     })
 }
 
+/// Findings by the way they go.
+#[derive(Debug, Default)]
+struct Parted {
+    passed: Vec<Finding>,
+    /// The gate is asked about these.
+    asked: Vec<Finding>,
+    looked_again: Vec<HeldFinding>,
+    withheld: HashSet<String>,
+}
+
+/// Parts findings by what became of them before. `known` says the severity of the alerts that are there.
+fn part(
+    workspace: &Workspace,
+    findings: Vec<Finding>,
+    records: &[HeldRecord],
+    known: &HashMap<&str, Severity>,
+    news: &News<'_>,
+) -> Parted {
+    let mut before: HashMap<&str, Before> = HashMap::new();
+    let mut waiting: HashMap<&str, Vec<&HeldRecord>> = HashMap::new();
+    for held in records {
+        before.entry(&held.alert.alert_id).or_default().add(held.state, held.alert.severity);
+        if held.state == HeldState::Held {
+            waiting.entry(&held.alert.alert_id).or_default().push(held);
+        }
+    }
+    let mut parted = Parted::default();
+    for finding in findings {
+        let id = finding.alert_id(workspace.as_str());
+        let is_told = news.is_told(&finding);
+        let way = match (known.get(id.as_str()), before.get(id.as_str())) {
+            (Some(severity), _) if finding.severity <= *severity => Way::Pass,
+            (Some(_), before) => before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told),
+            (None, Some(before)) => before.way_of_new(finding.severity, is_told),
+            (None, None) if is_told => Way::Ask,
+            (None, None) => Way::Pass,
+        };
+        match way {
+            Way::Pass => parted.passed.push(finding),
+            Way::Ask => parted.asked.push(finding),
+            Way::Stay => {
+                let alert = new_alert(id.clone(), &finding, false);
+                let held = waiting.get(id.as_str()).into_iter().flatten();
+                parted.looked_again.extend(held.filter_map(|held| as_found_now(held, &alert)));
+                parted.withheld.insert(id);
+            }
+        }
+    }
+    parted
+}
+
 /// Asks the gate about the findings that would be told for the first time, or as graver than the alert that
 /// is there, whose severity `known` says. What is held, or was dropped, stays so.
 pub(super) async fn sift(
@@ -279,45 +360,17 @@ pub(super) async fn sift(
     judges: &Judges,
     findings: Vec<Finding>,
     known: &HashMap<&str, Severity>,
-    is_told: impl Fn(&Finding) -> bool,
+    news: &News<'_>,
 ) -> anyhow::Result<Sifted> {
     let Some(gate) = &options.gate else { return Ok(Sifted { passed: findings, ..Sifted::default() }) };
-    let Some(days) = super::around::range_of(findings.iter().map(|finding| finding.day)) else {
+    let Some(days) = range_of(findings.iter().map(|finding| finding.day)) else {
         return Ok(Sifted::default());
     };
-    let records =
-        store.load_held(&options.workspace, days).await.context("failed to load what is held back")?;
-    let mut before: HashMap<&str, Before> = HashMap::new();
-    let mut waiting: HashMap<&str, Vec<&HeldRecord>> = HashMap::new();
-    for held in &records {
-        before.entry(&held.alert.alert_id).or_default().add(held.state, held.alert.severity);
-        if held.state == HeldState::Held {
-            waiting.entry(&held.alert.alert_id).or_default().push(held);
-        }
-    }
-    let (mut sifted, mut asked) = (Sifted::default(), Vec::new());
-    for finding in findings {
-        let id = finding.alert_id(options.workspace.as_str());
-        let way = match (known.get(id.as_str()), before.get(id.as_str())) {
-            (Some(severity), _) if finding.severity <= *severity => Way::Pass,
-            (Some(_), before) => {
-                before.copied().unwrap_or_default().way_of_graver(finding.severity, is_told(&finding))
-            }
-            (None, Some(before)) => before.way_of_new(finding.severity, is_told(&finding)),
-            (None, None) if is_told(&finding) => Way::Ask,
-            (None, None) => Way::Pass,
-        };
-        match way {
-            Way::Pass => sifted.passed.push(finding),
-            Way::Ask => asked.push(finding),
-            Way::Stay => {
-                let alert = new_alert(id.clone(), &finding, false);
-                let held = waiting.get(id.as_str()).into_iter().flatten();
-                sifted.looked_again.extend(held.filter_map(|held| as_found_now(held, &alert)));
-                sifted.withheld.insert(id);
-            }
-        }
-    }
+    let records = store.load_held(&options.workspace, days).await;
+    let records = records.context("failed to load what is held back")?;
+    let Parted { passed, asked, looked_again, withheld } =
+        part(&options.workspace, findings, &records, known, news);
+    let mut sifted = Sifted { passed, looked_again, withheld, ..Sifted::default() };
     if asked.is_empty() {
         return Ok(sifted);
     }
@@ -326,33 +379,54 @@ pub(super) async fn sift(
     let sightings = sightings.context("failed to load which source saw what")?;
     let is_implausible = |finding: &Finding| gate.is_implausible(finding);
     let mut looked = second::look(store, now, judges, options, &asked, is_implausible).await?;
-    let id_of = |finding: &Finding| finding.alert_id(options.workspace.as_str());
     let is_confirmed = |finding: &Finding| {
         let set = finding.product.and_then(|product| judges.rules_of(product));
-        set.is_some_and(|set| set.get(finding.rule).is_some_and(|spec: &RuleSpec| spec.confirmations > 1))
-            || looked.confirmed.contains(&id_of(finding))
+        let looks = set.and_then(|set| set.get(finding.rule).map(|spec: &RuleSpec| spec.confirmations));
+        // One wrong look behind a small change that was real confirms nothing.
+        looks.is_some_and(|looks| looks > 1) && gate.had_jumped_before(finding)
+            || looked.confirmed.contains(&finding.alert_id(options.workspace.as_str()))
     };
     let (passed, mut tripped) = gate.sift(asked, &sightings, is_confirmed);
-    let mut alone: BTreeMap<(Marketplace, Day), Vec<Finding>> = BTreeMap::new();
-    for finding in passed {
-        match (looked.alone.remove(&id_of(&finding)), finding.product) {
-            (Some(awaiting), Some(product)) => {
-                sifted.awaiting.extend(awaiting);
-                alone.entry((product.marketplace, finding.day)).or_default().push(finding);
-            }
-            _ => sifted.passed.push(finding),
-        }
+    tripped.extend(sifted.pass_unless_alone(&options.workspace, passed, &mut looked));
+    for tripped in tripped {
+        sifted.hold(&options.workspace, tripped, &mut looked);
     }
-    let alone = alone.into_iter();
-    tripped.extend(alone.map(|((marketplace, day), held)| Tripped::by_one_source(marketplace, day, held)));
-    for Tripped { reason, marketplace, day, subject, detail, held } in tripped {
+    Ok(sifted)
+}
+
+impl Sifted {
+    /// Lets pass what the gate passes, without those that one source alone has shown and another is to show
+    /// too: answers these.
+    fn pass_unless_alone(
+        &mut self,
+        workspace: &Workspace,
+        findings: Vec<Finding>,
+        looked: &mut Looked,
+    ) -> Vec<Tripped> {
+        let mut alone: BTreeMap<(Marketplace, Day), Vec<Finding>> = BTreeMap::new();
+        for finding in findings {
+            match (looked.alone.remove(&finding.alert_id(workspace.as_str())), finding.product) {
+                (Some(awaiting), Some(product)) => {
+                    self.awaiting.extend(awaiting);
+                    alone.entry((product.marketplace, finding.day)).or_default().push(finding);
+                }
+                _ => self.passed.push(finding),
+            }
+        }
+        let tripped = |((marketplace, day), held)| Tripped::by_one_source(marketplace, day, held);
+        alone.into_iter().map(tripped).collect()
+    }
+
+    /// Holds back what tripped the gate, with what other sources have said of it by now.
+    fn hold(&mut self, workspace: &Workspace, tripped: Tripped, looked: &mut Looked) {
+        let Tripped { reason, marketplace, day, subject, detail, held } = tripped;
         let marketplace = marketplace.map_or("", |marketplace| marketplace.code());
-        let incident_id = NewGateIncident::id(&options.workspace, reason, marketplace, day, &subject);
+        let incident_id = NewGateIncident::id(workspace, reason, marketplace, day, &subject);
         for finding in held {
-            let alert = new_alert(id_of(&finding), &finding, false);
+            let alert = new_alert(finding.alert_id(workspace.as_str()), &finding, false);
             let note = match looked.against.remove(&alert.alert_id) {
                 Some(SecondLook::Refuted(note)) => {
-                    sifted.refuted.push(Decision {
+                    self.refuted.push(Decision {
                         incident_id: incident_id.clone(),
                         alert_id: Some(alert.alert_id.clone()),
                         verdict: Verdict::Drop,
@@ -364,14 +438,17 @@ pub(super) async fn sift(
                 Some(SecondLook::Contradicted(by)) => contradicted(&by),
                 _ => String::new(),
             };
-            if reason == GateReason::ImplausibleJump {
-                sifted.awaiting.extend(looked.alone.remove(&alert.alert_id).flatten());
+            match reason {
+                GateReason::ImplausibleJump => {
+                    self.awaiting.extend(looked.alone.remove(&alert.alert_id).flatten());
+                }
+                GateReason::SecondSource => self.held_for_second += 1,
+                _ => {}
             }
-            sifted.withheld.insert(alert.alert_id.clone());
-            sifted.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
+            self.withheld.insert(alert.alert_id.clone());
+            self.held.push(HeldFinding { incident_id: incident_id.clone(), alert, note });
         }
         let marketplace = marketplace.to_owned();
-        sifted.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
+        self.incidents.push(NewGateIncident { incident_id, reason, marketplace, day, detail });
     }
-    Ok(sifted)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Fired;
+use super::{Fired, News};
 use crate::model::{Day, Marketplace, Workspace};
 use crate::rollup::rules::{Finding, Rule};
 use crate::store::alerts::{AlertBatch, AlertNews, Escalation, JudgedAlert, NewAlert, NewEvent};
@@ -45,13 +45,13 @@ pub(super) fn reconcile(
     existing: &[JudgedAlert],
     findings: Vec<Finding>,
     scope: &Scope,
-    is_told: impl Fn(&Finding) -> bool,
+    news: &News<'_>,
 ) -> Reconciled {
     let mut missing: BTreeMap<&str, &JudgedAlert> =
         existing.iter().map(|alert| (alert.alert_id.as_str(), alert)).collect();
     let mut reconciled = Reconciled::default();
     for (alert_id, finding) in most_severe(workspace.as_str(), findings) {
-        let is_told = is_told(&finding);
+        let is_told = news.is_told(&finding);
         match missing.remove(alert_id.as_str()) {
             None => reconciled.open(workspace, Fired { alert_id, escalated: false, is_told, finding }),
             Some(alert) if finding.severity > alert.severity => {

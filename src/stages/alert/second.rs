@@ -17,7 +17,7 @@ use crate::model::{Day, DayRange, HISTORY_SOURCE, ProductKey, Timestamp};
 use crate::rollup::rules::{
     Finding, GateReason, RuleSpec, SecondLook, Severity, Sighting, is_confirmable, second_look, shown_by,
 };
-use crate::store::gate::{Decision, Verdict};
+use crate::store::gate::Verdict;
 use crate::store::{Seen, Store};
 
 /// A finding of an older day is not asked about: what is seen now says little of it.
@@ -59,16 +59,11 @@ pub(super) async fn decide(
     options: &Options,
     since: &mut SaidSince,
 ) -> anyhow::Result<Vec<Awaiting>> {
-    let (mut awaiting, decided) = (Vec::new(), since.decided());
-    let mut waiting: Vec<(ProductKey, &Pending, &HeldBy)> = judges
-        .pending
-        .iter()
-        .flat_map(|(product, all)| all.iter().map(move |one| (*product, one)))
-        .filter_map(|(product, one)| Some((product, one, one.held.as_ref()?)))
-        .filter(|(_, _, held)| matches!(held.reason, GateReason::SecondSource | GateReason::ImplausibleJump))
-        .filter(|(_, one, _)| !decided.contains(&one.alert_id))
-        .collect();
-    waiting.sort_by(|a, b| (a.0, &a.1.alert_id).cmp(&(b.0, &b.1.alert_id)));
+    let mut awaiting = Vec::new();
+    let mut waiting = since.undecided(&judges.pending);
+    waiting
+        .retain(|(.., held)| matches!(held.reason, GateReason::SecondSource | GateReason::ImplausibleJump));
+    waiting.sort_by_key(|(product, ..)| *product);
     let today = options.zone.day_of(now);
     let mut seen_of = SeenSince::default();
     for (at, (product, one, held)) in waiting.iter().copied().enumerate() {
@@ -91,12 +86,7 @@ pub(super) async fn decide(
             SecondLook::Contradicted(by) => since.contradict(one, held, &by),
             SecondLook::Unknown if held.reason == GateReason::SecondSource => {
                 match given_up(product, held, now, options) {
-                    Some(note) => {
-                        let (incident_id, alert_id) = (held.incident_id.clone(), Some(one.alert_id.clone()));
-                        let verdict = Verdict::Release;
-                        let decision = Decision { incident_id, alert_id, verdict, note, is_caveat: true };
-                        since.decisions.push(decision);
-                    }
+                    Some(note) => since.decide_unconfirmed(one, held, Verdict::Release, note),
                     None => {
                         let rests_on = rests_on(spec, &one.evidence, seen);
                         awaiting.push(Awaiting { product, since: held.since, rests_on });

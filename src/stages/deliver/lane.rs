@@ -76,9 +76,7 @@ pub(super) async fn drive(
 
 /// Another process writes, or the server is away: it passes.
 fn is_passing(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Busy(_) | StoreError::Unreachable(_))))
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(StoreError::is_passing))
 }
 
 /// Whether something may be due.
@@ -309,7 +307,7 @@ impl Lane<'_> {
         let began = Instant::now();
         loop {
             match self.store.settle_messages(workspace, &self.to, claimant, settled, now).await {
-                Err(StoreError::Busy(_) | StoreError::Unreachable(_)) if began.elapsed() < RECORDING => {
+                Err(error) if error.is_passing() && began.elapsed() < RECORDING => {
                     sleep(RECORD_AGAIN).await;
                 }
                 done => {

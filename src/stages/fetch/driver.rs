@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Told;
-use super::commit::Broken;
+use super::commit::{Broken, Patience};
 use super::exchange::{Common, End, Finished, Work, exchange};
 use super::lane::{Gate, Lane, Ticket};
 use super::plan::{DueProduct, Plan, Slots};
@@ -19,19 +19,22 @@ use super::summary::Summary;
 use crate::ids::stable_id;
 use crate::lock::those_gone;
 use crate::model::{Asin, Cost, Day, DayRange, FaultKind, Marketplace, ProductKey, Timestamp};
+use crate::rollup::rules::IncidentFacts;
 use crate::sources::breaker::Blame;
 use crate::sources::{Fault, Source};
-use crate::store::NewIncident;
 use crate::store::claims::{Claimed, Wanted};
 use crate::store::fetching::{
     FetchFailure, LastFetch, OpenRequest, Purpose, RequestState, Settlement, Step, StepEffect,
 };
+use crate::store::{NewIncident, Recovery};
 
 /// Failures written in one step.
 const FAILURES_TOGETHER: usize = 500;
 /// How often it is looked whether somebody is to be told of a wait, and by how much a wait must change to be news.
 const WAIT_LOOK: Duration = Duration::from_secs(2);
 const WAIT_NEWS: TimeDelta = TimeDelta::seconds(5);
+/// The kind of incidents of sources that do not answer.
+const SOURCE_FAILURE: &str = "source_failure";
 /// A source that fails for so many products, and for this share of those it was asked for, is an incident.
 const INCIDENT_PRODUCTS: u64 = 20;
 const INCIDENT_PCT: u64 = 20;
@@ -228,6 +231,11 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Waits for requests that are still under way where the run ends with an error: their answers are paid for.
+    pub(super) async fn keep_what_was_asked(&mut self) {
+        while self.running.join_next().await.is_some() {}
+    }
+
     /// Stops asking a source, unless other runs have spent less by now than was thought.
     async fn stop_over_budget(&self, lane: usize, limit: &str) -> anyhow::Result<()> {
         let Common { store, run_id, zone, clock, .. } = &self.common;
@@ -291,10 +299,16 @@ impl<'a> Driver<'a> {
             began: self.began,
             gone: &self.gone,
         };
-        let claimed = self.common.store.claim_products(&wanted).await;
+        let Common { store, cancel, .. } = &self.common;
+        let mut patience = Patience::new(cancel);
+        let claimed = loop {
+            match store.claim_products(&wanted).await {
+                Err(error) => patience.wait(error).await.context("failed to claim products")?,
+                Ok(claimed) => break claimed,
+            }
+        };
         self.asked_at = Instant::now();
-        let Claimed { mine, fetches, given_up, left_open, holders } =
-            claimed.context("failed to claim products")?;
+        let Claimed { mine, fetches, given_up, left_open, holders } = claimed;
         self.resume(left_open, summary).await?;
         self.gone = those_gone(holders);
         let mine: HashSet<ProductKey> = mine.into_iter().collect();
@@ -809,6 +823,7 @@ impl<'a> Driver<'a> {
     async fn note_incidents(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
         let at = self.common.clock.now();
         let day = self.common.zone.day_of(at);
+        let mut failing: Vec<(&str, &str)> = Vec::new();
         for (lane, faults) in self.failed_at.iter().enumerate() {
             let source = self.lanes[lane].source.name();
             let fetched = summary.sources.get(lane).map_or(0, |line| line.fetched);
@@ -817,10 +832,11 @@ impl<'a> Driver<'a> {
                 if failed < INCIDENT_PRODUCTS || failed * 100 < asked * INCIDENT_PCT {
                     continue;
                 }
-                let parts = ["source_failure", source, kind.as_str(), &day.to_string()];
+                failing.push((source, kind.as_str()));
+                let parts = [SOURCE_FAILURE, source, kind.as_str(), &day.to_string()];
                 let incident = NewIncident {
                     incident_id: stable_id(&parts),
-                    kind: "source_failure",
+                    kind: SOURCE_FAILURE,
                     source: source.to_owned(),
                     field: String::new(),
                     reason: kind.as_str().to_owned(),
@@ -835,6 +851,26 @@ impl<'a> Driver<'a> {
                 }
             }
         }
+        // Whoever answers today is not failing as it did on an earlier day.
+        let open = self.common.store.load_open_incidents().await.context("failed to load open incidents")?;
+        let answers = |source: &str| {
+            let mut lines = self.lanes.iter().zip(&summary.sources);
+            lines.any(|(lane, line)| lane.source.name() == source && line.fetched > 0)
+        };
+        let is_over = |incident: &&IncidentFacts| {
+            incident.kind == SOURCE_FAILURE
+                && answers(&incident.source)
+                && !failing.contains(&(incident.source.as_str(), incident.reason.as_str()))
+        };
+        let over = open.iter().filter(is_over).map(|IncidentFacts { source, field, reason, .. }| Recovery {
+            kind: SOURCE_FAILURE,
+            source: source.clone(),
+            field: field.clone(),
+            reason: reason.clone(),
+            day,
+        });
+        let closed = self.common.store.close_incidents(at, &over.collect::<Vec<_>>()).await;
+        closed.context("failed to close incidents that are over")?;
         Ok(())
     }
 

@@ -21,13 +21,13 @@ use crate::sources::breaker::Blame;
 use crate::sources::limiter::believable;
 use crate::sources::retry::{SharedRetries, Verdict};
 use crate::sources::{Answer, Conduct, Fault, Item, Request};
+use crate::store::Store;
 use crate::store::fetching::{
     FetchOutcome, Fetched, LiveReceipt, NewRequest, OpenRequest, Purpose, RateHints, RequestState,
     Settlement, Step, StepEffect,
 };
 use crate::store::outbox::Audience;
 use crate::store::raw::{RawBody, ReceiptKey};
-use crate::store::{Store, StoreError};
 
 /// A paid request whose answer was lost is asked so often again.
 const PAID_REPETITIONS: u32 = 1;
@@ -545,7 +545,8 @@ async fn take_turn(common: &Common, lane: &Lane, operation: usize) -> Result<Wai
         let wait = if common.store.is_shared() {
             let draw = |bucket, now| lane.draw(operation, bucket, now);
             match common.store.take_turn(lane.source.name(), name, draw).await {
-                Err(StoreError::Busy(_)) => Some(BUSY_WAIT),
+                // A server that stays away ends the run with its lease.
+                Err(error) if error.is_passing() => Some(BUSY_WAIT),
                 turn => turn?,
             }
         } else {

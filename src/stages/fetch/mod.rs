@@ -118,7 +118,7 @@ pub async fn run(
         return Ok(summary);
     }
     store.set_page_cache(PageCache::Small).await.context("failed to prepare the database")?;
-    let (ledger, writer) = Ledger::start(store.clone());
+    let (ledger, writer) = Ledger::start(store.clone(), cancel.clone());
     let common = Common {
         ledger,
         store: store.clone(),
@@ -133,6 +133,7 @@ pub async fn run(
     };
     let mut driver = Driver::new(common, lanes, planned, options.history, time.began, progress);
     let driven = driver.drive(&mut summary).await;
+    driver.keep_what_was_asked().await;
     drop(driver);
     match writer.await.context("the writer of the ledger stopped")? {
         Err(error) => {

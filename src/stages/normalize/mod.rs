@@ -23,12 +23,18 @@ use crate::normalize::{
     AskedDays, ListingVersion, Note, Parsed, RecordContext, Reject, RejectReason, Shape, SourceListing,
     adds_nothing, choose_daily_row, content_hash, listing_versions, parse,
 };
+use crate::rollup::rules::IncidentFacts;
 use crate::stages::exceeds_tolerance;
 use crate::store::outbox::Audience;
 use crate::store::{
     BatchEffect, Delivery, Derive, Failure, FieldKnown, NewIncident, NewObservation, NewQuarantine,
-    NormalizedBatch, RawRecord, ReceiptOutcome, Store, StoredRecord, Unread,
+    NormalizedBatch, RawRecord, ReceiptOutcome, Recovery, Store, StoredRecord, Unread,
 };
+
+/// The kind of incidents of what a source delivers.
+const SCHEMA_DRIFT: &str = "schema_drift";
+/// Why: a field that was known nearly always is known hardly ever.
+const FIELD_VANISHED: &str = "field_vanished";
 
 /// Receipts of one transaction.
 const BATCH_RECEIPTS: i64 = 16_000;
@@ -374,8 +380,10 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     let Some(last_receipt) = deliveries.iter().map(|delivery| delivery.last_receipt).max() else {
         return Ok(Vec::new());
     };
-    let mut incidents = Vec::new();
+    let (mut incidents, mut recoveries) = (Vec::new(), Vec::new());
+    let open = store.load_open_incidents().await.context("failed to load open incidents")?;
     for delivery in &deliveries {
+        recoveries.extend(recovered(delivery, &open, options.zone));
         incidents.extend(failing(delivery, options.zone));
         for field in vanished(delivery) {
             if !takes_turns(store, delivery, field).await? {
@@ -386,7 +394,14 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     failpoint!("normalize.before_incidents");
     // All of them at once: one file may hold deliveries whose receipts lie between each other's.
     let new = store
-        .commit_incidents(&options.run_id, clock.now(), last_receipt, &incidents, &options.audience)
+        .commit_incidents(
+            &options.run_id,
+            clock.now(),
+            last_receipt,
+            &incidents,
+            &recoveries,
+            &options.audience,
+        )
         .await
         .context("failed to save incidents")?;
     for incident in incidents.iter().filter(|incident| new.contains(&incident.detail)) {
@@ -396,15 +411,52 @@ async fn watch_for_drift(store: &Store, clock: Clock, options: &Options) -> anyh
     Ok(new)
 }
 
+/// What a delivery of a later day says of open incidents of its source: the field is there again, the records are read.
+fn recovered(
+    delivery: &Delivery,
+    open: &[IncidentFacts],
+    zone: ReportingZone,
+) -> impl Iterator<Item = Recovery> {
+    let day = delivery.day(zone);
+    let is_well = move |incident: &&IncidentFacts| {
+        let is_of_it = incident.kind == SCHEMA_DRIFT && incident.source == delivery.source;
+        let is_over = match incident.reason.as_str() {
+            FIELD_VANISHED => {
+                delivery.observed >= DRIFT_MIN_RECORDS
+                    && delivery.fields.iter().any(|field| {
+                        field.name == incident.field && !is_lacking(field.known, delivery.observed)
+                    })
+            }
+            _ => {
+                delivery.records >= DRIFT_MIN_RECORDS
+                    && !delivery.failures.iter().any(|failure| {
+                        failure.field == incident.field
+                            && failure.reason == incident.reason
+                            && is_drift(failure, delivery)
+                    })
+            }
+        };
+        is_of_it && incident.day < day && is_over
+    };
+    open.iter().filter(is_well).map(move |incident| Recovery {
+        kind: SCHEMA_DRIFT,
+        source: incident.source.clone(),
+        field: incident.field.clone(),
+        reason: incident.reason.clone(),
+        day,
+    })
+}
+
+fn is_drift(failure: &Failure, delivery: &Delivery) -> bool {
+    // A file of another data set is no product file gone wrong.
+    failure.reason != RejectReason::LaterDataSet.as_str()
+        && failure.records >= DRIFT_MIN_RECORDS
+        && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
+}
+
 /// Failures of one delivery that are no longer a matter of single records.
 fn failing(delivery: &Delivery, zone: ReportingZone) -> impl Iterator<Item = NewIncident> {
-    let is_drift = |failure: &&Failure| {
-        // A file of another data set is no product file gone wrong.
-        failure.reason != RejectReason::LaterDataSet.as_str()
-            && failure.records >= DRIFT_MIN_RECORDS
-            && failure.records * 100 >= DRIFT_SHARE_PCT * delivery.records
-    };
-    delivery.failures.iter().filter(is_drift).map(move |failure| {
+    delivery.failures.iter().filter(|failure| is_drift(failure, delivery)).map(move |failure| {
         let what = if failure.field.is_empty() { "the record" } else { failure.field.as_str() };
         let detail = format!(
             "{} of {} records of {} fail on {what}: {}",
@@ -449,7 +501,7 @@ fn vanished_incident(delivery: &Delivery, field: &FieldKnown, zone: ReportingZon
         field.known_before,
         delivery.observed_before
     );
-    incident(delivery, field.name, "field_vanished", detail, zone)
+    incident(delivery, field.name, FIELD_VANISHED, detail, zone)
 }
 
 /// Named by the read: files of different days often have the same name, and the same file may fail on two days.
@@ -462,8 +514,8 @@ fn incident(
 ) -> NewIncident {
     let Delivery { id, source, shape, .. } = delivery;
     NewIncident {
-        incident_id: stable_id(&["schema_drift", source, shape, field, reason, id]),
-        kind: "schema_drift",
+        incident_id: stable_id(&[SCHEMA_DRIFT, source, shape, field, reason, id]),
+        kind: SCHEMA_DRIFT,
         source: source.clone(),
         field: field.to_owned(),
         reason: reason.to_owned(),

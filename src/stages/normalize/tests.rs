@@ -380,6 +380,38 @@ async fn a_field_that_vanishes_from_a_delivery_is_one_incident() {
 }
 
 #[tokio::test]
+async fn an_incident_of_a_source_ends_when_it_is_well_again_on_a_later_day() {
+    let house = House::new().await;
+    let rows = |day: &str, price: &str, rating: &str| -> String {
+        (0..20)
+            .map(|n| {
+                format!("US,B0000{n:05},{day}T08:00:00Z,Lamp,{price},in_stock,10,Electronics,{rating}\n")
+            })
+            .collect()
+    };
+    let open = || house.rows("SELECT reason, day, state, note FROM incidents ORDER BY reason, day");
+    house.table("a.csv", &rows("2026-01-05", "2000", "450")).await;
+    house.table("b.csv", &rows("2026-01-06", "2000", "")).await;
+    house.table("c.csv", &rows("2026-01-06", "-1", "")).await;
+    let both = ["field_vanished 2026-01-06 open ", "out_of_range 2026-01-06 open "];
+    assert_eq!(open().await, both);
+    // Later on the same day says nothing, nor does one that lacks the field as the one before did.
+    house.table("d.csv", &rows("2026-01-06", "2000", "450")).await;
+    assert_eq!(open().await, both);
+    house.table("e.csv", &rows("2026-01-07", "2000", "")).await;
+    let again = [
+        "field_vanished 2026-01-06 open ",
+        "field_vanished 2026-01-07 open ",
+        "out_of_range 2026-01-06 closed well again on 2026-01-07",
+    ];
+    assert_eq!(open().await, again);
+    house.table("f.csv", &rows("2026-01-08", "2000", "450")).await;
+    let vanished = house
+        .rows("SELECT day, state, closed_by FROM incidents WHERE reason = 'field_vanished' ORDER BY day");
+    assert_eq!(vanished.await, ["2026-01-06 closed amzctl", "2026-01-07 closed amzctl"]);
+}
+
+#[tokio::test]
 async fn two_variants_that_take_turns_lose_no_field_to_each_other() {
     let house = House::new().await;
     // One of two actors of one shape never knows a rating.

@@ -30,7 +30,8 @@ pub enum AlertNews<'a> {
     },
 }
 
-/// What receivers get: the order of the fields is the order in the payload.
+/// What receivers get: the order of the fields is the order in the payload. The product's title comes last, where it is
+/// known when the event is written.
 #[derive(Serialize)]
 struct Payload<'a> {
     schema: &'static str,
@@ -110,6 +111,7 @@ impl NewEvent {
             severity: Some(alert.severity),
             rule: alert.rule.as_str().to_owned(),
             marketplace: alert.marketplace.clone(),
+            asin: alert.asin.clone(),
             day: alert.day.to_string(),
         };
         NewEvent { event_id, event_type, alert_id: alert.alert_id.clone(), about, payload }

@@ -46,7 +46,7 @@ fn request_within(run_id: &str, asins: &[Asin], units: i64, limits: SpendingLimi
 }
 
 async fn commit(store: &Store, step: Step) -> StepEffect {
-    store.commit_steps(&[step]).await.unwrap().remove(0)
+    store.commit_steps(&[step], false).await.unwrap().remove(0)
 }
 
 async fn opened(store: &Store, step: Step) -> i64 {
@@ -148,7 +148,7 @@ async fn a_product_is_one_runs_until_that_is_gone_and_its_requests_go_with_it() 
     let second = claim(&elsewhere, "second", &[a, b], &gone).await;
     assert_eq!(second.mine, [a, b]);
     assert_eq!(second.left_open.iter().map(|request| request.request_id).collect::<Vec<_>>(), [open]);
-    let error = store.commit_steps(&[answered("first", open, &[a], 3)]).await.unwrap_err();
+    let error = store.commit_steps(&[answered("first", open, &[a], 3)], false).await.unwrap_err();
     assert!(matches!(error, StoreError::LeaseLost(_)), "this store has the lease of the first: {error}");
 }
 
@@ -174,7 +174,10 @@ async fn what_another_run_gave_up_is_told() {
         failed_at: now() + chrono::Duration::seconds(5),
         failures: vec![FetchFailure { fault: crate::model::FaultKind::Credentials, ..failure(c) }],
     };
-    store.commit_steps(&[give_up("first", 5, a), give_up("yesterday", -9, b), not_its_own]).await.unwrap();
+    store
+        .commit_steps(&[give_up("first", 5, a), give_up("yesterday", -9, b), not_its_own], false)
+        .await
+        .unwrap();
     let claimed = claim(&store, "second", &[a, b, c], &[]).await;
     assert_eq!(claimed.given_up, [a], "since it began, for a reason of its own");
 }

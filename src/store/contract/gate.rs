@@ -148,7 +148,10 @@ async fn what_is_held_is_written_once_with_its_incident_and_is_no_alert() {
 #[tokio::test]
 async fn an_incident_is_told_once_to_whoever_asked_for_incidents() {
     let (_folder, store) = fresh().await;
-    let batch = held(vec![alert("a1", Severity::High)]);
+    let batch = AlertBatch {
+        refuted: vec![decision(Verdict::Drop, None)],
+        ..held(vec![alert("a1", Severity::High)])
+    };
     let wants = |marketplaces: &[&str]| Wants {
         events: vec!["incident.opened".into()],
         marketplaces: marketplaces.iter().map(|&code| code.to_owned()).collect(),
@@ -158,8 +161,6 @@ async fn an_incident_is_told_once_to_whoever_asked_for_incidents() {
     let audience = [Subscriber { to: to(), wants: wants(&["US"]) }, of_alerts()];
     let write = async |subscribers: &[Subscriber], at| {
         store.commit_alerts(&main(), "run", at, &batch, subscribers, None).await.unwrap();
-        let dropped = [decision(Verdict::Drop, None)];
-        store.decide_by_evidence(&main(), &dropped, at, subscribers).await.unwrap();
         store.lines("SELECT event_type || ' ' || alert_id FROM outbox_events").await
     };
     assert_eq!(write(&audience, now()).await, ["incident.opened "]);
@@ -283,15 +284,39 @@ async fn what_was_decided_is_held_again_when_it_is_graver() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_second_source_is_told_once_one_contradicts_it() {
+    let (_folder, store) = fresh().await;
+    let alone = NewGateIncident { reason: GateReason::SecondSource, ..incident("i1") };
+    let alerts = vec![alert("a1", Severity::High), alert("a2", Severity::High), alert("a3", Severity::High)];
+    let batch = AlertBatch { incidents: vec![alone], ..held(alerts) };
+    let wants = Wants { events: vec!["incident.opened".into()], ..Wants::default() };
+    let audience = [Subscriber { to: to(), wants }];
+    let note =
+        |id: &str| HeldNote { incident_id: "i1".into(), alert_id: id.into(), note: format!("not {id}") };
+    let told = async |batch: &AlertBatch| {
+        store.commit_alerts(&main(), "run", now(), batch, &audience, None).await.unwrap();
+        let payloads = store.lines("SELECT payload FROM outbox_events").await;
+        let read = |payload: &String| serde_json::from_str::<serde_json::Value>(payload).unwrap();
+        payloads.iter().map(|payload| read(payload)["message"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&batch).await, [""; 0], "an answer may come in the same night");
+    let noted = AlertBatch { noted: vec![note("a1"), note("a2")], ..AlertBatch::default() };
+    let message = r#""findings are held back: not a1, and 1 more""#;
+    assert_eq!(told(&noted).await, [message]);
+    assert_eq!(told(&AlertBatch { noted: vec![note("a3")], ..AlertBatch::default() }).await, [message]);
+}
+
+#[tokio::test]
 async fn notes_go_with_what_is_held_and_leave_what_is_decided() {
     let (_folder, store) = fresh().await;
     commit(&store, &held(vec![alert("a1", Severity::High), alert("a2", Severity::High)])).await;
     decide(&store, Verdict::Drop, Some("a2")).await;
     let note =
         |id: &str| HeldNote { incident_id: "i1".into(), alert_id: id.into(), note: "contradicted".into() };
-    store.note_held(&main(), &[note("a1"), note("a2")]).await.unwrap();
-    let elsewhere = "eu".parse().unwrap();
-    store.note_held(&elsewhere, &[HeldNote { note: "no".into(), ..note("a1") }]).await.unwrap();
+    let noted = |noted| AlertBatch { noted, ..AlertBatch::default() };
+    commit(&store, &noted(vec![note("a1"), note("a2")])).await;
+    let foreign = noted(vec![HeldNote { note: "no".into(), ..note("a1") }]);
+    store.commit_alerts(&"eu".parse().unwrap(), "run", now(), &foreign, &[], None).await.unwrap();
     let notes: Vec<String> =
         store.load_held_of(&main(), "i1").await.unwrap().into_iter().map(|held| held.note).collect();
     assert_eq!(notes, ["contradicted", "seen on the page"]);
@@ -323,13 +348,13 @@ async fn a_released_finding_makes_the_alert_that_is_there_more_severe_or_leaves_
 async fn evidence_decides_some_one_way_and_some_the_other_in_amzctls_name() {
     let (_folder, store) = fresh().await;
     commit(&store, &held(vec![alert("a1", Severity::High), alert("a2", Severity::High)])).await;
-    let decisions = [decision(Verdict::Release, Some("a1")), decision(Verdict::Drop, Some("a2"))];
-    let decided = store.decide_by_evidence(&main(), &decisions, later(), &[to().into()]).await.unwrap();
+    let decided = vec![decision(Verdict::Release, Some("a1")), decision(Verdict::Drop, Some("a2"))];
+    let batch = AlertBatch { decided, ..AlertBatch::default() };
+    let write = async || store.commit_alerts(&main(), "run", later(), &batch, &[], None).await.unwrap();
+    let decided = write().await;
     assert_eq!(decided, Decided { opened: 1, dropped: 1, closed: 1, ..Decided::default() });
     assert_eq!(findings(&store).await, ["a1 high released amzctl", "a2 high dropped amzctl"]);
-    assert!(
-        store.decide_by_evidence(&main(), &decisions, later(), &[to().into()]).await.unwrap().is_nothing()
-    );
+    assert!(write().await.is_nothing());
     let found = store.find_alerts(&main(), "a1").await.unwrap().remove(0);
     assert_eq!((found.state, found.last_change.unwrap().actor.as_str()), (AlertState::Open, "amzctl"));
 }

@@ -362,7 +362,7 @@ async fn a_delivery_is_watched_once_and_its_incident_is_one() {
     };
     let incidents = [incident("later", "2026-01-06"), incident("earlier", "2026-01-05")];
     let nobody = Audience::default();
-    let watch = || store.commit_incidents("run", at("2026-01-07T00:00:00Z"), 5, &incidents, &nobody);
+    let watch = || store.commit_incidents("run", at("2026-01-07T00:00:00Z"), 5, &incidents, &[], &nobody);
     assert_eq!(watch().await.unwrap(), ["detail of later", "detail of earlier"]);
     assert_eq!(watch().await.unwrap(), [] as [String; 0]);
     assert!(store.load_unwatched_deliveries().await.unwrap().is_empty());

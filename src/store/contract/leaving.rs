@@ -277,7 +277,13 @@ fn about(alert_id: &str) -> About {
         "a2" => (Severity::Critical, "2026-01-05"),
         _ => (Severity::Low, "2026-01-04"),
     };
-    About { severity: Some(severity), rule: "price_drop".into(), marketplace: "US".into(), day: day.into() }
+    About {
+        severity: Some(severity),
+        rule: "price_drop".into(),
+        marketplace: "US".into(),
+        asin: "B000000001".into(),
+        day: day.into(),
+    }
 }
 
 pub(super) fn to(recipient: &str) -> Recipient {

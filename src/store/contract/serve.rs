@@ -268,6 +268,8 @@ async fn products_are_filtered_and_their_newest_day_is_shown() {
         (ProductFilter { title: Some("c_p".into()), ..all() }, vec![]),
         (ProductFilter { tag: Some("sale".into()), ..all() }, vec!["US:3"]),
         (ProductFilter { tag: Some("sal".into()), ..all() }, vec![]),
+        (ProductFilter { tag: Some("SALE".into()), ..all() }, vec![]),
+        (ProductFilter { category: Some("a > b".into()), ..all() }, vec![]),
         (ProductFilter { tag: Some("x%y".into()), ..all() }, vec![]),
         (ProductFilter { tier: Some(Tier::Critical), ..all() }, vec!["US:3"]),
         (ProductFilter { relation: Some(Relation::Rival), ..all() }, vec![]),

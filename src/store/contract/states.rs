@@ -272,6 +272,38 @@ async fn of_two_who_change_the_same_alerts_each_finds_what_the_other_has_done() 
 }
 
 #[tokio::test]
+async fn events_name_the_product_by_its_title_as_it_was_when_they_were_made() {
+    let (_folder, store) = fresh().await;
+    execute(
+        &store,
+        r#"INSERT INTO products (marketplace, asin, title, status, first_day, last_day) VALUES
+             ('US', 'B000000001', 'Cup "large" {}', 'active', '2026-01-05', '2026-01-05'),
+             ('US', 'B000000002', NULL, 'active', '2026-01-05', '2026-01-05'),
+             ('UK', 'B000000003', 'Elsewhere', 'active', '2026-01-05', '2026-01-05')"#,
+    )
+    .await
+    .unwrap();
+    let of = |id: &str, asin: &str| NewAlert { asin: asin.into(), ..alert(id) };
+    open(&store, vec![of("a1", "B000000001"), of("a2", "B000000002"), of("a3", "B000000003")]).await;
+    execute(&store, "UPDATE products SET title = 'Mug'").await.unwrap();
+    change(&store, "a1", AlertState::Resolved).await;
+    let events = store.lines("SELECT payload FROM outbox_events ORDER BY alert_id, event_type").await;
+    let titles = events.iter().map(|payload| {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        format!("{} {}", payload["event_type"].as_str().unwrap(), payload["title"])
+    });
+    assert_eq!(
+        titles.collect::<Vec<_>>(),
+        [
+            r#"alert.opened "Cup \"large\" {}""#,
+            r#"alert.resolved "Mug""#,
+            "alert.opened null",
+            "alert.opened null",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn alerts_are_found_by_brand_and_tag() {
     let (_folder, store) = fresh().await;
     execute(

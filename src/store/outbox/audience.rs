@@ -13,6 +13,8 @@ pub struct About {
     pub rule: String,
     /// '' where it is about no product.
     pub marketplace: String,
+    /// '' where it is about no product.
+    pub asin: String,
     /// '' where it is of no day.
     pub day: String,
 }
@@ -108,7 +110,8 @@ mod tests {
 
     fn drop_of(severity: Severity, marketplace: &str) -> About {
         let (rule, day) = ("price_drop".to_owned(), "2026-03-01".to_owned());
-        About { severity: Some(severity), rule, marketplace: marketplace.to_owned(), day }
+        let (marketplace, asin) = (marketplace.to_owned(), "B000000001".to_owned());
+        About { severity: Some(severity), rule, marketplace, asin, day }
     }
 
     fn wants(change: impl Fn(&mut Wants)) -> Wants {

@@ -118,6 +118,38 @@ fn nothing_is_lost_and_nothing_known_is_sent_twice_under_kills() {
     );
 }
 
+/// How long the first four channels take to be told everything, in turns with the fifth well and mute: the ratio is printed.
+#[test]
+fn a_receiver_that_never_answers_holds_up_no_other() {
+    let (events, turns) = if is_full() { (10_000, 5) } else { (500, 1) };
+    let took = |fifth: Manner| {
+        let receivers = Receivers::start(7);
+        let of = Deliveries::new(&receivers, events);
+        receivers.set("c4", fifth);
+        let began = Instant::now();
+        let mut child = of.spawn("alert deliver -q");
+        while CHANNELS[..4].iter().any(|channel| receivers.accepted(channel) < events) {
+            let is_over = || child.try_wait().unwrap().is_some();
+            assert!(receivers.wait_for(receivers.arrivals() + 1, is_over), "{:?}", states(&of));
+        }
+        let took = began.elapsed().as_secs_f64();
+        let told = receivers.accepted("c4");
+        assert!(told < events || fifth == Manner::Well);
+        assert!(child.try_wait().unwrap().is_none() || fifth == Manner::Well, "nobody waited for the fifth");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        took
+    };
+    let mut both: Vec<(f64, f64)> = (0..turns).map(|_| (took(Manner::Well), took(Manner::Mute))).collect();
+    both.sort_by(|(a_well, a_mute), (b_well, b_mute)| (a_mute / a_well).total_cmp(&(b_mute / b_well)));
+    let (well, mute) = both[both.len() / 2];
+    println!(
+        "{events} events to four channels: {well:.2} s beside a fifth that is well, {mute:.2} s beside one that never answers \
+         ({:.2}×)",
+        mute / well
+    );
+}
+
 /// The oracle of the tests below is none that is always content.
 #[test]
 fn the_receivers_see_what_should_not_happen() {

@@ -24,6 +24,8 @@ pub(crate) enum Manner {
     Picky,
     /// Accepts nothing.
     Gone,
+    /// Never answers.
+    Mute,
 }
 
 /// What is done with a request.
@@ -46,7 +48,8 @@ struct Kept {
     manners: HashMap<String, Manner>,
     /// How often each arrived, with the hash of what it was.
     arrived: HashMap<Key, (u32, String)>,
-    accepted: HashSet<Key>,
+    /// Ids of messages, by channel.
+    accepted: HashMap<String, HashSet<String>>,
     /// Messages of which the sender has recorded that they were delivered.
     recorded: HashSet<Key>,
     arrivals: u64,
@@ -98,7 +101,7 @@ impl Receivers {
 
     /// How many different messages of a channel were accepted.
     pub(crate) fn accepted(&self, channel: &str) -> u64 {
-        self.kept(|kept| kept.accepted.iter().filter(|(of, _)| of == channel).count() as u64)
+        self.kept(|kept| kept.accepted.get(channel).map_or(0, HashSet::len) as u64)
     }
 
     /// How many messages arrived more than once.
@@ -107,7 +110,7 @@ impl Receivers {
     }
 
     pub(crate) fn is_accepted(&self, channel: &str, id: &str) -> bool {
-        self.kept(|kept| kept.accepted.contains(&(channel.to_owned(), id.to_owned())))
+        self.kept(|kept| kept.accepted.get(channel).is_some_and(|accepted| accepted.contains(id)))
     }
 
     /// What should not have happened.
@@ -203,7 +206,7 @@ fn take(kept: &(Mutex<Kept>, Condvar), seed: u64, channel: String, id: String, b
     let manner = kept.manners.get(&key.0).copied().unwrap_or(Manner::Well);
     let answer = answer(manner, seed, &key, times);
     if matches!(answer, Answer::Accept | Answer::AcceptLate | Answer::AcceptAndDrop) {
-        kept.accepted.insert(key);
+        kept.accepted.entry(key.0).or_default().insert(key.1);
     }
     answer
 }
@@ -213,6 +216,7 @@ fn answer(manner: Manner, seed: u64, (channel, id): &Key, times: u32) -> Answer 
     match manner {
         Manner::Well => Answer::Accept,
         Manner::Gone => Answer::Drop,
+        Manner::Mute => Answer::Hang,
         Manner::Picky if is_refused(seed, channel, id) => Answer::RefuseForGood,
         Manner::Flaky | Manner::Picky => match dice.below(100) {
             0..20 => Answer::RefuseForNow,

@@ -218,8 +218,11 @@ fn a_dry_run_says_whom_it_would_ask_and_what_that_costs() {
     live.ok("build-mart -q");
     let asked = live.simulator.totals().requests;
     let ended = live.ok("run --dry-run");
-    let line = format!("second source: would ask apify about 1 product of US:{asin}: 1 results, $0.0008");
-    assert!(ended.stderr.contains(&line), "{ended:#?}");
+    let lines = format!(
+        "second source: 1 product to be confirmed: US:{asin}\n\
+         second source: would ask apify about 1 product: 1 results, $0.0008"
+    );
+    assert!(ended.stderr.contains(&lines), "{ended:#?}");
     assert_eq!(
         (live.simulator.totals().requests, night.held()),
         (asked, vec![]),

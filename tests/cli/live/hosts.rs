@@ -6,6 +6,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Live, config};
+#[cfg(feature = "failpoints")]
+use crate::server::sql;
 use crate::simulator::{Config, Latency, Random, Source};
 
 /// What hosts share lies on a server: without one these tests say that they are skipped.
@@ -204,6 +206,37 @@ fn a_host_whose_key_is_refused_leaves_the_list_to_the_others() {
     let codes: Vec<Option<i32>> = ended(vec![sick, healthy]).into_iter().map(|(code, _)| code).collect();
     assert_eq!(codes, [Some(12), Some(0)]);
     assert_eq!(kept(&live), ["1: 100"]);
+}
+
+/// Cut while answers are being written: a build without failpoints does not stop there.
+#[cfg(feature = "failpoints")]
+#[test]
+fn connections_that_are_cut_cost_no_answer() {
+    let Some(mut live) = on_server(real_time(50), "rainforest") else { return };
+    live.use_real_clock();
+    live.set("rainforest", "concurrency", 4);
+    live.watch(&live.products(60, 0), "");
+    let url = live.url.clone().unwrap();
+    let pause = tempfile::tempdir().unwrap();
+    let mut asking = live.command("ingest -q");
+    asking.env("AMZCTL_FAILPOINT", "fetch.inside_commit:25").env("AMZCTL_FAILPOINT_PAUSE", pause.path());
+    let asking = asking.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !pause.path().join("reached").exists() {
+        wait(Duration::from_millis(5));
+    }
+    sql(
+        &url,
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+         WHERE application_name = 'amzctl' AND datname = current_database()",
+    );
+    std::fs::write(pause.path().join("go"), "").unwrap();
+    let (code, told) = ended(vec![asking]).remove(0);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(live.asked(Source::Rainforest), 60, "nothing is asked twice");
+    assert_eq!(kept(&live), ["1: 60"]);
+    let requests = live.lines("SELECT state || ' ' || COUNT(*) FROM source_requests GROUP BY state");
+    assert_eq!(requests, ["answered 60"]);
+    assert_eq!(live.number("SELECT CAST(SUM(units) AS BIGINT) FROM source_spending"), 60);
 }
 
 /// Kills and stalls in place of hosts that die and hosts that hang.

@@ -133,6 +133,7 @@ fn what_another_workspace_owns_has_no_page() {
     let sandbox = Sandbox::with_market();
     let objects = objects(&sandbox);
     let theirs = key(&sandbox, "--workspace eu --kind admin");
+    key(&sandbox, "--kind public");
     let ours = sandbox.succeed("keys list --format csv --fields key_id");
     let ours = ours.lines().nth(1).unwrap();
     let server = Server::start(&sandbox, "");
@@ -287,7 +288,7 @@ fn a_key_that_is_made_on_a_page_is_shown_once_and_revoked_there() {
     let server = Server::start(&sandbox, "");
     let mut browser = Browser::logged_in(&server, &admin);
     browser.get("/keys");
-    let page = browser.post("/keys", &fields(&page_facts()[15])).text();
+    let page = browser.post("/keys", fields(&page_facts()[15])).text();
     let made = page.split("id=\"made\">").nth(1).expect("it is shown").split('<').next().unwrap().to_owned();
     assert!(made.starts_with("pk_") && made.len() == 46, "{made}");
     assert_eq!(server.get(&made, "/v1/products").status, 200);

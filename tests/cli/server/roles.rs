@@ -95,6 +95,10 @@ fn a_writer_runs_every_stage_and_can_lose_nothing() {
         "UPDATE staging_raw.raw_receipts SET observed_at = 0",
         "DELETE FROM core.observations",
         "DELETE FROM core.observations_2026_02",
+        "UPDATE core.observations SET receipt_id = 0",
+        "DELETE FROM core.alert_changes",
+        "UPDATE ops.delivery_changes SET note = ''",
+        "DELETE FROM ops.api_audit",
         "INSERT INTO ops.retention_grants (table_name, granted_at, reason) VALUES ('raw_bodies', 0, '')",
         "DELETE FROM ops.schema_migrations",
         "CREATE TABLE ops.more (n BIGINT)",
@@ -185,6 +189,9 @@ fn a_reader_reads_everything_and_writes_nothing() {
             told.starts_with("exit 1\n") && told.matches("permission denied").count() == 1,
             "{line}: {told}"
         );
+    }
+    for table in ["server_secrets", "api_answers", "sessions"] {
+        assert_eq!(refusal(&team.reader, &format!("SELECT * FROM ops.{table}")), "42501", "{table}");
     }
     let another = Sandbox::empty_on(&team.reader);
     assert!(another.run("init -q").starts_with("exit 0"));

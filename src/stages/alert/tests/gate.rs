@@ -256,9 +256,9 @@ async fn what_time_decides_goes_the_way_that_most_of_the_others_went_in_the_same
 #[tokio::test]
 async fn a_grave_finding_waits_for_a_second_source_and_goes_the_way_that_it_shows() {
     for (source, price, became, told) in [
-        ("keepa", 1100, "released apify shows 10.00 USD, keepa shows 11.00 USD", 1),
-        ("keepa", 2490, "held contradicted: keepa shows 24.90 USD", 0),
-        ("apify", 1000, "held ", 0),
+        ("keepa", 1100, "released apify shows 10.00 USD, keepa shows 11.00 USD", vec!["alert.opened"]),
+        ("keepa", 2490, "held contradicted: keepa shows 24.90 USD", vec!["incident.opened"]),
+        ("apify", 1000, "held ", vec![]),
     ] {
         let bench = Bench::with_a_fall().await;
         let summary = bench.run(now(), &asking()).await;
@@ -272,7 +272,7 @@ async fn a_grave_finding_waits_for_a_second_source_and_goes_the_way_that_it_show
         bench.run(now(), &asking()).await;
         let held = bench.held().await.remove(0);
         assert_eq!(held.split_once(' ').unwrap().1, became);
-        assert_eq!(bench.events().await.len(), told);
+        assert_eq!(bench.store.lines("SELECT event_type FROM outbox_events").await, told);
         let caveats = "SELECT payload FROM outbox_events WHERE payload LIKE '%caveat%'";
         assert_eq!(bench.store.lines(caveats).await, Vec::<String>::new());
     }
@@ -311,8 +311,9 @@ async fn a_grave_finding_that_one_source_contradicts_waits_unpaid_for_the_next_d
     assert_eq!((summary.held, summary.awaiting), (1, vec![]), "contradicted before it was ever told");
     assert!(bench.held().await[0].ends_with(" held contradicted: keepa shows 24.90 USD"));
     bench.run(at("2026-03-17T12:00:00Z"), &asking()).await;
-    let caveats = bench.store.lines("SELECT json_extract(payload, '$.caveat') FROM outbox_events").await;
-    assert_eq!(caveats, [format!("not confirmed within 7 days {AGAINST}")]);
+    let caveats =
+        "SELECT json_extract(payload, '$.caveat') FROM outbox_events WHERE event_type = 'alert.opened'";
+    assert_eq!(bench.store.lines(caveats).await, [format!("not confirmed within 7 days {AGAINST}")]);
 }
 
 #[tokio::test]
@@ -578,4 +579,47 @@ async fn a_finding_in_another_currency_is_dropped_when_the_price_is_one_in_the_m
         bench.run(now(), &gated()).await;
         assert_eq!(bench.held().await, [became], "{on}");
     }
+}
+
+#[tokio::test]
+async fn an_alert_of_a_source_is_over_when_its_incident_is() {
+    let bench = Bench::new().await;
+    bench.built(1, &["2026-03-10"]).await;
+    bench
+        .sql(
+            "INSERT INTO incidents (incident_id, kind, source, reason, detail, day, state, run_id, recorded_at)
+             VALUES ('i1', 'schema_drift', 'apify', 'out_of_range', '30 of 40 records fail', '2026-03-10', 'open', 'r', 0)",
+        )
+        .await;
+    assert_eq!(bench.run(now(), &gated()).await.source_incidents, 1);
+    assert_eq!(bench.run(now(), &gated()).await.cleared, 0);
+    bench.sql("UPDATE incidents SET state = 'closed'").await;
+    assert_eq!(bench.run(now(), &gated()).await.cleared, 1);
+    let states =
+        "SELECT a.state || ' ' || c.note FROM alerts a JOIN alert_changes c ON c.alert_id = a.alert_id";
+    assert_eq!(bench.store.lines(states).await, ["resolved the source is well again"]);
+}
+
+#[tokio::test]
+async fn a_product_that_stays_absent_is_told_of_in_the_end() {
+    let bench = Bench::new().await;
+    bench.built(1, &["2026-03-10"]).await;
+    bench
+        .sql(format!(
+            "INSERT INTO watch_items (marketplace, asin, tier, relation, added_at)
+             VALUES ('US', 'B0STALE000', 'routine', 'own', 0);
+             INSERT INTO observations (receipt_id, item, normalizer_version, is_current, marketplace, asin, day,
+               observed_at, fetched_at, source, body_sha256, found, facts, listing_hash)
+             VALUES (1, 0, 1, 1, 'US', 'B0STALE000', '2026-03-01', {}, 0, 'file', 'x', 1, '{{}}', '')",
+            "2026-03-01T09:00:00Z".parse::<Timestamp>().unwrap().timestamp_micros(),
+        ))
+        .await;
+    let absent = ("B0STALE000", "2026-03-04");
+    bench.hold("absent", "product_stale", "medium", absent, GateReason::MissingData).await;
+    let back = ("B0BACK0000", "2026-03-04");
+    bench.hold("back", "product_stale", "medium", back, GateReason::MissingData).await;
+    bench.run(at("2026-03-18T12:00:00Z"), &gated()).await;
+    let held = bench.held().await;
+    assert!(held[0].starts_with("absent released not confirmed within "), "{held:?}");
+    assert!(held[1].starts_with("back dropped the product was seen again"), "{held:?}");
 }
