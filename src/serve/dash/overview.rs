@@ -23,6 +23,7 @@ const ALERTS: &str = "8";
 pub(super) async fn show(visit: Visit) -> Result<Answer, Problem> {
     let mut alerts = visit.ask("list_alerts", &[("state", "open"), ("limit", ALERTS)]).await?;
     add_names(&visit, &mut alerts.data).await?;
+    let open = visit.app.store.load_open(&visit.caller()?.workspace).await?;
     let newest = visit.app.store.newest_day(None).await?;
     let market = match newest {
         Some(as_of) => {
@@ -45,6 +46,9 @@ pub(super) async fn show(visit: Visit) -> Result<Answer, Problem> {
     let month = DayRange { first: today.month_start(), last: today };
     let context = context! {
         alerts => alerts.data,
+        open_alerts => open.alerts,
+        critical_alerts => open.alerts_critical,
+        held_back => open.held_findings,
         as_of => newest.map(|day| day.to_string()),
         age_days,
         market,
