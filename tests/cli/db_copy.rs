@@ -4,7 +4,9 @@
 use std::process::Command;
 
 use crate::sandbox::{Sandbox, answers};
-use crate::server::{fresh_database, sql, take_in};
+#[cfg(feature = "failpoints")]
+use crate::server::sql;
+use crate::server::{fresh_database, take_in};
 
 /// A database beside that of the sandbox's configuration, with a lake of its own.
 struct Side {
