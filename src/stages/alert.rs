@@ -96,6 +96,8 @@ struct Judges {
     subjects: Arc<HashMap<ProductKey, Subject>>,
     /// Without a gate just what an earlier one held back.
     pending: Arc<AllPending>,
+    /// Ids of the alerts of sources that nobody has ended.
+    of_sources: Vec<String>,
 }
 
 impl Judges {
@@ -107,8 +109,10 @@ impl Judges {
             false => Ok(HashMap::new()),
         };
         let subjects = Arc::new(subjects.context("failed to load what the rules select by")?);
-        let pending = hold::load_pending(store, &options.workspace, options.gate.is_some()).await?;
-        Ok(Judges { book: options.rules.clone(), unjudged, subjects, pending: Arc::new(pending) })
+        let (pending, of_sources) =
+            hold::load_pending(store, &options.workspace, options.gate.is_some()).await?;
+        let pending = Arc::new(pending);
+        Ok(Judges { book: options.rules.clone(), unjudged, subjects, pending, of_sources })
     }
 
     /// Null where the product is not judged in this workspace.
@@ -390,7 +394,7 @@ async fn settle(
         evidence::release_the_rest(judges, since);
         return Ok(Vec::new());
     }
-    evidence::well_again(store, judges, options, present, since).await?;
+    evidence::well_again(judges, &options.workspace, present, since);
     let awaiting = second::decide(store, clock.now(), judges, options, since).await?;
     evidence::decide_by_time(store, clock.now(), judges, options, since).await?;
     Ok(awaiting)

@@ -8,12 +8,11 @@ use anyhow::Context as _;
 use super::hold::{HeldBy, Pending, SaidSince};
 use super::reconcile::Scope;
 use super::{Judges, Options};
-use crate::model::{Day, DayRange, ProductKey, ProductRef, Timestamp};
+use crate::model::{Day, DayRange, ProductKey, ProductRef, Timestamp, Workspace};
 use crate::rollup::rules::{
     DayPrice, Finding, GateReason, PairFacts, Rule, RuleSpec, Severity, listing_outlook, undercut_outlook,
 };
 use crate::store::Store;
-use crate::store::alerts::{AlertFilter, AlertState};
 use crate::store::gate::{HeldRecord, HeldState, Verdict};
 
 /// Findings whose evidence is in memory at a time.
@@ -121,28 +120,13 @@ pub(super) fn no_longer_present(judges: &Judges, present: &[Finding], since: &mu
 }
 
 /// Ends what tells of sources whose incidents are over.
-pub(super) async fn well_again(
-    store: &Store,
-    judges: &Judges,
-    options: &Options,
-    present: &[Finding],
-    since: &mut SaidSince,
-) -> anyhow::Result<()> {
+pub(super) fn well_again(judges: &Judges, workspace: &Workspace, present: &[Finding], since: &mut SaidSince) {
     if judges.book.base().get(Rule::SourceIncident).is_none() {
-        return Ok(());
+        return;
     }
-    let still: HashSet<String> =
-        present.iter().map(|finding| finding.alert_id(options.workspace.as_str())).collect();
-    let filter = AlertFilter {
-        states: AlertState::UNENDED.to_vec(),
-        rules: vec![Rule::SourceIncident],
-        ..AlertFilter::default()
-    };
-    let told = store.list_alerts(&options.workspace, &filter).await;
-    let told = told.context("failed to load alerts of sources")?;
-    let over = told.into_iter().filter(|alert| !still.contains(&alert.alert_id));
-    since.cleared.extend(over.map(|alert| (alert.alert_id, "the source is well again".to_owned())));
-    Ok(())
+    let still: HashSet<String> = present.iter().map(|finding| finding.alert_id(workspace.as_str())).collect();
+    let over = judges.of_sources.iter().filter(|id| !still.contains(*id));
+    since.cleared.extend(over.map(|id| (id.clone(), "the source is well again".to_owned())));
 }
 
 /// Drops what is held and was not found again on its own day, which says otherwise by now.

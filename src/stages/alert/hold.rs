@@ -172,24 +172,30 @@ impl Pending {
     }
 }
 
-/// The findings that are held, and, where there is a gate, the alerts that nobody has ended.
+/// The findings that are held, and, where there is a gate, the alerts that nobody has ended; those of sources, which are about
+/// no product, by their ids.
 pub(super) async fn load_pending(
     store: &Store,
     workspace: &Workspace,
     is_gated: bool,
-) -> anyhow::Result<AllPending> {
+) -> anyhow::Result<(AllPending, Vec<String>)> {
     let filter = AlertFilter { states: AlertState::UNENDED.to_vec(), ..AlertFilter::default() };
     let open = match is_gated {
         true => store.list_alerts(workspace, &filter).await.context("failed to load open alerts")?,
         false => Vec::new(),
     };
     let held = store.load_undecided(workspace).await.context("failed to load what is held back")?;
-    let mut pending = AllPending::new();
+    let (mut pending, mut of_sources) = (AllPending::new(), Vec::new());
     let key = |marketplace: &str, asin: &str| {
         Some(ProductKey { marketplace: marketplace.parse().ok()?, asin: asin.parse().ok()? })
     };
     for alert in open {
-        let Some(product) = key(&alert.marketplace, &alert.asin) else { continue };
+        let Some(product) = key(&alert.marketplace, &alert.asin) else {
+            if alert.rule == Rule::SourceIncident {
+                of_sources.push(alert.alert_id);
+            }
+            continue;
+        };
         pending.entry(product).or_default().push(Pending {
             alert_id: alert.alert_id,
             rule: alert.rule,
@@ -210,7 +216,7 @@ pub(super) async fn load_pending(
             held: Some(HeldBy { incident_id, reason, since: held_at, note }),
         });
     }
-    Ok(pending)
+    Ok((pending, of_sources))
 }
 
 /// What the gate lets pass, and what it holds back with its incidents.
