@@ -284,16 +284,8 @@ async fn load(app: &App, caller: &Caller, after: i64) -> Option<Vec<Arc<Told>>> 
 
 #[cfg(test)]
 mod tests {
+    use super::told::tests::event;
     use super::*;
-
-    fn event(seq: i64, payload: &str) -> LiveEvent {
-        LiveEvent {
-            seq,
-            event_id: format!("e{seq}"),
-            event_type: "alert.opened".into(),
-            payload: payload.into(),
-        }
-    }
 
     #[test]
     fn the_list_is_short_and_says_how_far_back_it_reaches() {

@@ -80,10 +80,10 @@ impl Wanted {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn event(seq: i64, payload: &str) -> LiveEvent {
+    pub(in crate::serve::live) fn event(seq: i64, payload: &str) -> LiveEvent {
         LiveEvent {
             seq,
             event_id: format!("e{seq}"),

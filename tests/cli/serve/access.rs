@@ -1,10 +1,10 @@
 //! Who may ask for what: every route of the table, by every kind of caller, in the own workspace and in another's.
 
-use amzctl::model::{KeyKind, Permission, Permissions};
+use amzctl::model::Permission;
 use amzctl::serve::{RouteFacts, route_facts};
 
 use super::live::Listener;
-use super::{Server, key};
+use super::{Server, key, roles};
 use crate::sandbox::Sandbox;
 
 /// What each route asks for, written down apart from the table that it is built from: whoever adds a route says so here.
@@ -123,13 +123,7 @@ fn every_route_opens_to_whoever_may_and_to_nobody_else() {
     let id = ids.lines().find(|line| line.ends_with(",test")).unwrap().split(',').next().unwrap();
     sandbox.succeed(&format!("keys revoke {id}"));
     let unknown = format!("sk_{}", "A".repeat(43));
-    let roles: Vec<(String, Permissions)> = vec![
-        (key(&sandbox, "--kind public"), KeyKind::Public.permissions()),
-        (key(&sandbox, "--kind secret"), KeyKind::Secret.permissions()),
-        (key(&sandbox, "--kind secret --permissions write"), Permissions::of([Permission::Write])),
-        (key(&sandbox, "--kind admin --permissions operate"), Permissions::of([Permission::Operate])),
-        (key(&sandbox, "--kind admin"), KeyKind::Admin.permissions()),
-    ];
+    let roles = roles(&sandbox);
     let server = Server::start(&sandbox, "");
     let mut tried = 0;
     for route in route_facts() {

@@ -1,12 +1,11 @@
 //! The dashboard as a browser without scripts meets it: who gets in, what each may see and do, and what a form needs.
 
-use amzctl::model::{KeyKind, Permission, Permissions};
 use amzctl::serve::{PageFacts, page_facts};
 
 use super::access::{Objects, objects};
 use super::browser::Browser;
 use super::live::{Listener, next_day};
-use super::{Server, key};
+use super::{Server, key, roles};
 use crate::sandbox::Sandbox;
 
 /// What each page asks for, written down apart from the table that it is built from.
@@ -71,13 +70,7 @@ fn fields(page: &PageFacts) -> &'static [(&'static str, &'static str)] {
 fn every_page_opens_to_whoever_may_and_to_nobody_else() {
     let sandbox = Sandbox::with_market();
     let objects = objects(&sandbox);
-    let roles: Vec<(String, Permissions)> = vec![
-        (key(&sandbox, "--kind public"), KeyKind::Public.permissions()),
-        (key(&sandbox, "--kind secret"), KeyKind::Secret.permissions()),
-        (key(&sandbox, "--kind secret --permissions write"), Permissions::of([Permission::Write])),
-        (key(&sandbox, "--kind admin --permissions operate"), Permissions::of([Permission::Operate])),
-        (key(&sandbox, "--kind admin"), KeyKind::Admin.permissions()),
-    ];
+    let roles = roles(&sandbox);
     let server = Server::start(&sandbox, "");
     for page in page_facts() {
         let path = path(&page, &objects);

@@ -19,6 +19,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use amzctl::model::{KeyKind, Permission, Permissions};
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -187,6 +188,17 @@ pub(crate) fn parse(answer: &[u8]) -> Answer {
         *known = format!("{known}{apart}{value}");
     }
     Answer { status, headers, body: answer[end + 4..].to_vec() }
+}
+
+/// A key of every role, with what it may.
+fn roles(sandbox: &Sandbox) -> Vec<(String, Permissions)> {
+    vec![
+        (key(sandbox, "--kind public"), KeyKind::Public.permissions()),
+        (key(sandbox, "--kind secret"), KeyKind::Secret.permissions()),
+        (key(sandbox, "--kind secret --permissions write"), Permissions::of([Permission::Write])),
+        (key(sandbox, "--kind admin --permissions operate"), Permissions::of([Permission::Operate])),
+        (key(sandbox, "--kind admin"), KeyKind::Admin.permissions()),
+    ]
 }
 
 /// Makes a key; its text.
