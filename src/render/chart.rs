@@ -1,9 +1,9 @@
 //! What a chart shows: series over days in one unit. `plot` draws it.
 
 use super::format;
-use super::language::{Known, Language};
+use super::language::Known;
 use super::scale::Axis;
-use crate::model::{Currency, Day, DayRange};
+use crate::model::{Currency, Day, DayRange, Language};
 
 /// What the values of a chart are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

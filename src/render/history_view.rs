@@ -4,10 +4,9 @@ use super::chart::{LineChart, Mark, NAME_COLUMNS, Role, Series, Shape, TOLD_APAR
 use super::document::{DayPoint, Measure, OverlayMember, Product, ProductReport, Report};
 use super::figures_view::measure_unit;
 use super::format::{self, plain_line};
-use super::language::Language;
 use super::strip::StockStrip;
 use super::view::{Block, Chart, Figure, Section};
-use crate::model::{Currency, Day, DayRange};
+use crate::model::{Currency, Day, DayRange, Language};
 use crate::rollup::compare::{Comparison, MemberValue, Reason};
 
 /// Values of one field for every day of the window, null where unknown or not seen.

@@ -4,15 +4,7 @@
 use super::chart::Unit;
 use super::format;
 use super::strip::Stock;
-use crate::model::{Availability, Day};
-
-/// A language that charts are drawn in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Language {
-    #[default]
-    English,
-    TraditionalChinese,
-}
+use crate::model::{Availability, Day, Language};
 
 /// The words of charts.
 pub(super) struct Words {

@@ -30,7 +30,6 @@ pub(crate) mod whole;
 use document::{Body, Report};
 pub use html::Drawing;
 pub use html::STYLE as REPORT_STYLE;
-pub use language::Language;
 use view::View;
 
 use crate::rollup::compare::Comparison;

@@ -4,7 +4,8 @@ use super::document::{Body, Report};
 use super::html::{Drawing, drawn};
 use super::spark::{Up, condensed};
 use super::view::{Block, Section};
-use super::{history_view, language::Language, strip};
+use super::{history_view, strip};
+use crate::model::Language;
 
 /// Days drawn in a sparkline.
 const SPARK_DAYS: usize = 60;

@@ -2,10 +2,9 @@
 
 use super::document::{Body, Counted, DataQuality, Product, ProductReport, Report};
 use super::format::{self, count_of, long_day, long_period, or_unknown, plain_line, spoken};
-use super::language::Language;
 use super::view::{Action, Block, Fact, Section, View};
 use super::{alert_view, comparison_view, figures_view, history_view};
-use crate::model::Marketplace;
+use crate::model::{Language, Marketplace};
 use crate::narrate::{Priority, RecommendationKind, StructuredReport};
 
 /// Builds the view of a product or cohort report.

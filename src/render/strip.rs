@@ -5,9 +5,8 @@ use std::fmt::Write;
 use html_escape::encode_text;
 
 use super::chart::Size;
-use super::language::Language;
 use super::spark::Up;
-use crate::model::{Availability, Day, DayRange};
+use crate::model::{Availability, Day, DayRange, Language};
 
 /// What the stock strip tells apart: by height and fill as well as by colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

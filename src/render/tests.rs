@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::model::Language;
 
 fn html(report: &Report) -> String {
     render_report(report, ReportFormat::Html).unwrap()

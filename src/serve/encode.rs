@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 /// Shorter bodies are not worth it.
 const SHORT: usize = 1_024;
+/// Longer ones are encoded beside the requests of others.
+const LONG: usize = 64 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Coding {
@@ -39,7 +41,16 @@ impl Coding {
         best.1
     }
 
-    pub(super) fn encode(self, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    /// A body in this coding.
+    pub(super) async fn encoded(self, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        Ok(match self {
+            Coding::Identity => body,
+            _ if body.len() > LONG => tokio::task::spawn_blocking(move || self.encode(&body)).await??,
+            _ => self.encode(&body)?,
+        })
+    }
+
+    fn encode(self, body: &[u8]) -> std::io::Result<Vec<u8>> {
         match self {
             Coding::Identity => Ok(body.to_vec()),
             Coding::Gzip => {

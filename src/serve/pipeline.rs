@@ -30,9 +30,6 @@ use crate::ids::sha256_hex;
 
 /// Bytes of a body.
 pub(super) const MOST_BODY: usize = 1 << 20;
-/// Longer answers are compressed beside the requests of others.
-const LONG: usize = 64 << 10;
-
 /// The routes of the table, and problems for everything else.
 pub(super) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
@@ -289,14 +286,7 @@ impl Asked {
             Some((Form::Parquet, _)) => Coding::Identity,
             _ => Coding::of_request(&accepted, body.len()),
         };
-        let body = match coding {
-            Coding::Identity => body,
-            coding if body.len() > LONG => {
-                let encoded = tokio::task::spawn_blocking(move || coding.encode(&body)).await;
-                encoded.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?
-            }
-            coding => coding.encode(&body).map_err(anyhow::Error::from)?,
-        };
+        let body = coding.encoded(body).await?;
         if coding != Coding::Identity {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::write_text;
 use crate::model::DayRange;
+use crate::model::Language;
 use crate::render::chart::{LineChart, NAME_COLUMNS, Role, Size};
-use crate::render::language::Language;
 use crate::render::scale::{Scale, day_ticks};
 
 /// Where the plot lies inside the chart.

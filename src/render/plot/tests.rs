@@ -1,8 +1,8 @@
 use super::series::LINE_HEIGHT;
 use super::*;
+use crate::model::Language;
 use crate::model::{Day, DayRange};
 use crate::render::chart::{HALF, Mark, Shape, Unit};
-use crate::render::language::Language;
 
 fn chart(values: &[Option<i64>], shape: Shape) -> LineChart {
     let last: Day = "2026-05-03".parse().unwrap();

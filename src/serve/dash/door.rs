@@ -2,8 +2,9 @@
 
 use minijinja::context;
 
-use super::look::{COOKIE, Language};
+use super::look::COOKIE;
 use super::visit::{Answer, Visit};
+use crate::model::Language;
 use crate::serve::problem::{Kind, Problem};
 use crate::serve::session::{self, SESSION, VISIT, set_cookie};
 

@@ -15,9 +15,9 @@ use http_body_util::{BodyExt as _, Limited};
 use minijinja::context;
 use tracing::Instrument as _;
 
-use super::look::Language;
 use super::visit::{Answer, Visit};
 use super::{Needs, Page};
+use crate::model::Language;
 use crate::serve::auth::{self, Caller};
 use crate::serve::encode::Coding;
 use crate::serve::headers::{self, header_value, joined};
@@ -247,7 +247,7 @@ impl Asked {
                 headers.insert(header::VARY, HeaderValue::from_static("cookie, accept-language"));
                 set_cookies(headers, &cookies);
                 *response.status_mut() = status(of);
-                put_body(&mut response, drawn, &accepted)?;
+                put_body(&mut response, drawn, &accepted).await?;
             }
             Answer::See { url, cookies } => {
                 headers.insert(header::LOCATION, header_value(&url));
@@ -256,13 +256,13 @@ impl Asked {
             }
             Answer::Report(text) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-                put_body(&mut response, text, &accepted)?;
+                put_body(&mut response, text, &accepted).await?;
             }
             Answer::Asset { content_type, text, is_forever } => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
                 let kept = if is_forever { "public, max-age=31536000, immutable" } else { "no-cache" };
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
-                put_body(&mut response, text.to_owned(), &accepted)?;
+                put_body(&mut response, text.to_owned(), &accepted).await?;
             }
             Answer::Events(subscription) => return live::respond(&self.app, *subscription).await,
         }
@@ -313,12 +313,9 @@ fn set_cookies(headers: &mut HeaderMap, cookies: &[String]) {
     }
 }
 
-fn put_body(response: &mut Response<Body>, text: String, accepted: &str) -> Result<(), Problem> {
+async fn put_body(response: &mut Response<Body>, text: String, accepted: &str) -> Result<(), Problem> {
     let coding = Coding::of_request(accepted, text.len());
-    let body = match coding {
-        Coding::Identity => text.into_bytes(),
-        coding => coding.encode(text.as_bytes()).map_err(anyhow::Error::from)?,
-    };
+    let body = coding.encoded(text.into_bytes()).await?;
     if coding != Coding::Identity {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }

@@ -9,10 +9,9 @@ use minijinja::Value as Shown;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::look::Language;
-use crate::model::{Day, Permission};
+use crate::model::{Day, Language, Permission};
+use crate::render::ReportFormat;
 use crate::render::document::Report;
-use crate::render::{Language as Drawn, ReportFormat};
 use crate::serve::App;
 use crate::serve::answer::{Data, Form, Output};
 use crate::serve::auth::Caller;
@@ -148,10 +147,10 @@ impl Visit {
         subject: Subject,
         as_of: Day,
         days: i32,
-        part: fn(Report, Drawn) -> Value,
+        part: fn(Report, Language) -> Value,
     ) -> Result<Value, Problem> {
         let workspace = self.caller()?.workspace.clone();
-        let (app, language) = (self.app.clone(), self.language.drawn());
+        let (app, language) = (self.app.clone(), self.language);
         let tag = self.language.tag();
         let key = format!("page {workspace} {} {as_of} {days} {tag}", subject.name());
         let moment = app.moment().await;
